@@ -1,0 +1,48 @@
+"""Reconstruction methods by name. Each is a folder with ``reconstruct(fit, head, options, progress) -> Avatar``."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ..avatar.types import Avatar
+from ..errors import UnsupportedError
+from ..head.model import HeadModel
+from ..portrait.types import PortraitFit, Progress
+
+Quality = Literal["draft", "standard", "high"]
+METHODS = ("uvfit",)
+DEFAULT_METHOD = "uvfit"
+
+
+@dataclass(frozen=True)
+class ReconstructOptions:
+    """What a user may choose.
+
+    Attributes:
+        quality: draft (seconds, about 20k splats), standard (about 60k), high (about 150k).
+        name: display name of the avatar.
+        seed: same seed, input and device give the same bytes.
+        device: torch device for the fit, e.g. ``"cpu"`` or ``"cuda:0"``.
+    """
+
+    quality: Quality = "standard"
+    name: str = "head"
+    seed: int = 0
+    device: str = "cpu"
+
+
+class Reconstruct(Protocol):
+    """The one function a method exposes."""
+
+    def __call__(
+        self, fit: PortraitFit, head: HeadModel, options: ReconstructOptions, progress: Progress
+    ) -> Avatar: ...
+
+
+def get_method(name: str) -> Reconstruct:
+    """The method's function; importing it is what loads torch. Raises ``UnsupportedError`` for an unknown name."""
+    if name not in METHODS:
+        raise UnsupportedError(f"There is no method '{name}'.", remedy=f"Use one of: {', '.join(METHODS)}.")
+    return importlib.import_module(f"gshead_backend.methods.{name}").reconstruct
