@@ -97,8 +97,12 @@ class PersonalHead:
 
 
 def pose_from_arkit(
-    model: HeadModel, channels: np.ndarray, *, head_rotation: np.ndarray | None = None,
-    neck_rotation: np.ndarray | None = None, eye_rotation: np.ndarray | None = None,
+    model: HeadModel,
+    channels: np.ndarray,
+    *,
+    head_rotation: np.ndarray | None = None,
+    neck_rotation: np.ndarray | None = None,
+    eye_rotation: np.ndarray | None = None,
     translation: np.ndarray | None = None,
 ) -> HeadPose:
     """A pose from the 52 ARKit channels.

@@ -1,0 +1,20 @@
+"""Fixtures shared by all rooms."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tiny import make_tiny_head
+
+from gshead_backend.head import HeadModel
+
+
+@pytest.fixture(scope="session")
+def tiny_head() -> HeadModel:
+    """A made-up head: a few hundred vertices, 6 identity components, the 52 ARKit expressions, subdivision present."""
+    return make_tiny_head()
