@@ -85,7 +85,7 @@ class Avatar:
     name: str = "head"
     method: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         n, v = self.triangle.shape[0], self.head.vertex_count

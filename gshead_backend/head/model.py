@@ -89,7 +89,7 @@ class HeadModel:
     expression_gain: np.ndarray | None = None
     subdivision: SparseMatrix | None = None
     pose_correctives: np.ndarray | None = None
-    _cache: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         c, b, e = self.template.shape[0], self.identity_dirs.shape[2], self.expression_dirs.shape[2]

@@ -1,0 +1,151 @@
+"""Avatar + pose (or deformed vertices) -> splats, in numpy. ``drive_torch`` is the differentiable twin.
+
+Everything that does not change with the pose is computed on first use and kept with the avatar, so a frame costs a few
+passes over the splats and nothing else; it does not depend on how the avatar was made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..head.pose import HeadPose
+from .binding import TriangleFrames, multiply_planar, relative_scale, triangle_frames
+from .types import Avatar, DynamicResidual, Splats
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What an avatar keeps between frames.
+
+    Attributes:
+        faces: (T, 3) the triangles that carry splats. slot: (N,) index of each splat's triangle into them.
+        bary: (3, N). rest_area: (T,) on the avatar's neutral mesh. neutral: (V, 3) that mesh.
+        offset: (3, N). rotation: (4, N) unit. scale: (N, 3) metres. opacity: (N,). color: (N, 3).
+    """
+
+    faces: np.ndarray
+    slot: np.ndarray
+    bary: np.ndarray
+    rest_area: np.ndarray
+    neutral: np.ndarray
+    offset: np.ndarray
+    rotation: np.ndarray
+    scale: np.ndarray
+    opacity: np.ndarray
+    color: np.ndarray
+
+
+def binding_of(avatar: Avatar) -> Binding:
+    """The avatar's :class:`Binding`; computed once. An avatar's arrays must not be changed in place."""
+    if "binding" not in avatar._cache:
+        avatar._cache["binding"] = _bind(avatar)
+    return avatar._cache["binding"]
+
+
+def _bind(avatar: Avatar) -> Binding:
+    used, slot = np.unique(avatar.triangle, return_inverse=True)
+    faces = np.ascontiguousarray(avatar.head.faces[used], np.int64)
+    neutral = avatar.personal.vertices(HeadPose.neutral(avatar.head.expression_count))
+    rotation = _normalized(np.ascontiguousarray(avatar.rotation.T, np.float32))
+    return Binding(
+        faces=faces,
+        slot=slot.reshape(-1),
+        bary=np.ascontiguousarray(avatar.bary.T, np.float32),
+        rest_area=triangle_frames(neutral, faces).area,
+        neutral=neutral,
+        offset=np.ascontiguousarray(avatar.offset.T, np.float32),
+        rotation=rotation,
+        scale=np.exp(np.asarray(avatar.log_scale, np.float32)),
+        opacity=_sigmoid(np.asarray(avatar.opacity_logit, np.float32)),
+        color=np.ascontiguousarray(avatar.color, np.float32),
+    )
+
+
+def pose_features(pose: HeadPose) -> np.ndarray:
+    """(E + 3,) float32 input of the dynamic residual: expression, then jaw."""
+    return np.concatenate([pose.expression, pose.jaw_pose])
+
+
+def drive(avatar: Avatar, pose: HeadPose) -> Splats:
+    """The avatar in a pose: N splats in head space, float32 numpy.
+
+    Raises ``ArgumentError`` when the pose was made for another head model.
+    """
+    return drive_vertices(avatar, avatar.personal.vertices(pose), pose)
+
+
+def drive_vertices(avatar: Avatar, vertices: np.ndarray, pose: HeadPose | None = None) -> Splats:
+    """The avatar on an already deformed dense mesh.
+
+    Args:
+        vertices: (V, 3) metres, head space; however they came about.
+        pose: drives the dynamic residual only; None leaves it at the neutral pose.
+    """
+    if vertices.shape != (avatar.head.vertex_count, 3):
+        raise ArgumentError(
+            f"The avatar's head has {avatar.head.vertex_count} vertices, got an array of shape {vertices.shape}.",
+            remedy="Send the evaluated vertices of the avatar's own mesh, without modifiers that change their number.",
+        )
+    b = binding_of(avatar)
+    frames = triangle_frames(vertices, b.faces)
+    offset, rotation, scale, opacity, color = b.offset, b.rotation, b.scale, b.opacity, b.color
+    if avatar.dynamic is not None:
+        offset, rotation, scale, opacity, color = _apply_residual(avatar, avatar.dynamic, b, pose)
+    s = relative_scale(frames.area, b.rest_area)[b.slot]
+    return Splats(
+        means=_means(frames, b, np.asarray(vertices, np.float32), offset * s),
+        quats=np.ascontiguousarray(multiply_planar(frames.quat[:, b.slot], rotation).T),
+        scales=scale * s[:, None],
+        opacities=opacity,
+        colors=color,
+    )
+
+
+def _means(frames: TriangleFrames, b: Binding, vertices: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """(N, 3): barycentric point plus the scaled offset along the triangle's axes."""
+    corners = np.ascontiguousarray(vertices.T)
+    out = np.empty((offset.shape[1], 3), np.float32)
+    for i in range(3):
+        axis = frames.axes[:, i]
+        at = corners[i][b.faces]
+        total = offset[0] * axis[0][b.slot]
+        for j in (1, 2):
+            total += offset[j] * axis[j][b.slot]
+        for k in range(3):
+            total += b.bary[k] * at[:, k][b.slot]
+        out[:, i] = total
+    return out
+
+
+def _apply_residual(
+    avatar: Avatar, d: DynamicResidual, b: Binding, pose: HeadPose | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    features = np.zeros(d.gain.shape[1], np.float32) if pose is None else pose_features(pose)
+    if features.size != d.gain.shape[1]:
+        raise ArgumentError(f"The avatar's residual takes {d.gain.shape[1]} pose values, got {features.size}.")
+    delta = (d.basis @ (d.gain @ features + d.bias)).astype(np.float32)
+    i = d.index
+    offset, rotation, scale = b.offset.copy(), b.rotation.copy(), b.scale.copy()
+    opacity, color = b.opacity.copy(), b.color.copy()
+    offset[:, i] += delta[:, :3].T
+    rotation[:, i] = _normalized(avatar.rotation[i].T.astype(np.float32) + delta[:, 3:7].T)
+    scale[i] *= np.exp(delta[:, 7:10])
+    opacity[i] = _sigmoid(avatar.opacity_logit[i].astype(np.float32) + delta[:, 10])
+    color[i] += delta[:, 11:]
+    return offset, rotation, scale, opacity, color
+
+
+def _normalized(q: np.ndarray) -> np.ndarray:
+    """Unit (4, N) quaternions; identity where the length is zero."""
+    length = np.sqrt(np.einsum("it,it->t", q, q))
+    out = q / np.where(length > 1e-12, length, np.float32(1))
+    out[:, length <= 1e-12] = [[1.0], [0.0], [0.0], [0.0]]
+    return out
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    # tanh saturates without the overflow warning that exp gives for large negative logits
+    return np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * x)
