@@ -1,0 +1,102 @@
+"""Heads in a scene: adding one from ``.gshead`` bytes, finding them, and what a renderer needs of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gshead_backend.avatar.file import avatar_from_bytes
+from gshead_backend.errors import FileFormatError
+from gshead_backend.files import write_atomic
+
+from . import storage
+from .rig.axes import head_to_world
+from .rig.build import HeadObjects, build_head
+from .rig.read_pose import HeadState, find_rig, read_state
+
+
+@dataclass(frozen=True)
+class PosedHead:
+    """One visible head at the evaluated frame.
+
+    Attributes:
+        name: object name. stored: its avatar. matrix: (4, 4) head space to Blender's world. state: pose or vertices.
+        warning: why the picture may differ from the mesh; empty when it does not.
+    """
+
+    name: str
+    stored: storage.StoredAvatar
+    matrix: np.ndarray
+    state: HeadState
+    warning: str = ""
+
+
+def add_head(context: Any, data: bytes, name: str = "") -> HeadObjects:
+    """Validate ``.gshead`` bytes, build the rig in the active collection and pack the bytes with it.
+
+    Raises ``FileFormatError`` or ``HeadError`` before anything is added to the scene.
+    """
+    avatar = avatar_from_bytes(data)
+    made = build_head(context, avatar, name or avatar.name or "Head")
+    storage.attach(made.mesh.data, data)
+    return made
+
+
+def load_head_file(context: Any, path: str | Path) -> HeadObjects:
+    """``add_head`` from a ``.gshead`` file, named after it. Raises ``FileFormatError`` when it cannot be read."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FileFormatError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+    return add_head(context, data, path.stem)
+
+
+def save_head_file(mesh: Any, path: str | Path) -> int:
+    """Write the avatar packed with a head's mesh to ``path`` (atomically); returns the size in bytes."""
+    data = storage.read_bytes(mesh)
+    write_atomic(Path(path), data)
+    return len(data)
+
+
+def mesh_of(obj: Any) -> Any | None:
+    """The head mesh object that ``obj`` is, or that the armature ``obj`` carries; None when it is no part of a head."""
+    if obj is None:
+        return None
+    if storage.is_head(obj):
+        return obj
+    if obj.type == "ARMATURE":
+        return next((child for child in obj.children_recursive if storage.is_head(child)), None)
+    return None
+
+
+def rig_of(obj: Any) -> Any | None:
+    """The armature object of the head that ``obj`` belongs to, or None."""
+    mesh = mesh_of(obj)
+    return None if mesh is None else find_rig(mesh)
+
+
+def visible_heads(depsgraph: Any) -> list[PosedHead]:
+    """Every head that the depsgraph shows, collection instances included, read from evaluated data only.
+
+    Raises ``GsheadError`` when an avatar cannot be read: a renderer must not leave a head out silently.
+    """
+    found = []
+    for instance in depsgraph.object_instances:
+        obj = instance.object
+        if not instance.show_self or obj.type != "MESH" or not storage.is_head(obj.original):
+            continue
+        stored = storage.read(obj.original.data)
+        matrix = head_to_world(np.array(instance.matrix_world, np.float64))
+        state = read_state(obj, stored.avatar, depsgraph)
+        warning = ""
+        if state.vertex_count != stored.avatar.head.vertex_count:
+            warning = (
+                f"'{obj.name}' has {state.vertex_count} vertices after its modifiers instead of "
+                f"{stored.avatar.head.vertex_count}: its splats follow the rig only. Modifiers that add or remove "
+                "vertices cannot move them."
+            )
+        found.append(PosedHead(obj.original.name, stored, matrix, state, warning))
+    return found
