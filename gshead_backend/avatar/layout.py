@@ -123,10 +123,12 @@ def check_avatar(avatar: Avatar) -> None:
         _check_dynamic(avatar)
 
 
-def parse_json(text: str, what: str, error: type[GsheadError] = FileFormatError) -> dict[str, Any]:
+def parse_json(
+    text: str, what: str, error: type[GsheadError] = FileFormatError, *, max_bytes: int = MAX_JSON_BYTES
+) -> dict[str, Any]:
     """A JSON object with unique keys, finite numbers and bounded size and depth. Raises ``error``."""
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_JSON_BYTES:
-        raise error(f"{what} is larger than {MAX_JSON_BYTES} bytes.")
+    if len(text.encode("utf-8", "surrogatepass")) > max_bytes:
+        raise error(f"{what} is larger than {max_bytes} bytes.")
     try:
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as problem:
