@@ -1,0 +1,60 @@
+"""The demo: Blender with the built extension does the whole job on a real photograph."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .environments import BACKEND, Environment, Say, SetupError
+from .extension import this_platform
+from .light_wheel import version
+
+
+def blender_environment(resources: str) -> dict[str, str]:
+    """Environment variables for a Blender that touches nothing of the user's own Blender.
+
+    Args:
+        resources: a folder that takes the place of the user's Blender settings and extensions.
+    """
+    hidden = ("PYTHONPATH", "PYTHONHOME")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return {**kept, "BLENDER_USER_RESOURCES": resources, "PYTHONNOUSERSITE": "1"}
+
+
+def run_demo(root: Path, blender: Environment, portrait: Path, quality: str, out: Path, say: Say) -> int:
+    """Run the demo and print its summary; returns an exit status.
+
+    Args:
+        root: the repository, set up.
+        blender: the environment with the Blender to use.
+        portrait: the photograph.
+        quality: of the reconstruction, ``"draft"``, ``"standard"`` or ``"high"``.
+        out: folder for everything the demo writes; what an earlier demo left there is replaced.
+        say: gets one line of progress at a time.
+    """
+    if not portrait.is_file():
+        raise SetupError(f"There is no photo at {portrait}.")
+    out = out.resolve()
+    shutil.rmtree(out / "frames", ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    job = {
+        "extension": str(root / "dist" / f"gshead-{version(root)}-{this_platform()}.zip"),
+        "backend_python": str(BACKEND.python(root)),
+        "portrait": str(portrait.resolve()),
+        "take": str(root / "samples" / "take_demo.json"),
+        "quality": quality,
+        "out": str(out),
+    }
+    with tempfile.TemporaryDirectory(prefix="gshead-demo-", ignore_cleanup_errors=True) as resources:
+        say(f"{blender.name}: portrait, rig, take, timeline, export")
+        command = [str(blender.python(root)), str(root / "samples" / "demo_scene.py"), json.dumps(job)]
+        status = subprocess.call(command, env=blender_environment(resources), cwd=root)
+    if status != 0:
+        raise SetupError(f"The demo stopped in Blender (exit status {status}); the lines above say why.")
+    say("contact sheet")
+    command = [str(BACKEND.python(root)), str(root / "samples" / "contact_sheet.py"), str(out)]
+    return subprocess.call(command, cwd=root)
