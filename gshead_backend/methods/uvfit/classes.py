@@ -1,0 +1,120 @@
+"""Which pixels of the portrait are skin, hair or clothes: colour histograms seeded by the fitted head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from ...portrait.types import PortraitFit
+from .photo import disc, unit_scale
+from .surface import BROW_LEFT, BROW_RIGHT, CHIN, EYE_LEFT, EYE_RIGHT, LIPS_OUTER, HeadSurface, smoothstep
+from .zbuffer import depth_map
+
+_BINS = (24, 28, 28)
+
+
+@dataclass(frozen=True)
+class PixelClasses:
+    """(H, W) float32 probabilities that sum to one inside the matte. face: (H, W) 0..1 inner face, always skin."""
+
+    skin: np.ndarray
+    hair: np.ndarray
+    clothes: np.ndarray
+    face: np.ndarray
+
+
+def polygon(landmarks: np.ndarray, indices: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """(H, W) uint8 mask of the convex hull of some landmarks."""
+    mask = np.zeros(shape[:2], np.uint8)
+    hull = cv2.convexHull(landmarks[list(indices)].astype(np.float32))
+    cv2.fillConvexPoly(mask, np.round(hull).astype(np.int32), 1)
+    return mask
+
+
+def classify(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> PixelClasses:
+    """Class maps for ``fit`` whose head stands at ``posed`` (V, 3)."""
+    h, w = fit.matte.shape
+    scale = unit_scale(fit.image)
+    _, triangle = depth_map(posed, surface.faces, fit.camera)
+    fields = _vertex_maps(surface, triangle)
+    lab = cv2.cvtColor(cv2.GaussianBlur(fit.image, (0, 0), 0.8 * scale), cv2.COLOR_RGB2LAB)
+    code = _codes(lab)
+    sure = fit.matte > 0.85
+    covered = triangle >= 0
+    chin = fit.landmarks[CHIN]
+    face_height = float(np.linalg.norm(fit.landmarks[CHIN] - fit.landmarks[10]))
+    yy = (np.arange(h, dtype=np.float32)[:, None] - chin[1]) / face_height * np.ones((1, w), np.float32)
+
+    features = sum(
+        cv2.dilate(polygon(fit.landmarks, f, (h, w)), disc(6 * scale))
+        for f in (LIPS_OUTER, EYE_LEFT, EYE_RIGHT, BROW_LEFT, BROW_RIGHT)
+    )
+    inner = covered & (fields["face"] < 0.006) & (fields["scalp"] < 0.2) & sure
+    below_brow = np.arange(h)[:, None] > fit.landmarks[list(BROW_LEFT + BROW_RIGHT), 1].max()
+    skin_seed = inner & below_brow & (features == 0)
+    skin = _histogram(code, skin_seed)
+    skin_like = skin[code] > 0.02 * skin.max()
+    top_seed = sure & (~covered | (fields["scalp"] > 0.5)) & (yy < -0.35) & ~skin_like
+    hair = _histogram(code, top_seed)
+    low_seed = sure & (yy > 0.12) & ~skin_like
+    clothes = _histogram(code, low_seed)
+
+    prior_skin = np.where(covered, 0.3, 0.03) * np.where(yy > 0.45, 0.15, 1.0)
+    prior_skin = np.where(covered & (fields["face"] < 0.004) & below_brow, 3.0, prior_skin)
+    prior_hair = np.where(covered, 0.12 + 0.5 * fields["scalp"], 0.6) * (1 - 0.97 * smoothstep(yy, -0.02, 0.5))
+    prior_hair = np.where(covered & (fields["face"] < 0.004) & below_brow, 0.01, prior_hair)
+    prior_clothes = 0.8 * smoothstep(yy, -0.1, 0.12)
+    floor = 1e-3
+    stack = np.stack(
+        [(skin[code] + floor) * prior_skin, (hair[code] + floor) * prior_hair, (clothes[code] + floor) * prior_clothes]
+    ).astype(np.float32)
+    stack /= stack.sum(0, keepdims=True)
+    guide = cv2.cvtColor(fit.image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    stack = np.stack([_guided(guide, p, round(6 * scale), 2e-4) for p in stack]).clip(0, 1) + 1e-6
+    stack /= stack.sum(0, keepdims=True)
+    face = (covered & (fields["face"] < 0.004) & below_brow).astype(np.float32)
+    return PixelClasses(*stack.astype(np.float32), face)
+
+
+def _vertex_maps(surface: HeadSurface, triangle: np.ndarray) -> dict[str, np.ndarray]:
+    """Images of the vertex fields (mean of the triangle's corners; far away outside the mesh)."""
+    face = surface.face_distance[surface.faces].mean(1)
+    scalp = surface.scalp[surface.faces].mean(1)
+    inside = triangle >= 0
+    return {
+        "face": np.where(inside, face[triangle], 1.0),
+        "scalp": np.where(inside, scalp[triangle], 0.0),
+    }
+
+
+def _codes(lab: np.ndarray) -> np.ndarray:
+    """(H, W) flat histogram bin of each Lab pixel."""
+    a = [(lab[..., i].astype(np.int32) * n) >> 8 for i, n in enumerate(_BINS)]
+    return (a[0] * _BINS[1] + a[1]) * _BINS[2] + a[2]
+
+
+def _histogram(code: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    """Smoothed colour density over the flat bins, sum 1; flat and faint when there are no seeds."""
+    n = int(np.prod(_BINS))
+    counts = np.bincount(code[seed], minlength=n).astype(np.float32)
+    if counts.sum() < 20:
+        return np.full(n, 0.3 / n, np.float32)
+    smooth = gaussian_filter(counts.reshape(_BINS), (1.4, 0.9, 0.9)).ravel()
+    density = smooth / smooth.sum()
+    return density / np.quantile(density[code[seed]], 0.5)
+
+
+def _guided(guide: np.ndarray, image: np.ndarray, radius: int, eps: float) -> np.ndarray:
+    """Guided filter (He et al. 2010) with a grey guide: smooths ``image`` but keeps the guide's edges."""
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(a: np.ndarray) -> np.ndarray:
+        return cv2.blur(a, size)
+
+    mg, mi = mean(guide), mean(image)
+    a = (mean(guide * image) - mg * mi) / (mean(guide * guide) - mg * mg + eps)
+    b = mi - a * mg
+    return mean(a) * guide + mean(b)

@@ -1,0 +1,80 @@
+"""``reconstruct``: the order of work."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from ...avatar.types import Avatar
+from ...head.model import HeadModel
+from ...head.skinning import PersonalHead
+from ...portrait.types import PortraitFit, Progress
+from .. import ReconstructOptions
+from .classes import classify
+from .cloud import bind, make_cloud
+from .colors import complete, observe
+from .eyes import paint_eyes
+from .mouth import paint_mouth
+from .photo import View, decontaminate
+from .presets import PRESETS
+from .sampling import sample_surface, vertex_density
+from .shell import build_shell
+from .surface import head_surface
+
+
+class _Stages:
+    """Progress with a share of the whole per stage, and seconds per stage for the provenance."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._name, self._start = progress, "", time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def begin(self, fraction: float, name: str) -> None:
+        self.end()
+        self._name, self._start = name, time.monotonic()
+        self._progress(fraction, name)
+
+    def end(self) -> None:
+        if self._name:
+            self.seconds[self._name] = round(time.monotonic() - self._start, 3)
+            self._name = ""
+
+
+def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, progress: Progress) -> Avatar:
+    """Turn a fitted portrait into an avatar.
+
+    Raises ``Cancelled`` when ``progress`` does. The same fit, head, options and device give the same avatar.
+    """
+    preset = PRESETS[options.quality]
+    stages = _Stages(progress)
+    stages.begin(0.0, "reading the head")
+    surface = head_surface(head)
+    person = PersonalHead.create(head, fit.betas, fit.vertex_offsets)
+    rest, posed = person.rest.astype(np.float64), person.vertices(fit.pose).astype(np.float64)
+    stages.begin(0.03, "sorting pixels")
+    classes = classify(fit, surface, posed)
+    photo = decontaminate(fit.image, fit.matte)
+    stages.begin(0.06, "shaping hair")
+    shell = build_shell(fit, surface, classes, rest, posed)
+    stages.begin(0.1, "placing splats")
+    density = vertex_density(surface)
+    samples = sample_surface(surface, rest + shell.displacement, density, preset.splats, options.seed)
+    cloud = make_cloud(surface, samples, shell, rest, posed)
+    stages.begin(0.14, "reading colours")
+    view = View.of(posed + shell.displacement, surface.faces, fit.camera)
+    observe(fit, surface, cloud, classes, photo, view)
+    complete(surface, cloud)
+    paint_eyes(fit, surface, cloud, photo, view, rest)
+    paint_mouth(surface, cloud, rest)
+    stages.end()
+    provenance: dict[str, Any] = {
+        "method": "uvfit", "quality": options.quality, "seed": options.seed, "device": options.device,
+        "fit_error_px": round(float(fit.error_px), 3), "image_size": list(fit.image.shape[:2]),
+        "warnings": list(fit.warnings), "seconds": stages.seconds,
+    }  # fmt: skip
+    return bind(
+        cloud, surface, rest, betas=fit.betas, vertex_offsets=fit.vertex_offsets, name=options.name,
+        provenance=provenance,
+    )  # fmt: skip

@@ -1,0 +1,95 @@
+"""Where splats sit on a head: a seeded, evenly spread sampling of the mesh, denser where a face needs detail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .surface import PARTS, HeadSurface, smoothstep
+
+_CANDIDATES = 5
+_RELAXATIONS = 2
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N points on the mean mesh. triangle: (N,) int32. bary: (N, 3). spacing: (N,) metres between neighbours."""
+
+    triangle: np.ndarray
+    bary: np.ndarray
+    spacing: np.ndarray
+
+
+def vertex_density(surface: HeadSurface) -> np.ndarray:
+    """(V,) relative splats per area."""
+    s = surface.scale
+    face = 1 - smoothstep(surface.face_distance, 0.012 * s, 0.035 * s)
+    density = 0.75 + 1.45 * face
+    density += 2.3 * (1 - smoothstep(surface.eye_distance, 0.004 * s, 0.014 * s)) * surface.skin
+    density += 1.6 * (1 - smoothstep(surface.lip_distance, 0.004 * s, 0.013 * s)) * surface.skin
+    density += 0.8 * (1 - smoothstep(surface.brow_distance, 0.004 * s, 0.012 * s)) * surface.skin
+    density *= 1 - 0.4 * surface.neck
+    by_part = {"eye_left": 5.0, "eye_right": 5.0, "teeth": 3.2, "gums": 0.9, "tongue": 0.9, "cavity": 0.5}
+    for name, value in by_part.items():
+        density[surface.vertex_part == PARTS.index(name)] = value
+    return density
+
+
+def sample_surface(surface: HeadSurface, vertices: np.ndarray, density: np.ndarray, count: int, seed: int) -> Samples:
+    """``count`` points on ``vertices`` (V, 3): oversampled in proportion to area times ``density`` (V,), then relaxed."""
+    rng = np.random.default_rng(seed)
+    corners = vertices[surface.faces]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = 0.5 * np.linalg.norm(cross, axis=1)
+    weight = density[surface.faces].mean(1) * _hidden_eye(surface, corners.mean(1))
+    mass = area * weight
+    if count <= 0 or mass.sum() <= 0:
+        raise ValueError(f"cannot place {count} samples on a surface of mass {mass.sum()}")
+    m = count * _CANDIDATES
+    picks = (np.arange(m) + rng.random()) / m
+    triangle = np.searchsorted(np.cumsum(mass) / mass.sum(), picks).clip(0, mass.size - 1)
+    r1, r2 = np.sqrt(rng.random(m)), rng.random(m)
+    bary = np.stack([1 - r1, r1 * (1 - r2), r1 * r2], 1)
+    chosen = _relax(surface, corners, cross, triangle, bary, rng.permutation(m)[:count])
+    triangle, bary = triangle[chosen].astype(np.int32), bary[chosen].astype(np.float32)
+    spacing = np.sqrt(mass.sum() / count / weight[triangle]).astype(np.float32)
+    order = np.lexsort((bary[:, 0], triangle))
+    return Samples(triangle[order], bary[order], spacing[order])
+
+
+def _hidden_eye(surface: HeadSurface, centres: np.ndarray) -> np.ndarray:
+    """(F,) factor: the back half of an eyeball is never seen, so it gets few splats."""
+    factor = np.ones(surface.faces.shape[0])
+    for name in ("eye_left", "eye_right"):
+        mine = surface.part == PARTS.index(name)
+        if mine.any():
+            z = centres[mine, 2]
+            middle = 0.5 * (z.min() + z.max())
+            factor[mine] = np.where(z < middle + 0.05 * (z.max() - z.min()), 0.06, 1.0)
+    return factor
+
+
+def _relax(
+    surface: HeadSurface, corners: np.ndarray, cross: np.ndarray, triangle: np.ndarray, bary: np.ndarray,
+    chosen: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Lloyd's relaxation over the candidates, kept apart across parts and opposite sheets (lips, lids)."""
+    point = np.einsum("nk,nkc->nc", bary, corners[triangle])
+    normal = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-20)
+    feature = point + 0.004 * normal[triangle]
+    feature[:, 0] += 10.0 * surface.part[triangle]
+    for _ in range(_RELAXATIONS):
+        owner = cKDTree(feature[chosen]).query(feature)[1]
+        members = np.maximum(np.bincount(owner, minlength=chosen.size), 1)
+        centroid = np.stack([np.bincount(owner, feature[:, i], chosen.size) / members for i in range(3)], 1)
+        nearest = cKDTree(feature).query(centroid)[1]
+        _, first = np.unique(nearest, return_index=True)
+        moved = chosen.copy()
+        moved[first] = nearest[first]
+        taken, again = np.unique(moved, return_index=True)
+        lost = chosen.size - taken.size
+        free = np.setdiff1d(chosen, taken)[:lost]
+        chosen = np.concatenate([moved[np.sort(again)], free])
+    return chosen
