@@ -1,0 +1,99 @@
+"""Checks of what a header and its payload ask for, made before anything is allocated.
+
+Types already guarantee field presence, list lengths and simple ranges; here is what depends on the configured limits
+or on several fields together: finite numbers, pixel counts, payload sizes and references between header and payload.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..errors import LimitError, ProtocolError
+from .messages import CameraSpec, FrameInfo, InstanceSpec, LimitsInfo
+
+ITEM_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
+LARGEST = 1e9
+"""Largest magnitude of any coordinate, matrix entry or pose value that a message may carry."""
+
+
+def check_finite(values: Sequence[float], what: str) -> None:
+    """Raises ``ProtocolError`` when a value is NaN, infinite or absurdly large."""
+    for value in values:
+        if not math.isfinite(value) or abs(value) > LARGEST:
+            raise ProtocolError(f"{what} holds the value {value}, which is not finite or larger than {LARGEST:g}.")
+
+
+def check_camera(camera: CameraSpec, limits: LimitsInfo) -> None:
+    """Raises ``LimitError`` for too many pixels and ``ProtocolError`` for a camera that cannot be."""
+    if camera.width > limits.frame_side or camera.height > limits.frame_side:
+        raise LimitError(f"A frame of {camera.width}x{camera.height} has a side over {limits.frame_side} pixels.")
+    if camera.width * camera.height > limits.frame_pixels:
+        raise LimitError(
+            f"A frame of {camera.width}x{camera.height} has more than {limits.frame_pixels} pixels.",
+            remedy="Render a smaller frame.",
+        )
+    check_finite(camera.K, "The camera's K")
+    check_finite(camera.viewmat, "The camera's viewmat")
+    check_finite((camera.near, camera.far), "The camera's clip range")
+    if not 0 < camera.near < camera.far:
+        raise ProtocolError(f"The clip range must satisfy 0 < near < far, got {camera.near}, {camera.far}.")
+    if not (camera.K[0] > 0 and camera.K[4] > 0):
+        raise ProtocolError(f"Focal lengths must be positive, got {camera.K[0]}, {camera.K[4]}.")
+    if list(camera.K[6:]) != [0.0, 0.0, 1.0] or list(camera.viewmat[12:]) != [0.0, 0.0, 0.0, 1.0]:
+        raise ProtocolError("The last rows of K and viewmat must be 0 0 1 and 0 0 0 1.")
+
+
+def check_instances(instances: Sequence[InstanceSpec], part_sizes: Sequence[int], limits: LimitsInfo) -> None:
+    """Checks matrices, poses and that every payload part is the vertices of exactly one instance."""
+    if len(instances) > limits.instances:
+        raise LimitError(f"A frame has {len(instances)} heads; the limit is {limits.instances}.")
+    used: list[int] = []
+    for i, instance in enumerate(instances):
+        check_finite(instance.matrix, f"The matrix of instance {i}")
+        if list(instance.matrix[12:]) != [0.0, 0.0, 0.0, 1.0]:
+            raise ProtocolError(f"The last row of instance {i}'s matrix must be 0 0 0 1.")
+        if (instance.pose is None) == (instance.vertices < 0):
+            raise ProtocolError(f"Instance {i} needs either a pose or vertices.")
+        if instance.pose is not None:
+            check_finite(instance.pose, f"The pose of instance {i}")
+            continue
+        if instance.vertices >= len(part_sizes):
+            raise ProtocolError(f"Instance {i} names payload part {instance.vertices}, which is not there.")
+        size = part_sizes[instance.vertices]
+        if size % 12:
+            raise ProtocolError(f"The vertices of instance {i} have {size} bytes, which is not (V, 3) float32.")
+        if size // 12 > limits.vertices:
+            raise LimitError(f"Instance {i} has {size // 12} vertices; the limit is {limits.vertices}.")
+        used.append(instance.vertices)
+    if sorted(used) != list(range(len(part_sizes))):
+        raise ProtocolError("Every payload part must be the vertices of exactly one instance.")
+
+
+def check_size(size: int, limit: int, what: str) -> None:
+    """Raises ``ProtocolError`` for an empty payload, ``LimitError`` for one over ``limit`` bytes."""
+    if size == 0:
+        raise ProtocolError(f"{what} is empty (0 bytes).")
+    if size > limit:
+        raise LimitError(f"{what} has {size} bytes; the limit is {limit}.")
+
+
+def frame_sizes(info: FrameInfo) -> list[int]:
+    """Bytes of each part of a frame, in the order of ``info.parts``."""
+    pixels = info.width * info.height
+    sizes = {"rgba": pixels * 4 * ITEM_BYTES[info.dtype], "depth": pixels * 4}
+    try:
+        return [sizes[part] for part in info.parts]
+    except KeyError as error:
+        raise ProtocolError(f"A frame has an unknown part {error}.") from None
+
+
+def camera_bytes(camera: CameraSpec, dtype: str, depth: bool, scale: float = 1.0) -> int:
+    """Bytes of the frame that a camera asks for; what a ring slot must hold."""
+    width, height = scaled(camera.width, scale), scaled(camera.height, scale)
+    return width * height * (4 * ITEM_BYTES[dtype] + (4 if depth else 0))
+
+
+def scaled(pixels: int, scale: float) -> int:
+    """A side of the frame at ``scale``: rounded, at least one pixel."""
+    return max(1, round(pixels * scale))

@@ -1,0 +1,365 @@
+"""The threaded client: every call returns at once with a ``Request``; one I/O thread owns the sockets.
+
+It can be used from any thread, which Blender needs: each frame of an animation is rendered on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import itertools
+import math
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import ArgumentError, BackendError, GsheadError, ProtocolError, UnknownIdError, from_code
+from . import messages as m
+from .endpoint import Endpoint, check_address
+from .framing import check_parts
+from .limits import check_camera, check_instances, check_size, frame_sizes
+from .loop import ClientLoop
+from .request import Request, same_error
+from .ring import Ring
+from .values import AvatarSummary, Frame, Instance, pack_instances
+
+T = TypeVar("T")
+Convert = Callable[[Any, list[memoryview]], T]
+_open_clients: weakref.WeakSet[ThreadedClient] = weakref.WeakSet()
+
+
+class _Stream:
+    """The client's side of a stream: the newest frame, or why there is none."""
+
+    def __init__(self) -> None:
+        self.frame: Frame | None = None
+        self.error: GsheadError | None = None
+
+
+class ThreadedClient:
+    """Connects, says hello, then answers calls with ``Request`` objects.
+
+    Args:
+        endpoint: from ``Endpoint.read`` or ``launcher.connect_or_start``.
+        name: shown in the backend's log.
+        timeout: seconds for the connection and the hello.
+
+    Raises:
+        AuthenticationError, BackendDiedError, BackendTimeoutError, VersionError: why there is no connection.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, name: str = "client", timeout: float = 10.0) -> None:
+        check_address(endpoint)
+        self.endpoint = endpoint
+        self._lock = threading.Lock()
+        self._news = threading.Condition()
+        self._ids = itertools.count(1)
+        self._tokens = itertools.count(1)
+        self._pending: dict[int, tuple[Request[Any], Convert[Any]]] = {}
+        self._streams: dict[int, _Stream] = {}
+        self._rings: dict[str, Ring] = {}
+        self._death: GsheadError | None = None
+        self._beat: tuple[float, m.Beat] | None = None
+        self._limits = m.LimitsInfo()
+        self._loop = ClientLoop(endpoint, self._on_message, self._on_death)
+        try:
+            hello = m.Hello(client=name[:120], package=_package_version())
+            self.hello: m.HelloReply = self._ask(hello, (), _same).wait(timeout)
+        except BaseException:
+            self._loop.close()
+            raise
+        self._limits = self.hello.limits
+        _open_clients.add(self)
+
+    def __enter__(self) -> ThreadedClient:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """The connection stands. Once False it stays so: make a new client."""
+        return self._death is None
+
+    @property
+    def beat(self) -> m.Beat | None:
+        """The latest news of the backend's workers, about a second old."""
+        return self._beat[1] if self._beat else None
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the backend's front process was last heard of by a beat (0 before the first is due)."""
+        return time.monotonic() - self._beat[0] if self._beat else 0.0
+
+    def close(self) -> None:
+        """Ends the lease, then the thread and the sockets. Requests under way end with ``BackendError``."""
+        self._loop.close()
+        _open_clients.discard(self)
+
+    # --- requests -----------------------------------------------------------------------------------------------
+
+    def reconstruct(
+        self, portrait: bytes, *, method: str = "uvfit", quality: m.Quality = "standard", name: str = "head"
+    ) -> Request[AvatarSummary]:
+        """Portrait file bytes to an avatar; ``Request.progress`` tells how far it is."""
+        check_size(len(portrait), self._limits.portrait_bytes, "The portrait")
+        message = m.Reconstruct(method=method, quality=quality, name=name[:120] or "head")
+        return self._ask(message, (portrait,), _reconstructed)
+
+    def avatar_put(self, data: bytes) -> Request[AvatarSummary]:
+        """``.gshead`` bytes to the backend."""
+        check_size(len(data), self._limits.avatar_bytes, "The avatar")
+        return self._ask(m.AvatarPut(), (data,), _stored)
+
+    def avatar_get(self, avatar_id: str) -> Request[bytes]:
+        """The ``.gshead`` bytes; their hash is checked."""
+        return self._ask(m.AvatarGet(avatar_id=avatar_id), (), _data)
+
+    def avatar_drop(self, avatar_id: str) -> Request[None]:
+        """This client no longer needs the avatar."""
+        return self._ask(m.AvatarDrop(avatar_id=avatar_id), (), _nothing)
+
+    def render(
+        self, camera: m.CameraSpec, instances: Sequence[Instance], *, dtype: m.Dtype = "float32", depth: bool = True
+    ) -> Request[Frame]:
+        """One exact frame; frames of one client are answered in the order they were asked for."""
+        specs, parts = self._checked(camera, instances)
+        message = m.RenderFrame(
+            camera=camera, instances=specs, dtype=dtype, depth=depth, ring=self.endpoint.local
+        )  # fmt: skip
+        return self._ask(message, parts, self._frame)
+
+    def stream_open(self, *, dtype: m.Dtype = "uint8", depth: bool = False) -> Request[int]:
+        """Opens a newest-wins stream."""
+        return self._ask(m.StreamOpen(dtype=dtype, depth=depth, ring=self.endpoint.local), (), self._opened)
+
+    def stream_update(
+        self, stream: int, camera: m.CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0
+    ) -> int:
+        """Wishes for a new frame and returns its token; an older wish that has not started is forgotten."""
+        if not 0.05 <= scale <= 1.0:
+            raise ArgumentError(f"The scale of a stream must be within 0.05..1, got {scale}.")
+        specs, parts = self._checked(camera, instances)
+        self._check_stream(stream)
+        token = next(self._tokens)
+        message = m.StreamUpdate(stream=stream, token=token, camera=camera, instances=specs, scale=float(scale))
+        self._tell(message, parts)
+        return token
+
+    def stream_latest(self, stream: int, *, newer_than: int = 0, timeout: float = 0.0) -> Frame | None:
+        """The newest frame with ``token > newer_than``; waits up to ``timeout`` seconds. Raises the stream's error."""
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while True:
+                state = self._check_stream(stream)
+                if state.error is not None:
+                    error, state.error = state.error, None
+                    raise same_error(error)
+                if state.frame is not None and state.frame.token > newer_than:
+                    return state.frame
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return None
+                self._news.wait(left)
+
+    def stream_close(self, stream: int) -> Request[None]:
+        """Closes a stream."""
+        self._check_stream(stream)
+        self._streams.pop(stream, None)
+        return self._ask(m.StreamClose(stream=stream), (), _nothing)
+
+    def restart_worker(self, role: str = "render") -> Request[None]:
+        """Kills and restarts the ``render`` or ``jobs`` worker, for one that hangs."""
+        return self._ask(m.RestartWorker(role="jobs" if role == "jobs" else "render"), (), _nothing)
+
+    def shutdown(self, *, force: bool = False) -> Request[None]:
+        """Asks the backend to end: when no other client holds a lease, or at once with ``force``."""
+        return self._ask(m.Shutdown(force=force), (), _nothing)
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    def _checked(self, camera: m.CameraSpec, instances: Sequence[Instance]) -> tuple[list[m.InstanceSpec], list[bytes]]:
+        check_camera(camera, self._limits)
+        specs, parts = pack_instances(instances)
+        check_instances(specs, [len(part) for part in parts], self._limits)
+        return specs, parts
+
+    def _ask(self, message: m.Message, parts: Sequence[Any], convert: Convert[T]) -> Request[T]:
+        message.id = next(self._ids)
+        kind = str(message.__struct_config__.tag)
+        request: Request[T] = Request(message.id, kind, self._abort)
+        with self._lock:
+            if self._death is not None:
+                raise same_error(self._death)
+            self._pending[message.id] = (request, convert)
+        self._loop.post(message, parts)
+        return request
+
+    def _tell(self, message: m.Message, parts: Sequence[Any] = ()) -> None:
+        if self._death is not None:
+            raise same_error(self._death)
+        message.id = next(self._ids)
+        self._loop.post(message, parts)
+
+    def _abort(self, request_id: int) -> None:
+        with self._lock:
+            pending = request_id in self._pending
+        if pending:
+            self._tell(m.Cancel(job=request_id))
+
+    def _check_stream(self, stream: int) -> _Stream:
+        if self._death is not None:
+            raise same_error(self._death)
+        state = self._streams.get(stream)
+        if state is None:
+            raise UnknownIdError(f"This client has no open stream {stream}.")
+        return state
+
+    # --- called by the I/O thread -------------------------------------------------------------------------------
+
+    def _on_message(self, message: m.Message, parts: list[memoryview]) -> None:
+        if isinstance(message, m.Beat):
+            self._beat = (time.monotonic(), message)
+        elif isinstance(message, m.StreamFrame):
+            self._on_stream_frame(message, parts)
+        elif isinstance(message, m.Error) and message.stream >= 0:
+            self._set_stream(message.stream, None, from_code(message.code, message.message, message.remedy))
+        elif message.parent is not None:
+            self._on_answer(message.parent, message, parts)
+        elif isinstance(message, m.Error):
+            raise from_code(message.code, message.message, message.remedy)
+
+    def _on_answer(self, parent: int, message: m.Message, parts: list[memoryview]) -> None:
+        with self._lock:
+            entry = self._pending.get(parent)
+            if entry is not None and not isinstance(message, m.Progress):
+                del self._pending[parent]
+        if entry is None:
+            return
+        request, convert = entry
+        if isinstance(message, m.Progress):
+            request.add_progress(message.fraction if math.isfinite(message.fraction) else 0.0, message.text)
+        elif isinstance(message, m.Error):
+            request.finish(None, from_code(message.code, message.message, message.remedy))
+        else:
+            try:
+                request.finish(convert(message, parts), None)
+            except GsheadError as error:
+                request.finish(None, error)
+
+    def _on_stream_frame(self, message: m.StreamFrame, parts: list[memoryview]) -> None:
+        try:
+            frame = replace(self._decode_frame(message.frame, message.ring, parts), token=message.token)
+            self._set_stream(message.stream, frame, None)
+        except GsheadError as error:
+            self._set_stream(message.stream, None, error)
+        ack = m.StreamAck(stream=message.stream, token=message.token)
+        self._loop.post(ack)
+
+    def _set_stream(self, stream: int, frame: Frame | None, error: GsheadError | None) -> None:
+        with self._news:
+            state = self._streams.get(stream)
+            if state is not None:
+                state.frame, state.error = frame or state.frame, error
+            self._news.notify_all()
+
+    def _opened(self, message: m.StreamOpened, parts: list[memoryview]) -> int:
+        self._streams[message.stream] = _Stream()
+        return message.stream
+
+    def _frame(self, message: m.FrameReply, parts: list[memoryview]) -> Frame:
+        try:
+            return self._decode_frame(message.frame, message.ring, parts)
+        finally:
+            if message.ring is not None:
+                r = message.ring
+                self._loop.post(m.RingRelease(path=r.path, slot=r.slot, sequence=r.sequence))
+
+    def _decode_frame(self, info: m.FrameInfo, ring: m.RingRef | None, parts: list[memoryview]) -> Frame:
+        sizes = frame_sizes(info)
+        if ring is None:
+            check_parts(parts, len(sizes), "frame")
+            data = [np.frombuffer(part, np.uint8).copy() for part in parts]
+        elif ring.sizes == sizes:
+            data = self._ring(ring).read(ring.slot, ring.sequence, sizes)
+        else:
+            raise ProtocolError("A frame's ring slot does not have the size that its header promises.")
+        if [part.size for part in data] != sizes or info.parts[:1] != ["rgba"]:
+            raise ProtocolError("A frame's payload does not have the size that its header promises.")
+        shape = (info.height, info.width)
+        depth = data[1].view("<f4").reshape(shape) if "depth" in info.parts else None
+        rgba = data[0].view(np.dtype(info.dtype).newbyteorder("<")).reshape(*shape, 4)
+        return Frame(rgba, depth, info.colorspace, info.alpha, info.dtype, info.origin, info.seconds)
+
+    def _ring(self, ref: m.RingRef) -> Ring:
+        if ref.path not in self._rings:
+            path = Path(ref.path)
+            if not self.endpoint.local or path.parent != Path(self.endpoint.runtime_dir):
+                raise ProtocolError(f"The backend names a ring outside its runtime directory: {path}.")
+            self._rings[ref.path] = Ring.open(path, ref.nonce)
+            for old in [key for key, ring in self._rings.items() if not ring.path.exists()]:
+                self._rings.pop(old).close()
+        return self._rings[ref.path]
+
+    def _on_death(self, error: GsheadError) -> None:
+        with self._lock:
+            self._death = error
+            pending, self._pending = list(self._pending.values()), {}
+        for request, _ in pending:
+            request.finish(None, same_error(error))
+        with self._news:
+            self._news.notify_all()
+        for ring in self._rings.values():
+            ring.close()
+        self._rings.clear()
+
+
+def _same(message: Any, parts: list[memoryview]) -> Any:
+    if not isinstance(message, m.HelloReply):
+        raise ProtocolError("The backend did not answer hello with hello.reply.")
+    return message
+
+
+def _reconstructed(message: m.Reconstructed, parts: list[memoryview]) -> AvatarSummary:
+    return AvatarSummary.from_message(message)
+
+
+def _stored(message: m.AvatarStored, parts: list[memoryview]) -> AvatarSummary:
+    return AvatarSummary.from_info(message.avatar)
+
+
+def _data(message: m.AvatarData, parts: list[memoryview]) -> bytes:
+    check_parts(parts, 1, "avatar.data")
+    data = bytes(parts[0])
+    if hashlib.sha256(data).hexdigest() != message.avatar_id:
+        raise ProtocolError("The avatar that came back does not have the hash that was asked for.")
+    return data
+
+
+def _nothing(message: m.Message, parts: list[memoryview]) -> None:
+    return None
+
+
+def _package_version() -> str:
+    from .. import __version__
+
+    return __version__
+
+
+def _close_all() -> None:
+    for client in list(_open_clients):
+        try:
+            client.close()
+        except BackendError:
+            continue
+
+
+atexit.register(_close_all)

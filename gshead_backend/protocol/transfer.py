@@ -1,0 +1,97 @@
+"""Colour transfer functions: sRGB encoding, alpha association and packing of frames, all numpy.
+
+Splats are sRGB-encoded and blended as encoded (as trained), so the rasterizer gives encoded, premultiplied colour.
+A compositor wants scene-linear premultiplied: un-premultiply, decode, premultiply again. Formulas: IEC 61966-2-1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .messages import Dtype
+
+ALPHA_FLOOR = 1.0 / 65536.0
+"""Below this alpha a colour cannot be told; the pixel becomes zero."""
+
+
+def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:
+    """sRGB-encoded values to linear, float32, any shape; negative values are mirrored, values over 1 extended."""
+    x = np.asarray(encoded, np.float32)
+    a = np.abs(x)
+    out = np.where(a <= 0.04045, a / 12.92, ((a + 0.055) / 1.055) ** np.float32(2.4))
+    return np.copysign(out, x).astype(np.float32, copy=False)
+
+
+def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Inverse of :func:`srgb_to_linear`."""
+    x = np.asarray(linear, np.float32)
+    a = np.abs(x)
+    out = np.where(a <= 0.0031308, a * 12.92, 1.055 * a ** np.float32(1 / 2.4) - 0.055)
+    return np.copysign(out, x).astype(np.float32, copy=False)
+
+
+def premultiply(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """(..., 3) straight and (...) alpha to (..., 3) premultiplied."""
+    return rgb * alpha[..., None]
+
+
+def unpremultiply(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """(..., 3) premultiplied to straight; zero where alpha is below ``ALPHA_FLOOR``."""
+    safe = np.maximum(alpha, ALPHA_FLOOR)[..., None]
+    return np.where(alpha[..., None] >= ALPHA_FLOOR, rgb / safe, 0.0).astype(np.float32, copy=False)
+
+
+def encoded_to_linear_premultiplied(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Rasterizer output to scene-linear.
+
+    Args:
+        color: (H, W, 3) sRGB-encoded, premultiplied. alpha: (H, W) 0..1.
+
+    Returns:
+        (H, W, 4) float32, linear Rec.709, premultiplied. Fully transparent pixels cost almost nothing.
+    """
+    out = np.zeros((*alpha.shape, 4), np.float32)
+    seen = alpha >= ALPHA_FLOOR
+    a = np.clip(alpha[seen], 0.0, 1.0).astype(np.float32, copy=False)
+    out[seen, :3] = premultiply(srgb_to_linear(unpremultiply(np.asarray(color[seen], np.float32), a)), a)
+    out[seen, 3] = a
+    return out
+
+
+def encoded_to_srgb8(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Rasterizer output to the viewport's (H, W, 4) uint8: sRGB encoding of the premultiplied linear value.
+
+    An sRGB texture decodes it to linear premultiplied. Where alpha is 1 the value is the splats' own colour, so only
+    the soft edge goes through the transfer functions.
+    """
+    out = np.empty((*alpha.shape, 4), np.uint8)
+    out[..., :3] = _quantise(color)
+    out[..., 3] = _quantise(alpha)
+    edge = (alpha >= ALPHA_FLOOR) & (alpha < 1.0 - 1.0 / 512.0)
+    linear = encoded_to_linear_premultiplied(color[edge][None], alpha[edge][None])[0, :, :3]
+    out[edge, :3] = _quantise(linear_to_srgb(linear))
+    return out
+
+
+def _quantise(values: np.ndarray) -> np.ndarray:
+    return (np.clip(values, 0.0, 1.0) * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+
+
+def pack_frame(color: np.ndarray, alpha: np.ndarray, dtype: Dtype) -> np.ndarray:
+    """Rasterizer output to the frame of that ``dtype``: (H, W, 4), C-contiguous, as ``Frame`` describes."""
+    if dtype == "uint8":
+        return encoded_to_srgb8(color, alpha)
+    linear = encoded_to_linear_premultiplied(color, alpha)
+    return linear if dtype == "float32" else np.clip(linear, -65504, 65504).astype(np.float16)
+
+
+def unpack_linear(rgba: np.ndarray) -> np.ndarray:
+    """Any frame's (H, W, 4) to float32 linear premultiplied; uint8 is decoded from its sRGB encoding."""
+    if rgba.dtype == np.uint8:
+        out = rgba.astype(np.float32) / np.float32(255.0)
+        out[..., :3] = srgb_to_linear(out[..., :3])
+        return out
+    if rgba.dtype not in (np.float16, np.float32):
+        raise ArgumentError(f"A frame is uint8, float16 or float32, not {rgba.dtype}.")
+    return rgba.astype(np.float32, copy=False)

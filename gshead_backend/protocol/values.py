@@ -1,0 +1,117 @@
+"""What the clients take and give back: plain values with numpy arrays, made from and into wire messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .messages import AvatarInfo, CameraSpec, InstanceSpec, Reconstructed
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One head to draw. Exactly one of ``pose`` and ``vertices`` is given.
+
+    Attributes:
+        avatar_id: from ``reconstruct`` or ``avatar_put``.
+        matrix: 16 floats (or (4, 4)), row-major, head space to world.
+        pose: ``HeadPose.to_vector()``: E + 18 values.
+        vertices: (V, 3) float32 dense vertices in head space, when the rig mesh was deformed by something else.
+    """
+
+    avatar_id: str
+    matrix: Sequence[float] | np.ndarray
+    pose: Sequence[float] | np.ndarray | None = None
+    vertices: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A finished frame. ``rgba`` is (H, W, 4), row 0 on top, premultiplied; ``depth`` (H, W) float32 metres or None.
+
+    ``float16`` and ``float32`` frames are scene-linear Rec.709; ``uint8`` frames are the sRGB encoding of the
+    premultiplied linear value, so that an sRGB texture decodes to what a compositor expects.
+    Depth is +inf where alpha is below 1/255.
+    """
+
+    rgba: np.ndarray
+    depth: np.ndarray | None
+    colorspace: str
+    alpha: str
+    dtype: str
+    origin: str
+    seconds: float = 0.0
+    token: int = 0
+
+
+@dataclass(frozen=True)
+class AvatarSummary:
+    """What ``reconstruct`` made. ``seconds`` is computing time; ``reused`` when the backend knew the result."""
+
+    avatar_id: str
+    splats: int
+    vertices: int
+    expressions: int
+    name: str
+    method: str
+    warnings: tuple[str, ...] = field(default=())
+    seconds: float = 0.0
+    reused: bool = False
+
+    @classmethod
+    def from_info(cls, info: AvatarInfo) -> AvatarSummary:
+        """From the wire's avatar description."""
+        return cls(info.avatar_id, info.splats, info.vertices, info.expressions, info.name, info.method)
+
+    @classmethod
+    def from_message(cls, message: Reconstructed) -> AvatarSummary:
+        """From the answer to ``reconstruct``."""
+        a = message.avatar
+        return cls(
+            a.avatar_id, a.splats, a.vertices, a.expressions, a.name, a.method,
+            tuple(message.warnings), message.seconds, message.reused,
+        )  # fmt: skip
+
+
+def floats(values: Sequence[float] | np.ndarray, size: int | None, what: str) -> list[float]:
+    """``values`` flattened to a list of finite floats; raises ``ArgumentError`` naming ``what``."""
+    array = np.asarray(values, np.float64).reshape(-1)
+    if size is not None and array.size != size:
+        raise ArgumentError(f"{what} must have {size} values, got {array.size}.")
+    if not np.isfinite(array).all():
+        raise ArgumentError(f"{what} holds NaN or infinity.")
+    return array.tolist()
+
+
+def camera_spec(
+    width: int, height: int, K: np.ndarray, viewmat: np.ndarray, *, near: float = 0.01, far: float = 1000.0,
+    orthographic: bool = False,
+) -> CameraSpec:  # fmt: skip
+    """A ``CameraSpec`` from arrays; ``K`` (3, 3), ``viewmat`` (4, 4) world to OpenCV camera."""
+    return CameraSpec(
+        int(width), int(height), floats(K, 9, "K"), floats(viewmat, 16, "viewmat"), float(near), float(far),
+        bool(orthographic),
+    )  # fmt: skip
+
+
+def pack_instances(instances: Sequence[Instance]) -> tuple[list[InstanceSpec], list[bytes]]:
+    """Wire form of the instances and the payload parts that hold their vertices."""
+    specs: list[InstanceSpec] = []
+    parts: list[bytes] = []
+    for i, instance in enumerate(instances):
+        if (instance.pose is None) == (instance.vertices is None):
+            raise ArgumentError(f"Instance {i} needs either a pose or vertices.")
+        matrix = floats(instance.matrix, 16, f"Instance {i} matrix")
+        if instance.vertices is None:
+            assert instance.pose is not None
+            specs.append(InstanceSpec(instance.avatar_id, matrix, floats(instance.pose, None, f"Instance {i} pose")))
+            continue
+        vertices = np.ascontiguousarray(instance.vertices, "<f4")
+        if vertices.ndim != 2 or vertices.shape[1] != 3 or not np.isfinite(vertices).all():
+            raise ArgumentError(f"Instance {i} vertices must be finite (V, 3), got shape {vertices.shape}.")
+        specs.append(InstanceSpec(instance.avatar_id, matrix, None, len(parts)))
+        parts.append(vertices.tobytes())
+    return specs, parts
