@@ -1,0 +1,171 @@
+"""A portrait's bytes to a ``PortraitFit``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from ..camera import Camera
+from ..errors import ProfileViewError
+from ..head.model import HeadModel
+from ..head.pose import HeadPose
+from ..head.rotation import euler_to_matrix, matrix_to_axis_angle
+from ..head.skinning import PersonalHead
+from .crop import Crop
+from .gaze import gaze_angles, look_channels
+from .image import Photo, decode_photo
+from .locate import Located, locate_face
+from .matte import cut_out, head_window
+from .priors import EXIF_SD
+from .solver import LANDMARKS, HeadSolver, Observation, State, focal_prior
+from .types import PortraitFit, Progress, no_progress
+
+WARN_YAW = math.radians(35)
+MAX_YAW = math.radians(62)
+MAX_PITCH = math.radians(45)
+_solvers: dict[str, HeadSolver] = {}
+
+
+def fit_portrait(data: bytes, head: HeadModel, *, progress: Progress = no_progress) -> PortraitFit:
+    """Decode a photo, find its largest face, cut it out and fit ``head`` to it.
+
+    Args:
+        data: a JPEG, PNG, WebP, TIFF or BMP file.
+        progress: called between the steps.
+    Raises:
+        ImageError, ImageTooLargeError, NoFaceError, FaceTooSmallError, ProfileViewError: what is wrong with the photo.
+        MissingAssetError: the networks are not installed.
+    """
+    progress(0.0, "Reading the photo")
+    photo = decode_photo(data)
+    progress(0.2, "Finding the face")
+    located = locate_face(photo)
+    progress(0.45, "Cutting out the head")
+    photo, points = located.photo, located.landmarks.points
+    crop, probability = head_window(photo.image, points)
+    image = crop.cut(photo.image)
+    local = crop.to_crop(points)
+    matte = cut_out(image, probability, local, tuple(_box(crop, b) for b in located.rivals))
+    if photo.alpha is not None:
+        matte = np.minimum(matte, crop.cut(photo.alpha).astype(np.float32) / 255)
+    progress(0.7, "Fitting the head")
+    solver = solver_for(head)
+    seen, state = _solve(solver, photo, crop, located, local)
+    warnings = (*located.warnings, *_view_warnings(state))
+    return _finish(solver, photo, crop, image, matte, local, seen, state, warnings)
+
+
+def solver_for(head: HeadModel) -> HeadSolver:
+    """The solver of a head, made once a process."""
+    key = head.sha256
+    if key not in _solvers:
+        if len(_solvers) >= 4:
+            _solvers.pop(next(iter(_solvers)))
+        _solvers[key] = HeadSolver(head)
+    return _solvers[key]
+
+
+def _box(crop: Crop, box: np.ndarray) -> np.ndarray:
+    return crop.to_crop(box.reshape(2, 2)).reshape(4)
+
+
+def _solve(
+    solver: HeadSolver, photo: Photo, crop: Crop, located: Located, local: np.ndarray
+) -> tuple[Observation, State]:
+    h, w = photo.image.shape[:2]
+    mean, sd = focal_prior((w, h), photo.focal_px, EXIF_SD)
+    seen = Observation(
+        local[:LANDMARKS],
+        solver.head.landmark_sigma.astype(np.float64),
+        crop.to_crop(np.array([w / 2, h / 2])),
+        (mean + math.log(crop.scale), sd),
+    )
+    start = solver.initial(seen, located.landmarks.depth * crop.scale)
+    return seen, solver.solve(seen, start)
+
+
+def head_angles(R: np.ndarray) -> tuple[float, float, float]:
+    """Yaw (positive toward the image's right), pitch (positive up) and roll in radians of a head-to-camera rotation."""
+    forward, up = R[:, 2], R[:, 1]
+    yaw = math.atan2(forward[0], -forward[2])
+    pitch = math.asin(float(np.clip(-forward[1], -1, 1)))
+    return yaw, pitch, math.atan2(up[0], -up[1])
+
+
+def _view_warnings(state: State) -> tuple[str, ...]:
+    yaw, pitch, _ = head_angles(state.R)
+    degrees = abs(math.degrees(yaw))
+    if abs(yaw) > MAX_YAW:
+        raise ProfileViewError(
+            f"The face is turned {degrees:.0f} degrees to the side; at most {math.degrees(MAX_YAW):.0f} can be used.",
+            remedy="Use a photo in which both eyes look toward the camera.",
+        )
+    if abs(pitch) > MAX_PITCH:
+        raise ProfileViewError(
+            f"The face looks {abs(math.degrees(pitch)):.0f} degrees up or down; "
+            f"at most {math.degrees(MAX_PITCH):.0f} can be used.",
+            remedy="Use a photo in which the face looks toward the camera.",
+        )
+    if abs(yaw) > WARN_YAW:
+        return (f"The face is turned {degrees:.0f} degrees to the side; its far half is guessed from the near one.",)
+    return ()
+
+
+def _camera(crop: Crop, seen: Observation, state: State) -> Camera:
+    K = np.array([[state.focal, 0, seen.center[0]], [0, state.focal, seen.center[1]], [0, 0, 1.0]])
+    viewmat = np.eye(4)
+    viewmat[:3, :3], viewmat[:3, 3] = state.R, state.t
+    return Camera(crop.size, crop.size, K, viewmat)
+
+
+def _finish(
+    solver: HeadSolver, photo: Photo, crop: Crop, image: np.ndarray, matte: np.ndarray, local: np.ndarray,
+    seen: Observation, state: State, warnings: tuple[str, ...],
+) -> PortraitFit:  # fmt: skip
+    head, controls = solver.head, solver.controls
+    camera = _camera(crop, seen, state)
+    betas = state.betas.astype(np.float32)
+    angles = np.zeros((2, 3))
+    for _ in range(2):  # lids follow the gaze; the rest of the face then explains the landmarks again
+        personal = PersonalHead.create(head, betas)
+        pose = _pose(solver, state.controls, angles)
+        angles = gaze_angles(head, betas, personal.vertices(pose), local, camera)
+        if not controls.arkit:
+            break
+        looking = np.where(controls.sd > 0, state.controls, look_channels(head, angles))
+        state = solver.solve(seen, replace(state, controls=looking), iterations=6, warm=True)
+        camera, betas = _camera(crop, seen, state), state.betas.astype(np.float32)
+    pose = _pose(solver, state.controls, angles)
+    personal = PersonalHead.create(head, betas)
+    offsets = np.zeros((head.vertex_count, 3), np.float32)
+    error = landmark_error(personal, pose, camera, local)
+    return PortraitFit(
+        image,
+        matte,
+        local.astype(np.float32),
+        betas,
+        offsets,
+        pose,
+        camera,
+        error,
+        photo.focal_px is not None,
+        warnings,
+    )
+
+
+def _pose(solver: HeadSolver, controls: np.ndarray, eyes: np.ndarray) -> HeadPose:
+    neutral = HeadPose.neutral(solver.head.expression_count)
+    jaw = matrix_to_axis_angle(euler_to_matrix(solver.controls.to_jaw @ controls))
+    eye_pose = matrix_to_axis_angle(euler_to_matrix(eyes)).reshape(6)
+    expression = solver.controls.to_expression @ controls
+    return replace(neutral, expression=expression, jaw_pose=jaw, eye_pose=eye_pose)
+
+
+def landmark_error(personal: PersonalHead, pose: HeadPose, camera: Camera, landmarks: np.ndarray) -> float:
+    """Mean distance in pixels between the head's 468 landmarks and the photo's."""
+    head = personal.model
+    corners = personal.vertices(pose)[head.faces[head.landmark_triangles]]
+    points = (corners * head.landmark_bary[:, :, None]).sum(1)
+    return float(np.linalg.norm(camera.project(points)[:, :2] - landmarks[:LANDMARKS], axis=1).mean())

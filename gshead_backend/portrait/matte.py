@@ -1,0 +1,207 @@
+"""The head and what hangs on it, cut out softly.
+
+MediaPipe's selfie segmentation says roughly where people are (256x256). Only what belongs to this head is kept; in a
+band around the outline each pixel is then explained as a mixture of the colours just inside and just outside.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .crop import Crop, face_height, head_crop
+from .networks import run
+
+NET = 256
+FACTOR = 2.2
+WIDE_FACTOR = 3.2
+MAX_FACTOR = 2.9
+FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176,
+             149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
+
+
+def people(image: np.ndarray) -> np.ndarray:
+    """(S, S, 3) uint8 to (S, S) float32: probability of belonging to a person."""
+    size = image.shape[0]
+    small = cv2.resize(image, (NET, NET), interpolation=cv2.INTER_AREA)
+    (raw,) = run("selfie_segmentation.tflite", small, low=0.0, high=1.0, outputs=("activation_10",))
+    return np.clip(cv2.resize(raw[0, 0], (size, size), interpolation=cv2.INTER_LINEAR), 0, 1)
+
+
+def head_window(image: np.ndarray, points: np.ndarray) -> tuple[Crop, np.ndarray]:
+    """The crop that holds this head with its hair, and the person probability inside it (at the crop's size).
+
+    Args:
+        image: the whole photo. points: (478, 2) landmarks in it.
+    """
+    wide = head_crop(points, WIDE_FACTOR).resized(NET * 2)
+    seen = people(wide.cut(image)) * wide.inside(image.shape)
+    crop = head_crop(points, _needed_factor(wide, seen, points))
+    scale = wide.scale / crop.scale
+    x, y = (
+        (((np.arange(crop.size) + 0.5) / crop.scale + crop.origin[k] - wide.origin[k]) * wide.scale - 0.5).astype(
+            np.float32
+        )
+        for k in (0, 1)
+    )
+    coarse = cv2.remap(seen, *np.meshgrid(x, y), interpolation=cv2.INTER_LINEAR)
+    tight = people(crop.cut(image))
+    probability = (tight + scale * coarse) / (1 + scale)
+    return crop, (probability * crop.inside(image.shape)).astype(np.float32)
+
+
+def _needed_factor(wide: Crop, seen: np.ndarray, points: np.ndarray) -> float:
+    """Crop side in face heights so that hair above the chin stays inside; ``FACTOR`` when that is enough."""
+    local = wide.to_crop(points)
+    unit = face_height(points) * wide.scale
+    mask = _of_this_head(seen > 0.5, local, unit)
+    mask[int(local[152, 1]) :] = False
+    y, x = np.nonzero(mask)
+    if y.size < 100:
+        return FACTOR
+    center = (wide.size / 2, wide.size / 2)
+    reach = max(
+        float(np.percentile(np.abs(x - center[0]), 99.5)), float(center[1] - np.percentile(y, 0.5))
+    )  # a few stray pixels do not count
+    return float(np.clip(2.12 * reach / unit, FACTOR, MAX_FACTOR))
+
+
+def cut_out(
+    image: np.ndarray, probability: np.ndarray, landmarks: np.ndarray, rivals: tuple[np.ndarray, ...] = ()
+) -> np.ndarray:
+    """(S, S) float32 matte of one head.
+
+    Args:
+        image: (S, S, 3) uint8 crop. probability: (S, S) from :func:`head_window`. landmarks: (478, 2) crop pixels.
+        rivals: (4,) boxes of other faces, crop pixels.
+    """
+    unit = face_height(landmarks)
+    mask = probability > 0.5
+    if rivals:
+        mask &= _watershed(image, mask, landmarks, rivals)
+    mask = _of_this_head(mask, landmarks, unit)
+    soft = np.where(mask, np.maximum(probability, 0.5), np.minimum(probability, 0.5))
+    near = cv2.dilate(mask.astype(np.uint8), _disk(0.035 * unit)).astype(bool)
+    return _refine(image, np.where(near, soft, 0).astype(np.float32), mask, unit)
+
+
+def _disk(radius: float) -> np.ndarray:
+    r = max(1, round(radius))
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1))
+
+
+def _polygon(shape: tuple[int, ...], points: np.ndarray) -> np.ndarray:
+    out = np.zeros(shape[:2], np.uint8)
+    cv2.fillPoly(out, [np.round(points[list(FACE_OVAL)]).astype(np.int32)], 1)
+    return out
+
+
+def _of_this_head(mask: np.ndarray, points: np.ndarray, unit: float) -> np.ndarray:
+    """The part of a person mask that hangs together with this face and is no wider than a head and its shoulders.
+
+    Thin bridges (6 % of the face height) to people behind are cut by an opening; what the opening ate at the rim of
+    the kept part grows back.
+    """
+    face = _polygon(mask.shape, points)
+    allowed = (mask & _plausible(mask.shape, points, unit)) | face.astype(bool)
+    opened = cv2.morphologyEx(allowed.astype(np.uint8), cv2.MORPH_OPEN, _disk(0.06 * unit)) | face
+    count, labels = cv2.connectedComponents(opened, connectivity=4)
+    kept = np.isin(labels, np.unique(labels[face > 0])) & (opened > 0) if count > 1 else opened > 0
+    grown = cv2.dilate(kept.astype(np.uint8), _disk(0.1 * unit)).astype(bool) & allowed
+    holes = ~grown
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(holes.astype(np.uint8), connectivity=4)
+    small = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] < (0.08 * unit) ** 2]
+    return grown | np.isin(labels, small)
+
+
+def _plausible(shape: tuple[int, ...], points: np.ndarray, unit: float) -> np.ndarray:
+    """Where one head with voluminous hair, its neck and its shoulders can be, in the head's own tilted frame."""
+    up = points[10] - points[152]
+    up = up / np.linalg.norm(up)
+    right = np.array([-up[1], up[0]])
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    d = np.stack([x, y], -1) - points[152]
+    across, height = np.abs(d @ right) / unit, (d @ up) / unit
+    head = (across < 1.15) & (height > 0)
+    shoulders = across < 0.85 + np.maximum(0, -height) * 2.2
+    return np.where(height > 0, head & (height < 2.1), shoulders | (across < 1.15))
+
+
+def _watershed(
+    image: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, rivals: tuple[np.ndarray, ...]
+) -> np.ndarray:
+    """Bool: floods along colour edges from this face and from the others; a pixel belongs to whom it reaches first."""
+    markers = np.zeros(mask.shape, np.int32)
+    markers[~cv2.dilate(mask.astype(np.uint8), _disk(5)).astype(bool)] = 1
+    for box in rivals:
+        c, r = (box[:2] + box[2:]) / 2, np.maximum((box[2:] - box[:2]) * 0.45, 1)
+        cv2.ellipse(markers, (tuple(c.tolist()), tuple((2 * r).tolist()), 0.0), 2, -1)
+    markers[_polygon(mask.shape, landmarks) > 0] = 3
+    flooded = cv2.watershed(np.ascontiguousarray(image), markers)
+    mine = (flooded == 3).astype(np.uint8)
+    return cv2.morphologyEx(mine, cv2.MORPH_CLOSE, _disk(2)).astype(bool)  # closes the one-pixel ridges
+
+
+def _refine(image: np.ndarray, soft: np.ndarray, mask: np.ndarray, unit: float) -> np.ndarray:
+    """Alpha in a band around the outline from the local inside and outside colours, smoothed along image edges."""
+    color = image.astype(np.float32) / 255
+    inner = cv2.erode(mask.astype(np.uint8), _disk(0.022 * unit))
+    outer = 1 - cv2.dilate(mask.astype(np.uint8), _disk(0.03 * unit))
+    band = (inner == 0) & (outer == 0)
+    sigma = 0.045 * unit
+    front, front_var = _local_color(color, inner.astype(np.float32), sigma)
+    back, back_var = _local_color(color, outer.astype(np.float32), sigma)
+    axis = front - back
+    length2 = (axis**2).sum(-1)
+    mixed = np.clip(((color - back) * axis).sum(-1) / np.maximum(length2, 1e-5), 0, 1)
+    trust = length2 / (length2 + 1.5 * (front_var + back_var) + 2e-3)
+    trust = trust * trust
+    alpha = np.where(band, trust * mixed + (1 - trust) * soft, inner).astype(np.float32)
+    smooth = _guided(color, alpha, max(2, round(0.012 * unit)), 2e-4)
+    out = np.where(band, np.clip(smooth, 0, 1), inner)
+    reach = cv2.GaussianBlur(soft, (0, 0), 0.02 * unit)  # nothing far from where the network saw a person
+    out = out * np.clip(reach / 0.12, 0, 1)
+    out[out < 1 / 255] = 0
+    return out.astype(np.float32)
+
+
+def _local_color(color: np.ndarray, weight: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (H, W, 3) and summed variance (H, W) of the weighted colours nearby; far from any, a wider mean."""
+    mean, total = np.zeros_like(color), np.full(color.shape[:2], 1e-6, np.float32)
+    square = np.zeros(color.shape[:2], np.float32)
+    for factor, share in ((1.0, 1.0), (3.0, 0.02)):
+        w = cv2.GaussianBlur(weight, (0, 0), sigma * factor) * share
+        mean += cv2.GaussianBlur(color * weight[..., None], (0, 0), sigma * factor) * share
+        square += cv2.GaussianBlur((color**2).sum(-1) * weight, (0, 0), sigma * factor) * share
+        total += w
+    mean /= total[..., None]
+    return mean, np.maximum(square / total - (mean**2).sum(-1), 0)
+
+
+def _guided(guide: np.ndarray, values: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
+    """Guided filter with a colour guide (He, Sun, Tang 2013, eqs. 19-21)."""
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def box(a: np.ndarray) -> np.ndarray:
+        return cv2.boxFilter(a, -1, size, borderType=cv2.BORDER_REFLECT)
+
+    mean, mean_v = box(guide), box(values)
+    covariance = box(guide * values[..., None]) - mean * mean_v[..., None]
+    sigma = np.empty((*values.shape, 3, 3), np.float32)
+    for i in range(3):
+        for j in range(i, 3):
+            sigma[..., i, j] = sigma[..., j, i] = box(guide[..., i] * guide[..., j]) - mean[..., i] * mean[..., j]
+    sigma += epsilon * np.eye(3, dtype=np.float32)
+    a = _solve3(sigma, covariance)
+    b = mean_v - (a * mean).sum(-1)
+    return (box(a) * guide).sum(-1) + box(b)
+
+
+def _solve3(m: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Symmetric 3x3 systems (..., 3, 3) x = (..., 3) by cofactors; numpy's loop over LAPACK is ten times slower."""
+    c0 = np.cross(m[..., 1, :], m[..., 2, :])
+    c1 = np.cross(m[..., 2, :], m[..., 0, :])
+    c2 = np.cross(m[..., 0, :], m[..., 1, :])
+    determinant = (m[..., 0, :] * c0).sum(-1)
+    x = c0 * v[..., 0:1] + c1 * v[..., 1:2] + c2 * v[..., 2:3]
+    return x / np.maximum(determinant, 1e-14)[..., None]

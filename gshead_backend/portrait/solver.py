@@ -1,0 +1,279 @@
+"""Head fit to landmarks: regularised robust Gauss-Newton over pose, focal length, identity and expression.
+
+Minimises, over rotation R, translation t, focal length f, identity b and controls u::
+
+    sum_l  rho(|project(R x_l(b, u) + t) - y_l| / sigma_l)  +  |b|^2  +  sum_i (u_i / sd_i)^2  + camera priors
+
+with x_l on the surface at landmark l, rho Huber's function, sigma_l the landmark's scatter on the head in metres
+times f / depth, and u kept inside its bounds by an active set. Derivatives are analytic.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import cho_factor, cho_solve
+
+from ..head.model import HeadModel
+from ..head.rotation import axis_angle_to_matrix, euler_to_matrix
+from .priors import LOG_DISTANCE, LOG_F35, PAIR_SD, Controls, controls_for
+
+LANDMARKS = 468
+ITERATIONS = 30
+EXPRESSION_FROM = 4
+IDENTITY_FROM = 6
+SIGMA_MIN, SIGMA_MAX = 0.0015, 0.02
+CORRELATION = 0.6  # neighbouring landmarks err together: each weighs like this share of an independent one
+ROBUST = 0.05  # of the interocular distance
+BACK_FACING = 0.05
+
+
+@dataclass(frozen=True)
+class SurfacePoints:
+    """Points on a head's surface as linear functions of identity and expression (before the jaw turns).
+
+    Attributes:
+        rest: (n, 3). identity: (n, 3, B). expression: (n, 3, E). jaw: (n,) skinning weight of the jaw.
+        normal: (n, 3) unit, on the mean head.
+    """
+
+    rest: np.ndarray
+    identity: np.ndarray
+    expression: np.ndarray
+    jaw: np.ndarray
+    normal: np.ndarray
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the solver explains. points: (n, 2) pixels. sigma: (n,) metres. center: (2,) principal point.
+
+    log_focal: mean and standard deviation of the log of the focal length in pixels.
+    """
+
+    points: np.ndarray
+    sigma: np.ndarray
+    center: np.ndarray
+    log_focal: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class State:
+    """R (3, 3) and t (3,): head to OpenCV camera. focal: pixels. betas: (B,). controls: (U,)."""
+
+    R: np.ndarray
+    t: np.ndarray
+    focal: float
+    betas: np.ndarray
+    controls: np.ndarray
+
+
+def dense_rows(head: HeadModel, rows: np.ndarray) -> sparse.csr_matrix:
+    """(n, C) matrix that evaluates dense vertices ``rows`` from control points."""
+    if head.subdivision is None:
+        ones = np.ones(rows.size)
+        return sparse.csr_matrix((ones, (np.arange(rows.size), rows)), (rows.size, head.template.shape[0]))
+    s = head.subdivision
+    return sparse.csr_matrix((s.data, s.indices, s.indptr), (s.indptr.size - 1, s.columns))[rows]
+
+
+def surface_points(head: HeadModel, triangles: np.ndarray, bary: np.ndarray) -> SurfacePoints:
+    """The points ``bary`` (n, 3) in ``triangles`` (n,) of the head."""
+    n = triangles.size
+    corners = head.faces[triangles]
+    blend = sparse.csr_matrix((bary.reshape(-1), (np.repeat(np.arange(n), 3), np.arange(3 * n))), (n, 3 * n))
+    rows = dense_rows(head, corners.reshape(-1))
+    matrix = (blend @ rows).astype(np.float64)
+
+    def apply(array: np.ndarray) -> np.ndarray:
+        return np.asarray(matrix @ array.reshape(array.shape[0], -1).astype(np.float64)).reshape(n, *array.shape[1:])
+
+    a, b, c = (np.asarray((rows @ head.template)[k::3], np.float64) for k in range(3))
+    normal = np.cross(b - a, c - a)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    jaw = (head.skin_weights[corners, 2] * bary).sum(1).astype(np.float64)
+    return SurfacePoints(apply(head.template), apply(head.identity_dirs), apply(head.expression_dirs), jaw, normal)
+
+
+class HeadSolver:
+    """Fits one head model; made once a head, used for every photo."""
+
+    def __init__(self, head: HeadModel) -> None:
+        self.head = head
+        self.controls: Controls = controls_for(head)
+        self.points = surface_points(head, head.landmark_triangles, head.landmark_bary)
+        self._joint = head.joints[2].astype(np.float64)
+        self._joint_identity = head.joints_identity[2].astype(np.float64)
+
+    def initial(self, seen: Observation, depth: np.ndarray) -> State:
+        """Similarity alignment of the mean face to the landmarks and the network's own depth."""
+        model, image = self.points.rest, np.concatenate([seen.points, depth[:, None]], 1)
+        weight = 1 / np.clip(seen.sigma, SIGMA_MIN, SIGMA_MAX) ** 2
+        weight = weight / weight.sum()
+        a, b = model - weight @ model, image - weight @ image
+        u, s, vt = np.linalg.svd((b * weight[:, None]).T @ a)
+        flip = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
+        R = u @ flip @ vt
+        scale = (s * np.diag(flip)).sum() / (weight @ (a * a).sum(1))  # pixels per metre
+        focal = math.exp(seen.log_focal[0])
+        z = focal / scale
+        middle = (weight @ image)[:2] - seen.center
+        t = np.array([middle[0] / scale, middle[1] / scale, z]) - R @ (weight @ model)
+        return State(R, t, focal, np.zeros(self.head.identity_count), np.zeros(self.controls.sd.size))
+
+    def place(self, betas: np.ndarray, controls: np.ndarray) -> np.ndarray:
+        """(n, 3) landmark positions in head space."""
+        return self._shape(betas, controls)[0]
+
+    def project(self, state: State, center: np.ndarray) -> np.ndarray:
+        """(n, 2) pixels."""
+        camera = self.place(state.betas, state.controls) @ state.R.T + state.t
+        return state.focal * camera[:, :2] / camera[:, 2:] + center
+
+    def solve(
+        self,
+        seen: Observation,
+        start: State,
+        *,
+        iterations: int = ITERATIONS,
+        fixed_controls: np.ndarray | None = None,
+        warm: bool = False,
+    ) -> State:
+        """Gauss-Newton from ``start``.
+
+        Args:
+            fixed_controls: (U,) offsets of controls that the solver must not move (those with sd 0).
+            warm: everything is free from the first iteration.
+        """
+        state = start if fixed_controls is None else replace(start, controls=start.controls + fixed_controls)
+        for i in range(iterations):
+            free_expression = warm or i >= EXPRESSION_FROM
+            free_identity = warm or i >= IDENTITY_FROM
+            state, change = self._step(seen, state, free_identity, free_expression)
+            if free_identity and i > IDENTITY_FROM + 4 and change < 1e-3:
+                break
+        return state
+
+    def _shape(self, betas: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Landmarks, their local linear map (n, 3, 3), arms from the jaw joint (n, 3), expression gain (E,)."""
+        gain = np.ones(self.head.expression_count)
+        if self.head.expression_gain is not None:
+            gain = 1 + self.head.expression_gain @ betas
+        p = self.points
+        x = p.rest + p.identity @ betas + p.expression @ (gain * (self.controls.to_expression @ controls))
+        arm = x - (self._joint + self._joint_identity @ betas)
+        turn = euler_to_matrix(self.controls.to_jaw @ controls) - np.eye(3)
+        local = np.eye(3) + p.jaw[:, None, None] * turn
+        return x + p.jaw[:, None] * (arm @ turn.T), local, arm, gain
+
+    def _jacobian(self, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """Camera-space points (n, 3) and their derivative (n, 3, 6 + B + U) by rotation, translation, b and u."""
+        head, ctl, p = self.head, self.controls, self.points
+        x, local, arm, gain = self._shape(state.betas, state.controls)
+        rotated = x @ state.R.T
+        n, b, u = x.shape[0], head.identity_count, ctl.sd.size
+        J = np.zeros((n, 3, 6 + b + u))
+        J[:, 0, 1], J[:, 0, 2] = rotated[:, 2], -rotated[:, 1]
+        J[:, 1, 0], J[:, 1, 2] = -rotated[:, 2], rotated[:, 0]
+        J[:, 2, 0], J[:, 2, 1] = rotated[:, 1], -rotated[:, 0]
+        J[:, :, 3:6] = np.eye(3)
+        linear = state.R @ local
+        joint = (np.eye(3) - local) @ self._joint_identity  # the jaw joint moves with identity
+        J[:, :, 6 : 6 + b] = linear @ p.identity + state.R @ joint
+        moved = p.expression @ (gain[:, None] * ctl.to_expression)
+        J[:, :, 6 + b :] = linear @ moved
+        angles, step = ctl.to_jaw @ state.controls, 1e-5
+        for axis in np.flatnonzero(np.abs(ctl.to_jaw).sum(1)):
+            nudge = np.zeros(3)
+            nudge[axis] = step
+            derivative = (euler_to_matrix(angles + nudge) - euler_to_matrix(angles - nudge)) / (2 * step)
+            swing = p.jaw[:, None] * (arm @ derivative.T @ state.R.T)
+            J[:, :, 6 + b :] += swing[:, :, None] * ctl.to_jaw[axis]
+        return rotated + state.t, J
+
+    def _step(self, seen: Observation, state: State, free_identity: bool, free_expression: bool) -> tuple[State, float]:
+        head, ctl = self.head, self.controls
+        b, u = head.identity_count, ctl.sd.size
+        camera, J3 = self._jacobian(state)
+        z = camera[:, 2:]
+        flat = camera[:, :2] / z
+        residual = state.focal * flat + seen.center - seen.points
+        J = (state.focal / z)[:, :, None] * (J3[:, :2] - flat[:, :, None] * J3[:, 2:])
+        J = np.concatenate([J, (state.focal * flat)[:, :, None]], 2)  # last column: log focal
+        weight = self._weights(seen, state, camera, residual)
+        rows, e = J.reshape(-1, J.shape[2]), residual.reshape(-1)
+        weighted = rows * np.repeat(weight, 2)[:, None]
+        H, g = weighted.T @ rows, weighted.T @ e
+        self._add_priors(H, g, seen, state, z)
+        free = np.ones(H.shape[0], bool)
+        free[6 : 6 + b] = free_identity
+        slots = slice(6 + b, 6 + b + u)
+        free[slots] = free_expression & (ctl.sd > 0)
+        free[-1] = free_identity
+        free[slots] &= ~((state.controls <= ctl.low) & (g[slots] > 0)) & ~(
+            (state.controls >= ctl.high) & (g[slots] < 0)
+        )
+        delta = np.zeros(H.shape[0])
+        index = np.flatnonzero(free)
+        delta[index] = -cho_solve(cho_factor(H[np.ix_(index, index)]), g[index])
+        R = axis_angle_to_matrix(_limited(delta[:3], 0.35)) @ state.R
+        new = State(
+            R,
+            state.t + delta[3:6],
+            state.focal * math.exp(float(np.clip(delta[-1], -0.3, 0.3))),
+            state.betas + np.clip(delta[6 : 6 + b], -2, 2),
+            np.where(ctl.sd > 0, np.clip(state.controls + delta[slots], ctl.low, ctl.high), state.controls),
+        )
+        return new, float(np.abs(delta[6:-1]).max()) + float(np.abs(delta[:3]).max())
+
+    def _weights(self, seen: Observation, state: State, camera: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        """(n,) Huber and visibility weights over the variance in pixels."""
+        sigma = np.clip(seen.sigma, SIGMA_MIN, SIGMA_MAX) * state.focal / camera[:, 2]
+        normal = self.points.normal @ state.R.T
+        facing = -(normal * camera).sum(1) / np.linalg.norm(camera, axis=1)
+        visible = np.clip((facing + 0.1) / 0.35, BACK_FACING, 1)
+        limit = ROBUST * np.linalg.norm(seen.points[33] - seen.points[263])
+        size = np.linalg.norm(residual, axis=1)
+        robust = np.minimum(1, limit / np.maximum(size, 1e-9))
+        return CORRELATION * visible * robust / sigma**2
+
+    def _add_priors(self, H: np.ndarray, g: np.ndarray, seen: Observation, state: State, z: np.ndarray) -> None:
+        b, ctl = self.head.identity_count, self.controls
+        diagonal = np.arange(H.shape[0])
+        precision = np.zeros(H.shape[0])
+        precision[6 : 6 + b] = 1.0
+        precision[6 + b : -1] = np.where(ctl.sd > 0, 1 / np.maximum(ctl.sd, 1e-6) ** 2, 0)
+        precision[-1] = 1 / seen.log_focal[1] ** 2
+        value = np.zeros(H.shape[0])
+        value[6 : 6 + b], value[6 + b : -1] = state.betas, state.controls
+        value[-1] = math.log(state.focal) - seen.log_focal[0]
+        H[diagonal, diagonal] += precision
+        g += precision * value
+        for left, right in ctl.pairs + 6 + b:
+            stiff = 1 / PAIR_SD**2
+            difference = value[left] - value[right]
+            H[left, left] += stiff
+            H[right, right] += stiff
+            H[left, right] -= stiff
+            H[right, left] -= stiff
+            g[left] += stiff * difference
+            g[right] -= stiff * difference
+        distance = float(z.mean())
+        stiff = 1 / (LOG_DISTANCE[1] * distance) ** 2
+        H[5, 5] += stiff
+        g[5] += stiff * distance * (math.log(distance) - LOG_DISTANCE[0])
+
+
+def _limited(step: np.ndarray, most: float) -> np.ndarray:
+    length = float(np.linalg.norm(step))
+    return step if length <= most else step * (most / length)
+
+
+def focal_prior(photo_size: tuple[int, int], focal_px: float | None, exif_sd: float) -> tuple[float, float]:
+    """Mean and standard deviation of log focal length in pixels for a (width, height) photo."""
+    if focal_px is not None:
+        return math.log(focal_px), exif_sd
+    return LOG_F35[0] + math.log(math.hypot(*photo_size) / math.hypot(36, 24)), LOG_F35[1]
