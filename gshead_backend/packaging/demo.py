@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .environments import BACKEND, Environment, Say, SetupError
+from .environments import BACKEND, Environment, Say, SetupError, run
 from .extension import this_platform
 from .light_wheel import version
 
@@ -55,6 +55,30 @@ def run_demo(root: Path, blender: Environment, portrait: Path, quality: str, out
         status = subprocess.call(command, env=blender_environment(resources), cwd=root)
     if status != 0:
         raise SetupError(f"The demo stopped in Blender (exit status {status}); the lines above say why.")
-    say("contact sheet")
     command = [str(BACKEND.python(root)), str(root / "samples" / "contact_sheet.py"), str(out)]
-    return subprocess.call(command, cwd=root)
+    run(command, cwd=root, what="Making the contact sheet")
+    print(summary(out))
+    return 0
+
+
+def summary(out: Path) -> str:
+    """What the demo made, with sizes and times, for a reader who has just waited for it."""
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    seconds: dict[str, float] = report["seconds"]
+    frames = sorted((out / "frames").glob("*.png"))
+    made = {
+        "contact_sheet.png": "look at this one first",
+        f"frames/{frames[0].name} … {frames[-1].name}": f"{len(frames)} frames from Blender's timeline",
+        "head.gshead": "the avatar: load it in any Blender with the extension",
+        "head.usdc": "splats with time samples, rigged mesh, camera",
+        "head.blend": "the scene; the avatar is packed inside",
+    }
+    lines = [f"Blender {report['blender']}, {report['quality']} quality, {sum(seconds.values()):.1f} s:", ""]
+    lines += [f"  {name:<28} {value:8.2f} s" for name, value in seconds.items()]
+    render = next(value for name, value in seconds.items() if name.startswith("render "))
+    lines += [f"  {'a frame, file and all':<28} {1000 * render / len(frames):8.0f} ms", "", f"In {out}:", ""]
+    for name, what in made.items():
+        path = out / name
+        size = f"{path.stat().st_size / 1e6:7.1f} MB" if path.is_file() else " " * 10
+        lines.append(f"  {name:<28} {size}  {what}")
+    return "\n".join(lines)
