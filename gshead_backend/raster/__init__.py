@@ -1,0 +1,8 @@
+"""Splats + camera -> frame, on the CPU (numba), on CUDA (gsplat), or slowly and readably (reference)."""
+
+from __future__ import annotations
+
+from .rasterize import BACKENDS, rasterize
+from .types import Rendered
+
+__all__ = ["BACKENDS", "Rendered", "rasterize"]

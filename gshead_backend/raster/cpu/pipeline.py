@@ -1,0 +1,131 @@
+"""Host side of the CPU rasterizer: arrays in, kernels in order, arrays out."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...avatar.types import Splats
+from ...camera import Camera
+from ...errors import OutOfMemoryError
+from ..constants import TILE
+from ..types import Rendered
+from . import forward
+
+LOCK = threading.Lock()
+"""numba's default threading layers must not be entered from two threads at once."""
+
+MAX_PAIRS = 1 << 28
+"""Most (tile, splat) pairs of one frame: 1 GiB of indices. A head at 1080p has about a million."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Splats projected and sorted into tiles; what both passes read.
+
+    Attributes:
+        geometry: (N, 8) float32 and extent: (N, 4) int32, see ``forward``.
+        first_pair: (N + 1,) int64 running number of (tile, splat) pairs.
+        start: (tiles + 1,) int64. members: (P,) int32. slots: (P,) int32, or (0,) when not asked for.
+        tiles_x: tiles per row.
+    """
+
+    geometry: np.ndarray
+    extent: np.ndarray
+    first_pair: np.ndarray
+    start: np.ndarray
+    members: np.ndarray
+    slots: np.ndarray
+    tiles_x: int
+
+
+def lens_of(camera: Camera) -> tuple[float, float, float, float]:
+    """fx, fy, cx, cy in pixels."""
+    K = camera.K
+    return float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])
+
+
+def build_tiles(splats: Splats, camera: Camera, *, slots: bool) -> Tiles:
+    """Project and sort float32 C-contiguous arrays. The caller holds ``LOCK``."""
+    n = len(splats)
+    tiles_x, tiles_y = -(-camera.width // TILE), -(-camera.height // TILE)
+    geometry = np.empty((n, forward.GEOMETRY_WIDTH), np.float32)
+    extent = np.empty((n, 4), np.int32)
+    pairs = np.empty(n, np.int64)
+    forward.project(
+        splats.means, splats.quats, splats.scales, splats.opacities, camera.viewmat, lens_of(camera),
+        float(camera.width), float(camera.height), camera.near, camera.far, camera.orthographic,
+        geometry, extent, pairs,
+    )  # fmt: skip
+    first_pair = np.zeros(n + 1, np.int64)
+    np.cumsum(pairs, out=first_pair[1:])
+    total = int(first_pair[-1])
+    if total > MAX_PAIRS:
+        raise OutOfMemoryError(
+            f"{n} splats cover {total} tiles of a {camera.width}x{camera.height} frame, the limit is {MAX_PAIRS}.",
+            remedy="Move the camera away from the head, or render fewer pixels.",
+        )
+    order = forward.depth_order(pairs, geometry[:, forward.DEPTH].view(np.uint32))
+    members = np.empty(total, np.int32)
+    places = np.empty(total if slots else 0, np.int32)
+    start = forward.fill_tiles(order, extent, first_pair, tiles_x, tiles_y, members, places)
+    return Tiles(geometry, extent, first_pair, start, members, places, tiles_x)
+
+
+def blend(
+    tiles: Tiles, colors: np.ndarray, camera: Camera, background: np.ndarray | None, *, finished: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Colour (H, W, C), alpha (H, W) and depth (H, W); sums only unless ``finished``. The caller holds ``LOCK``."""
+    h, w, c = camera.height, camera.width, colors.shape[1]
+    color, alpha, depth = np.empty((h, w, c), np.float32), np.empty((h, w), np.float32), np.empty((h, w), np.float32)
+    behind = np.zeros(c, np.float32) if background is None else np.ascontiguousarray(background, np.float32)
+    behind = behind.reshape(1, 1, c) if behind.ndim == 1 else behind
+    kernel = forward.blend_rgb if c == 3 else forward.blend_any
+    kernel(
+        tiles.geometry, tiles.extent, colors, tiles.start, tiles.members, tiles.tiles_x, behind, finished,
+        color, alpha, depth,
+    )  # fmt: skip
+    return color, alpha, depth
+
+
+def as_arrays(splats: Splats) -> Splats:
+    """The same splats as float32 C-contiguous numpy arrays."""
+    f32 = lambda a: np.ascontiguousarray(a, np.float32)  # noqa: E731
+    return Splats(
+        f32(splats.means), f32(splats.quats), f32(splats.scales), f32(splats.opacities), f32(splats.colors)
+    )  # fmt: skip
+
+
+def rasterize_numpy(splats: Splats, camera: Camera, background: np.ndarray | None = None) -> Rendered:
+    """Render numpy splats; torch is not touched."""
+    splats = as_arrays(splats)
+    try:
+        with LOCK:
+            tiles = build_tiles(splats, camera, slots=False)
+            return Rendered(*blend(tiles, splats.colors, camera, background, finished=True))
+    except MemoryError as e:
+        raise OutOfMemoryError(
+            f"Not enough memory for {len(splats)} splats at {camera.width}x{camera.height}.",
+            remedy="Render a smaller frame.",
+        ) from e
+
+
+def warm_up(*, gradients: bool = False) -> None:
+    """Compile (or load from numba's cache) every kernel a frame needs; with ``gradients``, those of a fit too.
+
+    Takes up to a minute the first time on a machine, about a second later.
+    """
+    camera = Camera(20, 20, np.array([[20.0, 0, 10], [0, 20, 10], [0, 0, 1]]), np.eye(4))
+    n = np.ones(1, np.float32)
+    for channels in (3, 4):
+        splats = Splats(
+            np.array([[0, 0, 1]], np.float32), np.array([[1, 0, 0, 0]], np.float32), np.full((1, 3), 0.1, np.float32),
+            n, np.ones((1, channels), np.float32),
+        )  # fmt: skip
+        rasterize_numpy(splats, camera)
+        if gradients:
+            from .autograd import warm_up_gradients
+
+            warm_up_gradients(splats, camera)
