@@ -1,0 +1,272 @@
+"""USD: valid by OpenUSD's own validators, and what it plays equals what the project computes."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pxr
+import pytest
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, UsdValidation
+from tiny_avatar import make_tiny_avatar
+
+from gshead_backend.avatar.drive import drive
+from gshead_backend.avatar.take import demo_take
+from gshead_backend.avatar.types import Avatar
+from gshead_backend.camera import Camera, look_at, orbit_camera
+from gshead_backend.errors import ArgumentError, Cancelled, ExportError
+from gshead_backend.export.ply import SH_C0
+from gshead_backend.export.usd import export_usd
+from gshead_backend.head import HeadModel, HeadPose
+
+SH = "radiance:sphericalHarmonicsCoefficients"
+
+
+@pytest.fixture
+def avatar(tiny_head: HeadModel) -> Avatar:
+    return make_tiny_avatar(tiny_head, 120)
+
+
+@pytest.fixture
+def poses(avatar: Avatar) -> list[HeadPose]:
+    """Every kind of motion, some at once."""
+    take = demo_take()
+    found = [take.pose(avatar.head, f) for f in (1, 6, 15, 25, 35, 39)]
+    rng = np.random.default_rng(4)
+    e = avatar.head.expression_count
+    return [*found, *(HeadPose.from_vector(rng.normal(size=e + 18) * 0.3) for _ in range(3))]
+
+
+def _validate(path: Path) -> list[str]:
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    assert len(validators) > 10
+    errors = UsdValidation.ValidationContext(validators).Validate(Usd.Stage.Open(str(path)))
+    return [f"{e.GetName()}: {e.GetMessage()}" for e in errors]
+
+
+def _quats(attribute: Any, time: Any) -> np.ndarray:
+    return np.array([[q.GetReal(), *q.GetImaginary()] for q in attribute.Get(time)])
+
+
+@pytest.mark.parametrize("ending", ["usda", "usdc", "usdz", "usd"])
+def test_every_kind_of_file_is_valid_and_complete(
+    avatar: Avatar, poses: list[HeadPose], tmp_path: Path, ending: str
+) -> None:
+    path = export_usd(tmp_path / f"a.{ending}", avatar, poses, pxr=pxr, fps=25, start_frame=10, camera=orbit_camera(0))
+    assert _validate(path) == []
+    stage = Usd.Stage.Open(str(path))
+    assert stage.GetDefaultPrim().GetPath() == "/Avatar"
+    assert UsdGeom.GetStageUpAxis(stage) == "Y"
+    assert UsdGeom.GetStageMetersPerUnit(stage) == 1
+    assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (10, 10 + len(poses) - 1)
+    assert stage.GetFramesPerSecond() == stage.GetTimeCodesPerSecond() == 25
+    splats = stage.GetPrimAtPath("/Avatar/Splats")
+    assert splats.GetPrimTypeInfo().GetSchemaTypeName() == "ParticleField3DGaussianSplat"
+    definition = splats.GetPrimDefinition()
+    for attribute in splats.GetAuthoredAttributes():
+        if not attribute.GetName().startswith("primvars:gshead"):
+            declared = definition.GetAttributeDefinition(attribute.GetName())
+            assert attribute.GetTypeName() == declared.GetTypeName(), attribute.GetName()
+            assert attribute.GetVariability() == declared.GetVariability(), attribute.GetName()
+    del stage, splats
+    gc.collect()
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_splats_play_as_they_are_driven(tiny_head: HeadModel, poses: list[HeadPose], tmp_path: Path) -> None:
+    avatar = make_tiny_avatar(tiny_head, 120, dynamic=True)
+    stage = Usd.Stage.Open(str(export_usd(tmp_path / "a.usdc", avatar, poses, pxr=pxr)))
+    prim = stage.GetPrimAtPath("/Avatar/Splats")
+    get = prim.GetAttribute
+    for i, pose in enumerate(poses):
+        want, time = drive(avatar, pose), 1 + i
+        assert np.abs(np.array(get("positions").Get(time)) - want.means).max() < 1e-6
+        assert np.allclose(np.array(get("scales").Get(time)), want.scales, rtol=1e-5)
+        dot = np.abs((_quats(get("orientations"), time) * want.quats).sum(1) / np.linalg.norm(want.quats, axis=1))
+        assert dot.min() > 1 - 1e-6
+        assert np.allclose(np.array(get("opacities").Get(time)), want.opacities, atol=1e-6)
+        assert np.allclose(np.array(get(SH).Get(time)) * SH_C0 + 0.5, want.colors, atol=1e-5)
+        low, high = np.array(get("extent").Get(time))
+        assert (low < want.means.min(0)).all()
+        assert (high > want.means.max(0)).all()
+    assert get("radiance:sphericalHarmonicsDegree").Get() == 0
+    assert (get(SH).GetMetadata("interpolation"), get(SH).GetMetadata("elementSize")) == ("vertex", 1)
+    assert np.array_equal(get("positions").Get(), get("positions").Get(1)), "readers without a time see frame one"
+
+
+def test_what_does_not_change_is_stored_once(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
+    stage = Usd.Stage.Open(str(export_usd(tmp_path / "a.usda", avatar, poses, pxr=pxr, camera=orbit_camera(20))))
+    prim = stage.GetPrimAtPath("/Avatar/Splats")
+    for name in ("opacities", SH):
+        assert prim.GetAttribute(name).GetNumTimeSamples() == 0
+        assert prim.GetAttribute(name).Get() is not None
+    camera = stage.GetPrimAtPath("/Camera")
+    assert all(a.GetNumTimeSamples() == 0 for a in camera.GetAuthoredAttributes())
+
+
+@pytest.mark.parametrize("correctives", [False, True])
+def test_the_rig_deforms_as_the_head_does(
+    tiny_head: HeadModel, poses: list[HeadPose], tmp_path: Path, correctives: bool
+) -> None:
+    head = tiny_head
+    if correctives:
+        rng = np.random.default_rng(5)
+        dirs = (rng.normal(size=(head.vertex_count, 3, 36)) * 2e-3).astype(np.float32)
+        head = replace(head, pose_correctives=dirs)
+    avatar = make_tiny_avatar(head, 20)
+    path = export_usd(tmp_path / "a.usdc", avatar, poses, pxr=pxr, mode="rig")
+    stage = Usd.Stage.Open(str(path))
+    assert UsdSkel.BakeSkinning(stage.Traverse())
+    mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/Avatar/Rig/Head"))
+    for i, pose in enumerate(poses):
+        points = np.array(mesh.GetPointsAttr().Get(1 + i))
+        error = np.linalg.norm(points - avatar.personal.vertices(pose), axis=1).max()
+        assert error < 5e-6, f"pose {i}: {error * 1000:.4f} mm"
+
+
+def test_the_extent_of_the_rig_holds_every_vertex(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
+    stage = Usd.Stage.Open(str(export_usd(tmp_path / "a.usdc", avatar, poses, pxr=pxr)))
+    extent = UsdGeom.Boundable(stage.GetPrimAtPath("/Avatar/Rig")).GetExtentAttr()
+    for i, pose in enumerate(poses):
+        vertices = avatar.personal.vertices(pose)
+        assert np.allclose(np.array(extent.Get(1 + i)), [vertices.min(0), vertices.max(0)], atol=1e-6)
+
+
+def test_blend_shapes_and_uvs_carry_the_heads_names_and_map(avatar: Avatar, tmp_path: Path) -> None:
+    pose = HeadPose.neutral(avatar.head.expression_count)
+    stage = Usd.Stage.Open(str(export_usd(tmp_path / "a.usda", avatar, [pose], pxr=pxr)))
+    mesh = stage.GetPrimAtPath("/Avatar/Rig/Head")
+    binding = UsdSkel.BindingAPI(mesh)
+    assert list(binding.GetBlendShapesAttr().Get()) == list(avatar.head.expression_names)
+    assert len(binding.GetBlendShapeTargetsRel().GetTargets()) == avatar.head.expression_count
+    st = UsdGeom.PrimvarsAPI(mesh).GetPrimvar("st").ComputeFlattened()
+    assert np.allclose(np.array(st), avatar.head.uv[avatar.head.uv_faces.reshape(-1)])
+    joints = UsdSkel.Skeleton(stage.GetPrimAtPath("/Avatar/Rig/Skeleton")).GetJointsAttr().Get()
+    assert list(joints) == ["root", "root/neck", "root/neck/jaw", "root/neck/leftEye", "root/neck/rightEye"]
+    assert UsdGeom.Imageable(mesh).GetPurposeAttr().Get() == "guide"
+    assert not stage.HasAuthoredTimeCodeRange(), "a single pose is a still"
+
+
+def test_the_rig_version_is_small_and_can_be_driven_by_its_binding(
+    avatar: Avatar, poses: list[HeadPose], tmp_path: Path
+) -> None:
+    many = poses * 10
+    rig = export_usd(tmp_path / "rig.usdc", avatar, many, pxr=pxr, mode="rig")
+    still = export_usd(tmp_path / "still.usdc", avatar, many[:1], pxr=pxr, mode="rig")
+    assert (rig.stat().st_size - still.stat().st_size) / len(many) < 1000, "bytes a frame"
+    stage = Usd.Stage.Open(str(rig))
+    prim = stage.GetPrimAtPath("/Avatar/Splats")
+    primvar = UsdGeom.PrimvarsAPI(prim).GetPrimvar
+    two = np.array(primvar("gshead:barycentric").Get())
+    back = replace(
+        avatar,
+        triangle=np.array(primvar("gshead:triangle").Get(), np.int32),
+        bary=np.column_stack([two, 1 - two.sum(1)]).astype(np.float32),
+        offset=np.array(primvar("gshead:offset").Get(), np.float32),
+        rotation=_quats(primvar("gshead:rotation"), Usd.TimeCode.Default()).astype(np.float32),
+        log_scale=np.array(primvar("gshead:logScale").Get(), np.float32),
+        region=np.array(primvar("gshead:region").Get(), np.uint8),
+    )
+    got, want = drive(back, poses[4]), drive(avatar, poses[4])
+    assert np.abs(got.means - want.means).max() < 1e-6
+    assert np.array_equal(back.region, avatar.region)
+
+
+def test_half_precision_halves_the_samples(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
+    path = export_usd(tmp_path / "half.usdc", avatar, poses, pxr=pxr, precision="half")
+    assert _validate(path) == []
+    stage = Usd.Stage.Open(str(path))
+    prim = stage.GetPrimAtPath("/Avatar/Splats")
+    assert prim.GetAttribute("positionsh").GetTypeName() == Sdf.ValueTypeNames.Point3hArray
+    assert not prim.GetAttribute("positions").HasAuthoredValue()
+    want = drive(avatar, poses[2])
+    assert np.abs(np.array(prim.GetAttribute("positionsh").Get(3)) - want.means).max() < 2e-4
+    assert (np.array(prim.GetAttribute("scalesh").Get(3)) > 0).all()
+
+
+def _project(stage: Usd.Stage, camera: Camera, time: float, points: np.ndarray) -> np.ndarray:
+    """Pixels of world points by OpenUSD's own frustum."""
+    frustum = UsdGeom.Camera(stage.GetPrimAtPath("/Camera")).GetCamera(time).frustum
+    matrix = frustum.ComputeViewMatrix() * frustum.ComputeProjectionMatrix()
+    ndc = np.array([matrix.Transform(Gf.Vec3d(*p.tolist())) for p in points])
+    return np.stack([(ndc[:, 0] + 1) / 2 * camera.width, (1 - ndc[:, 1]) / 2 * camera.height], 1)
+
+
+@pytest.mark.parametrize("orthographic", [False, True])
+def test_cameras_see_what_ours_see(avatar: Avatar, poses: list[HeadPose], tmp_path: Path, orthographic: bool) -> None:
+    points = drive(avatar, poses[0]).means.astype(np.float64)
+    cameras = [
+        Camera(
+            640, 360,
+            np.array([[900.0 + 20 * i, 0, 300 - 5 * i], [0, 870.0 + i, 210], [0, 0, 1]]),
+            look_at(np.array([0.3 * i, 0.1, 1.5]), np.array([0, 0.02, 0])), 0.05, 30.0, orthographic,
+        )
+        for i in range(len(poses))
+    ]  # fmt: skip
+    stage = Usd.Stage.Open(str(export_usd(tmp_path / "a.usdc", avatar, poses, pxr=pxr, camera=cameras)))
+    for i, camera in enumerate(cameras):
+        got = _project(stage, camera, 1 + i, points)
+        assert np.abs(got - camera.project(points)[:, :2]).max() < 0.01, f"frame {1 + i}, pixels"
+
+
+def test_cameras_may_be_plain_dictionaries(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
+    c = orbit_camera(30)
+    plain = {"width": c.width, "height": c.height, "K": c.K.reshape(-1).tolist(), "viewmat": c.viewmat.tolist()}
+    stage = Usd.Stage.Open(str(export_usd(tmp_path / "a.usda", avatar, poses, pxr=pxr, camera=[plain] * len(poses))))
+    points = np.array([[0.1, 0.05, 0.02]])
+    assert np.allclose(_project(stage, c, 1, points), c.project(points)[:, :2], atol=0.01)
+    with pytest.raises(ArgumentError, match="no 'lens'"):
+        export_usd(tmp_path / "b.usda", avatar, poses, pxr=pxr, camera={"lens": 50})
+    with pytest.raises(ArgumentError, match="incomplete"):
+        export_usd(tmp_path / "b.usda", avatar, poses, pxr=pxr, camera={"width": 50})
+
+
+def test_a_z_up_world_places_the_head_by_its_transform(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
+    to_z_up = np.array([[1, 0, 0, 2], [0, 0, -1, 0.5], [0, 1, 0, 1], [0, 0, 0, 1.0]])
+    stage = Usd.Stage.Open(str(export_usd(tmp_path / "a.usda", avatar, poses, pxr=pxr, transform=to_z_up, up_axis="Z")))
+    assert UsdGeom.GetStageUpAxis(stage) == "Z"
+    for path in ("/Avatar/Splats", "/Avatar/Rig/Head"):
+        world = UsdGeom.XformCache().GetLocalToWorldTransform(stage.GetPrimAtPath(path))
+        assert np.allclose(np.array(world.Transform(Gf.Vec3d(0, 0.1, 0.2))), (to_z_up @ [0, 0.1, 0.2, 1])[:3])
+
+
+def test_a_stopped_or_impossible_export_leaves_the_old_file(
+    avatar: Avatar, poses: list[HeadPose], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.usdc"
+    path.write_bytes(b"old")
+
+    def stop(fraction: float, text: str) -> None:
+        if fraction > 0.5:
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        export_usd(path, avatar, poses, pxr=pxr, progress=stop)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.usdc"]
+    for message, arguments in (
+        ("end in", {"path": tmp_path / "a.fbx"}),
+        ("at least one pose", {"poses": []}),
+        ("2 values of camera", {"camera": [orbit_camera(0)] * 2}),
+        ("transform must be", {"transform": np.eye(3)}),
+        ("fps", {"fps": 0}),
+        ("mode='video'", {"mode": "video"}),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            export_usd(**({"path": path, "avatar": avatar, "poses": poses, "pxr": pxr} | arguments))
+    with pytest.raises(ExportError, match="cannot be written"):
+        export_usd(path / "b.usdc", avatar, poses, pxr=pxr)
+
+
+def test_binary_files_are_saved_in_parts_without_losing_frames(
+    avatar: Avatar, poses: list[HeadPose], tmp_path: Path
+) -> None:
+    many = (poses * 7)[:60]
+    stage = Usd.Stage.Open(str(export_usd(tmp_path / "a.usdc", avatar, many, pxr=pxr)))
+    prim = stage.GetPrimAtPath("/Avatar/Splats")
+    assert prim.GetAttribute("positions").GetTimeSamples() == list(range(1, 61))
+    for i in (0, 23, 24, 47, 48, 59):
+        assert np.abs(np.array(prim.GetAttribute("positions").Get(1 + i)) - drive(avatar, many[i]).means).max() < 1e-6
