@@ -1,0 +1,109 @@
+"""Rendered frames as files: PNG for looking at, OpenEXR for compositing. Both atomic.
+
+Both take what a rasterizer gives: colour premultiplied by alpha and encoded as the splats' colours (sRGB).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ..errors import ArgumentError, ExportError
+from ..files import atomic_path, write_atomic
+from ..protocol.transfer import encoded_to_linear_premultiplied, unpremultiply
+
+_REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+
+
+def write_png(
+    path: str | Path, color: np.ndarray, alpha: np.ndarray | None = None, *, bits: Literal[8, 16] = 8
+) -> None:
+    """Write an sRGB PNG with straight alpha.
+
+    Args:
+        color: (H, W, 3) sRGB-encoded, premultiplied by ``alpha``.
+        alpha: (H, W) 0..1; without it the file has no alpha channel.
+        bits: per channel.
+
+    Raises:
+        ArgumentError: shapes do not fit. ExportError: the file cannot be written.
+    """
+    color, alpha = _checked(color, alpha)
+    if bits not in (8, 16):
+        raise ArgumentError(f"A PNG has 8 or 16 bits per channel, not {bits}.")
+    pixels = color if alpha is None else np.concatenate([unpremultiply(color, alpha), alpha[..., None]], 2)
+    top = 2**bits - 1
+    whole = np.round(np.clip(pixels, 0, 1) * top).astype(">u2" if bits == 16 else np.uint8)
+    write_atomic(path, encode_png(whole))
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """The PNG file of (H, W, 3) or (H, W, 4) integers, uint8 or 16 bits."""
+    height, width, channels = pixels.shape
+    step = channels * pixels.dtype.itemsize
+    rows = np.ascontiguousarray(pixels, ">u2" if pixels.dtype.itemsize == 2 else np.uint8).view(np.uint8)
+    rows = rows.reshape(height, width * step)
+    filtered = np.empty((height, width * step + 1), np.uint8)
+    filtered[:, 0] = 2  # filter "up": each byte minus the one above it
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, {3: 2, 4: 6}[channels], 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"sRGB", b"\0"), (b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def write_exr(
+    path: str | Path, color: np.ndarray, alpha: np.ndarray, depth: np.ndarray | None = None, *,
+    dtype: Literal["float16", "float32"] = "float16",
+) -> None:  # fmt: skip
+    """Write a scene-linear OpenEXR: R, G, B premultiplied Rec.709, A, and Z as float32.
+
+    Args:
+        color: (H, W, 3) sRGB-encoded, premultiplied. alpha: (H, W).
+        depth: (H, W) metres along the view axis, +inf where nothing is; becomes channel Z.
+        dtype: of R, G, B and A.
+
+    Raises:
+        ArgumentError: shapes do not fit. ExportError: the file cannot be written.
+    """
+    import OpenEXR
+
+    color, checked = _checked(color, alpha)
+    assert checked is not None
+    if dtype not in ("float16", "float32"):
+        raise ArgumentError(f"EXR colours are float16 or float32, not {dtype!r}.")
+    linear = encoded_to_linear_premultiplied(color, checked).astype(dtype)
+    channels = {name: np.ascontiguousarray(linear[..., i]) for i, name in enumerate("RGBA")}
+    if depth is not None:
+        if depth.shape != checked.shape:
+            raise ArgumentError(f"depth has shape {depth.shape}; the frame is {checked.shape}.")
+        channels["Z"] = np.ascontiguousarray(depth, np.float32)
+    header = {
+        "compression": OpenEXR.ZIP_COMPRESSION,
+        "type": OpenEXR.scanlineimage,
+        "chromaticities": _REC709,
+        "software": "gshead",
+    }
+    with atomic_path(path) as temporary:
+        try:
+            OpenEXR.File(header, channels).write(str(temporary))
+        except RuntimeError as error:
+            raise ExportError(f"'{path}' cannot be written: {error}.") from error
+
+
+def _checked(color: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    color = np.asarray(color, np.float32)
+    if color.ndim != 3 or color.shape[2] != 3 or 0 in color.shape:
+        raise ArgumentError(f"A frame's colour must have shape (H, W, 3), got {color.shape}.")
+    if alpha is None:
+        return color, None
+    alpha = np.asarray(alpha, np.float32)
+    if alpha.shape != color.shape[:2]:
+        raise ArgumentError(f"alpha has shape {alpha.shape}; the frame is {color.shape[:2]}.")
+    return color, alpha
