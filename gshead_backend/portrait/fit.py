@@ -18,14 +18,17 @@ from .gaze import gaze_angles, look_channels
 from .image import Photo, decode_photo
 from .locate import Located, locate_face
 from .matte import cut_out, head_window
+from .outline import find_outline
 from .priors import EXIF_SD
 from .solver import LANDMARKS, HeadSolver, Observation, State, focal_prior
 from .types import PortraitFit, Progress, no_progress
+from .warp import Warper, together
 
 WARN_YAW = math.radians(35)
 MAX_YAW = math.radians(62)
 MAX_PITCH = math.radians(45)
 _solvers: dict[str, HeadSolver] = {}
+_warpers: dict[str, Warper] = {}
 
 
 def fit_portrait(data: bytes, head: HeadModel, *, progress: Progress = no_progress) -> PortraitFit:
@@ -138,8 +141,8 @@ def _finish(
         state = solver.solve(seen, replace(state, controls=looking), iterations=6, warm=True)
         camera, betas = _camera(crop, seen, state), state.betas.astype(np.float32)
     pose = _pose(solver, state.controls, angles)
-    personal = PersonalHead.create(head, betas)
-    offsets = np.zeros((head.vertex_count, 3), np.float32)
+    offsets = _warp(solver, seen, state, pose, camera, image, matte, local)
+    personal = PersonalHead.create(head, betas, offsets)
     error = landmark_error(personal, pose, camera, local)
     return PortraitFit(
         image,
@@ -153,6 +156,32 @@ def _finish(
         photo.focal_px is not None,
         warnings,
     )
+
+
+def _warp(
+    solver: HeadSolver,
+    seen: Observation,
+    state: State,
+    pose: HeadPose,
+    camera: Camera,
+    image: np.ndarray,
+    matte: np.ndarray,
+    local: np.ndarray,
+) -> np.ndarray:
+    """(V, 3) float32 metres that take the mesh the rest of the way to landmarks and outline."""
+    head = solver.head
+    key = head.sha256
+    if key not in _warpers:
+        if len(_warpers) >= 4:
+            _warpers.pop(next(iter(_warpers)))
+        _warpers[key] = Warper(head)
+    warper = _warpers[key]
+    vertices = PersonalHead.create(head, state.betas).vertices(pose)
+    targets = [warper.landmark_targets(solver, seen, state)]
+    outline = find_outline(head, vertices, camera, image, matte, local)
+    if outline is not None:
+        targets.append(warper.outline_targets(solver, state, outline, vertices))
+    return warper.offsets(together(*targets))
 
 
 def _pose(solver: HeadSolver, controls: np.ndarray, eyes: np.ndarray) -> HeadPose:

@@ -123,9 +123,9 @@ def _convert(opened: Image.Image) -> Photo:
     frames = getattr(opened, "n_frames", 1)
     if frames > 1 and opened.format != "MPO":  # an MPO is a photo with its own preview or depth beside it
         notes.append(f"The file holds {frames} pictures; the first is used.")
-    focal = _focal_35mm(opened)
     profile = opened.info.get("icc_profile")
-    opened.load()
+    opened.load()  # before EXIF is asked for: a PNG loads itself then, and its failure would pass for missing EXIF
+    focal = _focal_35mm(opened)
     upright = ImageOps.exif_transpose(opened)
     color, alpha = _split_alpha(upright)
     rgb = _to_srgb(color, profile, notes)

@@ -104,9 +104,9 @@ def _of_this_head(mask: np.ndarray, points: np.ndarray, unit: float) -> np.ndarr
     """
     face = _polygon(mask.shape, points)
     allowed = (mask & _plausible(mask.shape, points, unit)) | face.astype(bool)
-    opened = cv2.morphologyEx(allowed.astype(np.uint8), cv2.MORPH_OPEN, _disk(0.06 * unit)) | face
-    count, labels = cv2.connectedComponents(opened, connectivity=4)
-    kept = np.isin(labels, np.unique(labels[face > 0])) & (opened > 0) if count > 1 else opened > 0
+    opened = np.asarray(cv2.morphologyEx(allowed.astype(np.uint8), cv2.MORPH_OPEN, _disk(0.06 * unit)) | face, np.uint8)
+    _, labels = cv2.connectedComponents(opened, connectivity=4)
+    kept = np.isin(labels, np.unique(labels[face > 0])) & (opened > 0)
     grown = cv2.dilate(kept.astype(np.uint8), _disk(0.1 * unit)).astype(bool) & allowed
     holes = ~grown
     count, labels, stats, _ = cv2.connectedComponentsWithStats(holes.astype(np.uint8), connectivity=4)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -71,8 +72,8 @@ class State:
     controls: np.ndarray
 
 
-def dense_rows(head: HeadModel, rows: np.ndarray) -> sparse.csr_matrix:
-    """(n, C) matrix that evaluates dense vertices ``rows`` from control points."""
+def dense_rows(head: HeadModel, rows: np.ndarray) -> Any:
+    """(n, C) sparse matrix that evaluates dense vertices ``rows`` from control points."""
     if head.subdivision is None:
         ones = np.ones(rows.size)
         return sparse.csr_matrix((ones, (np.arange(rows.size), rows)), (rows.size, head.template.shape[0]))
@@ -84,7 +85,7 @@ def surface_points(head: HeadModel, triangles: np.ndarray, bary: np.ndarray) -> 
     """The points ``bary`` (n, 3) in ``triangles`` (n,) of the head."""
     n = triangles.size
     corners = head.faces[triangles]
-    blend = sparse.csr_matrix((bary.reshape(-1), (np.repeat(np.arange(n), 3), np.arange(3 * n))), (n, 3 * n))
+    blend: Any = sparse.csr_matrix((bary.reshape(-1), (np.repeat(np.arange(n), 3), np.arange(3 * n))), (n, 3 * n))
     rows = dense_rows(head, corners.reshape(-1))
     matrix = (blend @ rows).astype(np.float64)
 
@@ -232,13 +233,17 @@ class HeadSolver:
     def _weights(self, seen: Observation, state: State, camera: np.ndarray, residual: np.ndarray) -> np.ndarray:
         """(n,) Huber and visibility weights over the variance in pixels."""
         sigma = np.clip(seen.sigma, SIGMA_MIN, SIGMA_MAX) * state.focal / camera[:, 2]
-        normal = self.points.normal @ state.R.T
-        facing = -(normal * camera).sum(1) / np.linalg.norm(camera, axis=1)
-        visible = np.clip((facing + 0.1) / 0.35, BACK_FACING, 1)
+        visible = self.visibility(state, camera)
         limit = ROBUST * np.linalg.norm(seen.points[33] - seen.points[263])
         size = np.linalg.norm(residual, axis=1)
         robust = np.minimum(1, limit / np.maximum(size, 1e-9))
         return CORRELATION * visible * robust / sigma**2
+
+    def visibility(self, state: State, camera: np.ndarray) -> np.ndarray:
+        """(n,) 0..1: landmarks at camera-space points (n, 3) that face the camera."""
+        normal = self.points.normal @ state.R.T
+        facing = -(normal * camera).sum(1) / np.linalg.norm(camera, axis=1)
+        return np.clip((facing + 0.1) / 0.35, BACK_FACING, 1)
 
     def _add_priors(self, H: np.ndarray, g: np.ndarray, seen: Observation, state: State, z: np.ndarray) -> None:
         b, ctl = self.head.identity_count, self.controls
