@@ -10,10 +10,10 @@ from scipy.ndimage import gaussian_filter
 
 from ...portrait.types import PortraitFit
 from .photo import disc, unit_scale
-from .surface import BROW_LEFT, BROW_RIGHT, CHIN, EYE_LEFT, EYE_RIGHT, LIPS_OUTER, HeadSurface, smoothstep
+from .surface import BROW_LEFT, BROW_RIGHT, CHIN, EYE_LEFT, EYE_RIGHT, FOREHEAD, LIPS_OUTER, HeadSurface, smoothstep
 from .zbuffer import depth_map
 
-_BINS = (24, 28, 28)
+_BINS = (24, 28, 28, 4)
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ def classify(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> Pixel
     scale = unit_scale(fit.image)
     _, triangle = depth_map(posed, surface.faces, fit.camera)
     fields = _vertex_maps(surface, triangle)
-    lab = cv2.cvtColor(cv2.GaussianBlur(fit.image, (0, 0), 0.8 * scale), cv2.COLOR_RGB2LAB)
-    code = _codes(lab)
+    code = _codes(fit.image, scale)
     sure = fit.matte > 0.85
     covered = triangle >= 0
     chin = fit.landmarks[CHIN]
-    face_height = float(np.linalg.norm(fit.landmarks[CHIN] - fit.landmarks[10]))
+    face_height = float(np.linalg.norm(fit.landmarks[CHIN] - fit.landmarks[FOREHEAD]))
     yy = (np.arange(h, dtype=np.float32)[:, None] - chin[1]) / face_height * np.ones((1, w), np.float32)
+    beyond = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 3) / face_height
 
     features = sum(
         cv2.dilate(polygon(fit.landmarks, f, (h, w)), disc(6 * scale))
@@ -55,17 +55,21 @@ def classify(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> Pixel
     inner = covered & (fields["face"] < 0.006) & (fields["scalp"] < 0.2) & sure
     below_brow = np.arange(h)[:, None] > fit.landmarks[list(BROW_LEFT + BROW_RIGHT), 1].max()
     skin_seed = inner & below_brow & (features == 0)
-    skin = _histogram(code, skin_seed)
-    skin_like = skin[code] > 0.02 * skin.max()
-    top_seed = sure & (~covered | (fields["scalp"] > 0.5)) & (yy < -0.35) & ~skin_like
-    hair = _histogram(code, top_seed)
+    skin = _in_shadow_too(_histogram(code, skin_seed))
+    skin_like = skin[code] > 0.05
+    # Whatever stands clear of a bald head above the chin is hair, of whatever colour.
+    clear = sure & (beyond > 0.035) & (yy < -0.3)
+    scalp = sure & (fields["scalp"] > 0.5) & (yy < -0.5) & (~skin_like if clear.mean() < 0.004 else True)
+    hair = _histogram(code, clear | scalp)
     low_seed = sure & (yy > 0.12) & ~skin_like
     clothes = _histogram(code, low_seed)
 
-    prior_skin = np.where(covered, 0.3, 0.03) * np.where(yy > 0.45, 0.15, 1.0)
+    on_neck = covered & (fields["neck"] > 0.2)
+    prior_skin = np.where(covered, 0.3 * (1 - 0.8 * fields["scalp"]), 0.01) * np.where(yy > 0.45, 0.15, 1.0)
     prior_skin = np.where(covered & (fields["face"] < 0.004) & below_brow, 3.0, prior_skin)
     prior_hair = np.where(covered, 0.12 + 0.5 * fields["scalp"], 0.6) * (1 - 0.97 * smoothstep(yy, -0.02, 0.5))
     prior_hair = np.where(covered & (fields["face"] < 0.004) & below_brow, 0.01, prior_hair)
+    prior_hair = np.where(on_neck, 0.2 * prior_hair, prior_hair)
     prior_clothes = 0.8 * smoothstep(yy, -0.1, 0.12)
     floor = 1e-3
     stack = np.stack(
@@ -83,28 +87,45 @@ def _vertex_maps(surface: HeadSurface, triangle: np.ndarray) -> dict[str, np.nda
     """Images of the vertex fields (mean of the triangle's corners; far away outside the mesh)."""
     face = surface.face_distance[surface.faces].mean(1)
     scalp = surface.scalp[surface.faces].mean(1)
+    neck = surface.neck[surface.faces].mean(1)
     inside = triangle >= 0
     return {
         "face": np.where(inside, face[triangle], 1.0),
         "scalp": np.where(inside, scalp[triangle], 0.0),
+        "neck": np.where(inside, neck[triangle], 0.0),
     }
 
 
-def _codes(lab: np.ndarray) -> np.ndarray:
-    """(H, W) flat histogram bin of each Lab pixel."""
-    a = [(lab[..., i].astype(np.int32) * n) >> 8 for i, n in enumerate(_BINS)]
-    return (a[0] * _BINS[1] + a[1]) * _BINS[2] + a[2]
+def _codes(image: np.ndarray, scale: float) -> np.ndarray:
+    """(H, W) flat histogram bin of each pixel: Lab colour and how rough its neighbourhood is."""
+    lab = cv2.cvtColor(cv2.GaussianBlur(image, (0, 0), 0.8 * scale), cv2.COLOR_RGB2LAB)
+    a = [(lab[..., i].astype(np.int32) * n) >> 8 for i, n in enumerate(_BINS[:3])]
+    light = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
+    sigma = 3.0 * scale
+    mean = cv2.GaussianBlur(light, (0, 0), sigma)
+    rough = np.sqrt(np.maximum(cv2.GaussianBlur(light * light, (0, 0), sigma) - mean * mean, 0))
+    level = np.clip(np.log2(np.maximum(rough, 1.0) / 2.0), 0, _BINS[3] - 1.001).astype(np.int32)
+    return ((a[0] * _BINS[1] + a[1]) * _BINS[2] + a[2]) * _BINS[3] + level
 
 
 def _histogram(code: np.ndarray, seed: np.ndarray) -> np.ndarray:
-    """Smoothed colour density over the flat bins, sum 1; flat and faint when there are no seeds."""
+    """Smoothed density over the flat bins, 1 at the typical seed; flat and faint when there are no seeds."""
     n = int(np.prod(_BINS))
     counts = np.bincount(code[seed], minlength=n).astype(np.float32)
     if counts.sum() < 20:
-        return np.full(n, 0.3 / n, np.float32)
-    smooth = gaussian_filter(counts.reshape(_BINS), (1.4, 0.9, 0.9)).ravel()
-    density = smooth / smooth.sum()
-    return density / np.quantile(density[code[seed]], 0.5)
+        return np.full(n, 0.05, np.float32)
+    density = gaussian_filter(counts.reshape(_BINS), (1.4, 0.9, 0.9, 0.6)).ravel()
+    return density / np.median(density[code[seed]])
+
+
+def _in_shadow_too(density: np.ndarray) -> np.ndarray:
+    """Skin seen at 80 and 60 % of its brightness counts as skin, less surely."""
+    cube = density.reshape(_BINS)
+    out = cube.copy()
+    for factor, weight in ((0.8, 0.4), (0.62, 0.2)):
+        source = np.minimum(np.arange(_BINS[0]) / factor, _BINS[0] - 1).astype(int)
+        out = np.maximum(out, weight * cube[source])
+    return out.ravel()
 
 
 def _guided(guide: np.ndarray, image: np.ndarray, radius: int, eps: float) -> np.ndarray:

@@ -65,7 +65,10 @@ def sample(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class View:
-    """A mesh seen by the portrait's camera. depth: (H, W) metres. triangle: (H, W). near: (H, W) nearest within 2 px."""
+    """A mesh seen by the portrait's camera.
+
+    depth: (H, W) metres. triangle: (H, W) index or -1. near: (H, W) nearest depth within 2 pixels.
+    """
 
     camera: Camera
     depth: np.ndarray

@@ -13,15 +13,17 @@ from ...head.skinning import PersonalHead
 from ...portrait.types import PortraitFit, Progress
 from .. import ReconstructOptions
 from .classes import classify
-from .cloud import bind, make_cloud
+from .cloud import Cloud, bind, make_cloud
 from .colors import complete, observe
 from .eyes import paint_eyes
+from .leftovers import fade_bust, leftovers, rebind, steady_triangles
 from .mouth import paint_mouth
 from .photo import View, decontaminate
 from .presets import PRESETS
 from .sampling import sample_surface, vertex_density
 from .shell import build_shell
-from .surface import head_surface
+from .strands import comb, grain
+from .surface import HeadSurface, head_surface
 
 
 class _Stages:
@@ -66,8 +68,15 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     view = View.of(posed + shell.displacement, surface.faces, fit.camera)
     observe(fit, surface, cloud, classes, photo, view)
     complete(surface, cloud)
+    comb(fit, surface, cloud, view)
+    grain(cloud, surface, photo, (classes.hair > 0.8) & (fit.matte > 0.9), options.seed)
     paint_eyes(fit, surface, cloud, photo, view, rest)
     paint_mouth(surface, cloud, rest)
+    stages.begin(0.2, "adding hair and clothes")
+    _steady_hair(surface, cloud, rest)
+    beyond = leftovers(fit, surface, classes, photo, view, posed, preset.leftover)
+    cloud = cloud if beyond is None else cloud.join(beyond)
+    fade_bust(fit, surface, cloud, posed)
     stages.end()
     provenance: dict[str, Any] = {
         "method": "uvfit", "quality": options.quality, "seed": options.seed, "device": options.device,
@@ -78,3 +87,9 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
         cloud, surface, rest, betas=fit.betas, vertex_offsets=fit.vertex_offsets, name=options.name,
         provenance=provenance,
     )  # fmt: skip
+
+
+def _steady_hair(surface: HeadSurface, cloud: Cloud, rest: np.ndarray) -> None:
+    """Hair that hangs over the brow must not follow the brow: bind it to the cranium."""
+    moving = (cloud.hair > 0.5) & ~surface.rigid[cloud.triangle]
+    rebind(cloud, surface, rest, np.flatnonzero(moving), steady_triangles(surface, bust=False))

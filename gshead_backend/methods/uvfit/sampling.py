@@ -38,7 +38,7 @@ def vertex_density(surface: HeadSurface) -> np.ndarray:
 
 
 def sample_surface(surface: HeadSurface, vertices: np.ndarray, density: np.ndarray, count: int, seed: int) -> Samples:
-    """``count`` points on ``vertices`` (V, 3): oversampled in proportion to area times ``density`` (V,), then relaxed."""
+    """``count`` points on ``vertices`` (V, 3): oversampled by area times ``density`` (V,), then relaxed."""
     rng = np.random.default_rng(seed)
     corners = vertices[surface.faces]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -52,9 +52,11 @@ def sample_surface(surface: HeadSurface, vertices: np.ndarray, density: np.ndarr
     triangle = np.searchsorted(np.cumsum(mass) / mass.sum(), picks).clip(0, mass.size - 1)
     r1, r2 = np.sqrt(rng.random(m)), rng.random(m)
     bary = np.stack([1 - r1, r1 * (1 - r2), r1 * r2], 1)
-    chosen = _relax(surface, corners, cross, triangle, bary, rng.permutation(m)[:count])
+    feature = _feature(surface, corners, cross, triangle, bary)
+    chosen = _relax(feature, _curve_order(feature)[rng.integers(_CANDIDATES) :: _CANDIDATES][:count])
     triangle, bary = triangle[chosen].astype(np.int32), bary[chosen].astype(np.float32)
-    spacing = np.sqrt(mass.sum() / count / weight[triangle]).astype(np.float32)
+    wanted = np.sqrt(mass.sum() / count / weight[triangle])
+    spacing = np.clip(_local_spacing(feature[chosen]), 0.75 * wanted, 1.6 * wanted).astype(np.float32)
     order = np.lexsort((bary[:, 0], triangle))
     return Samples(triangle[order], bary[order], spacing[order])
 
@@ -71,20 +73,35 @@ def _hidden_eye(surface: HeadSurface, centres: np.ndarray) -> np.ndarray:
     return factor
 
 
-def _relax(
-    surface: HeadSurface, corners: np.ndarray, cross: np.ndarray, triangle: np.ndarray, bary: np.ndarray,
-    chosen: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    """Lloyd's relaxation over the candidates, kept apart across parts and opposite sheets (lips, lids)."""
+def _feature(
+    surface: HeadSurface, corners: np.ndarray, cross: np.ndarray, triangle: np.ndarray, bary: np.ndarray
+) -> np.ndarray:
+    """(M, 3) positions, with parts and opposite sheets (lips, lids) pushed apart."""
     point = np.einsum("nk,nkc->nc", bary, corners[triangle])
     normal = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-20)
     feature = point + 0.004 * normal[triangle]
     feature[:, 0] += 10.0 * surface.part[triangle]
+    return feature
+
+
+def _curve_order(points: np.ndarray) -> np.ndarray:
+    """(M,) indices along a Morton curve: every fifth point of it is spread far more evenly than a random fifth."""
+    cell = np.floor((points - points.min(0)) / 0.0004).astype(np.uint64)
+    key = np.zeros(points.shape[0], np.uint64)
+    for bit in range(16):
+        for axis in range(3):
+            key |= ((cell[:, axis] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(3 * bit + axis)
+    return np.argsort(key, kind="stable")
+
+
+def _relax(feature: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Lloyd's relaxation over the candidates."""
+    tree = cKDTree(feature)
     for _ in range(_RELAXATIONS):
         owner = cKDTree(feature[chosen]).query(feature)[1]
         members = np.maximum(np.bincount(owner, minlength=chosen.size), 1)
         centroid = np.stack([np.bincount(owner, feature[:, i], chosen.size) / members for i in range(3)], 1)
-        nearest = cKDTree(feature).query(centroid)[1]
+        nearest = tree.query(centroid)[1]
         _, first = np.unique(nearest, return_index=True)
         moved = chosen.copy()
         moved[first] = nearest[first]
@@ -93,3 +110,10 @@ def _relax(
         free = np.setdiff1d(chosen, taken)[:lost]
         chosen = np.concatenate([moved[np.sort(again)], free])
     return chosen
+
+
+def _local_spacing(points: np.ndarray) -> np.ndarray:
+    """(N,) metres: mean distance to the six nearest neighbours, which covers gaps that the density would not."""
+    k = min(7, points.shape[0])
+    distance = cKDTree(points).query(points, k)[0]
+    return 0.97 * distance[:, 1:].mean(1)
