@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import zmq
+from zmq.utils import z85
 
 from ..errors import AuthenticationError
 
@@ -36,7 +37,7 @@ def public_of(secret: str) -> str:
 def check_key(key: str, what: str) -> None:
     """Raises ``AuthenticationError`` unless ``key`` is 40 characters of Z85 (the key itself is never shown)."""
     try:
-        valid = len(key) == 40 and len(zmq.utils.z85.decode(key.encode())) == 32
+        valid = len(key) == 40 and len(z85.decode(key.encode())) == 32
     except (ValueError, KeyError):
         valid = False
     if not valid:
@@ -115,7 +116,7 @@ class KeyGuard:
         request_id = request[1] if len(request) > 1 else b""
         user, status, text = b"", b"400", b"Not allowed"
         if len(request) == 7 and version == b"1.0" and request[5] == b"CURVE" and len(request[6]) == 32:
-            key = zmq.utils.z85.encode(request[6]).decode()
+            key = z85.encode(request[6]).decode()
             with self._lock:
                 known = key in self._allowed.get(request[2].decode("utf-8", "replace"), frozenset())
             if known:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import zmq
@@ -77,10 +78,8 @@ class ClientLoop:
             self._thread.join(5.0)
 
     def _wake(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):  # the buffer is full of wake-ups already
             self._wake_in.send(b"\0")
-        except BlockingIOError:
-            pass  # the buffer is full of wake-ups already
 
     # --- in the thread ------------------------------------------------------------------------------------------
 
@@ -205,7 +204,7 @@ class ClientLoop:
                 self._session = message.session
             self._on_message(message, [frame.buffer for frame in frames[1:]])
 
-    def _judge(self, event: dict[str, Any]) -> None:
+    def _judge(self, event: Mapping[str, Any]) -> None:
         """Turns what the socket monitor saw into a connection state, or raises when the connection is over."""
         kind, where = event["event"], self._endpoint.address
         if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:

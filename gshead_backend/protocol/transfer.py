@@ -92,6 +92,6 @@ def unpack_linear(rgba: np.ndarray) -> np.ndarray:
         out = rgba.astype(np.float32) / np.float32(255.0)
         out[..., :3] = srgb_to_linear(out[..., :3])
         return out
-    if rgba.dtype not in (np.float16, np.float32):
+    if rgba.dtype.name not in ("float16", "float32"):
         raise ArgumentError(f"A frame is uint8, float16 or float32, not {rgba.dtype}.")
     return rgba.astype(np.float32, copy=False)

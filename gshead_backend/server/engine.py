@@ -1,0 +1,221 @@
+"""The adapter from the wire to the project's mathematics; lives in worker processes only.
+
+Everything heavy is imported here, on use. One engine owns one device, its avatars and the compiled kernels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..camera import Camera
+from ..errors import GsheadError, LimitError, OutOfMemoryError, ProtocolError, RenderError
+from ..head.pose import HeadPose
+from ..protocol.limits import scaled
+from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo
+from ..protocol.transfer import pack_frame
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class HeadInstance:
+    """One head of a frame, decoded: (4, 4) head space to world, and a pose or (V, 3) vertices."""
+
+    avatar_id: str
+    matrix: np.ndarray
+    pose: HeadPose | None
+    vertices: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished reconstruction."""
+
+    data: bytes
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+class EngineLike(Protocol):
+    """What a worker needs from an engine; tests of the server bring a small one of their own."""
+
+    device: str
+
+    def warm_up(self, progress: Progress) -> None: ...
+    def load(self, avatar_id: str, data: bytes, limit_splats: int) -> AvatarInfo: ...
+    def unload(self, avatar_id: str) -> None: ...
+    def draw(
+        self, camera: CameraSpec, heads: list[HeadInstance], dtype: Dtype, depth: bool, scale: float
+    ) -> tuple[FrameInfo, list[np.ndarray]]: ...
+    def reconstruct(self, portrait: bytes, method: str, quality: str, name: str, progress: Progress) -> Made: ...
+    def free_memory(self) -> None: ...
+
+
+def resolve_device(wanted: str) -> str:
+    """``auto`` to ``cuda:0`` or ``cpu``; raises ``RenderError`` when a named CUDA device is not there."""
+    import torch
+
+    if wanted == "cpu":
+        return "cpu"
+    available = torch.cuda.is_available()
+    if wanted == "auto":
+        return "cuda:0" if available else "cpu"
+    if not available:
+        raise RenderError(
+            f"The device '{wanted}' was asked for, but torch {torch.__version__} sees no CUDA device.",
+            remedy="Use --device auto, or install the CUDA build of torch ('gshead doctor' says which).",
+        )
+    return wanted
+
+
+class Engine:
+    """The real engine. ``device``: ``auto``, ``cpu`` or a CUDA device such as ``cuda:0``."""
+
+    def __init__(self, device: str) -> None:
+        self.device = resolve_device(device)
+        self._avatars: dict[str, Any] = {}
+
+    def warm_up(self, progress: Progress) -> None:
+        """Compiles what the first frame needs."""
+        from ..raster import warm_up
+
+        progress(0.0, "Compiling the rasterizer")
+        warm_up(self.device)
+
+    def load(self, avatar_id: str, data: bytes, limit_splats: int) -> AvatarInfo:
+        """Validates ``.gshead`` bytes like a stranger's file and keeps the avatar on the device."""
+        from ..avatar.file import avatar_from_bytes
+
+        avatar = avatar_from_bytes(data)
+        if len(avatar) > limit_splats:
+            raise LimitError(f"The avatar has {len(avatar)} splats; the limit is {limit_splats}.")
+        if self.device == "cpu":
+            self._avatars[avatar_id] = avatar
+        else:
+            from ..avatar.drive_torch import TorchAvatar
+
+            self._avatars[avatar_id] = TorchAvatar(avatar, self.device)
+        return AvatarInfo(
+            avatar_id, len(avatar), avatar.head.vertex_count, avatar.head.expression_count, avatar.name, avatar.method
+        )
+
+    def unload(self, avatar_id: str) -> None:
+        """Forgets an avatar."""
+        self._avatars.pop(avatar_id, None)
+
+    def draw(
+        self, camera: CameraSpec, heads: list[HeadInstance], dtype: Dtype, depth: bool, scale: float
+    ) -> tuple[FrameInfo, list[np.ndarray]]:
+        """One frame: drive every head, place it, rasterize all splats together, convert to ``dtype``."""
+        start = time.perf_counter()
+        view = _camera(camera, scale)
+        color, alpha, z = self._pixels(view, heads)
+        parts = [pack_frame(color, alpha, dtype)]
+        if depth:
+            parts.append(np.ascontiguousarray(z, "<f4"))
+        info = FrameInfo(
+            view.width, view.height, dtype, "srgb" if dtype == "uint8" else "linear-rec709",
+            parts=["rgba", "depth"][: len(parts)], seconds=time.perf_counter() - start,
+        )  # fmt: skip
+        return info, parts
+
+    def _pixels(self, view: Camera, heads: list[HeadInstance]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        from ..avatar.splats import concatenate, transform_splats
+        from ..raster import rasterize
+
+        if not heads:
+            shape = (view.height, view.width)
+            return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32), np.full(shape, np.inf, np.float32)
+        placed = [transform_splats(self._drive(head), head.matrix) for head in heads]
+        if self.device == "cpu":
+            rendered = rasterize(placed[0] if len(placed) == 1 else concatenate(placed), view)
+            return rendered.color, rendered.alpha, rendered.depth
+        import torch
+
+        with torch.inference_mode():
+            rendered = rasterize(placed[0] if len(placed) == 1 else concatenate(placed), view)
+            return rendered.color.cpu().numpy(), rendered.alpha.cpu().numpy(), rendered.depth.cpu().numpy()
+
+    def _drive(self, head: HeadInstance) -> Any:
+        avatar = self._avatars.get(head.avatar_id)
+        if avatar is None:
+            raise RenderError(f"The avatar {head.avatar_id[:12]}… is not in the worker's memory.")
+        model = (avatar if self.device == "cpu" else avatar.avatar).head
+        _check_fit(head, model.expression_count, model.vertex_count)
+        if self.device == "cpu":
+            from ..avatar.drive import drive, drive_vertices
+
+            if head.vertices is not None:
+                return drive_vertices(avatar, head.vertices, head.pose)
+            return drive(avatar, head.pose)
+        import torch
+
+        with torch.inference_mode():
+            if head.vertices is not None:
+                return avatar.drive_vertices(torch.from_numpy(head.vertices).to(self.device), head.pose)
+            return avatar.drive(head.pose)
+
+    def reconstruct(self, portrait: bytes, method: str, quality: str, name: str, progress: Progress) -> Made:
+        """Portrait bytes to ``.gshead`` bytes. ``progress`` raises ``Cancelled`` when the user asked to stop."""
+        from ..avatar.file import avatar_to_bytes
+        from ..head import default_head
+        from ..methods import ReconstructOptions, get_method
+        from ..portrait import fit_portrait
+
+        start = time.perf_counter()
+        function = get_method(method)
+        head = default_head()
+        fit = fit_portrait(portrait, head, progress=lambda f, text: progress(0.25 * f, text))
+        options = ReconstructOptions(quality=quality, name=name, device=self.device)  # type: ignore[arg-type]
+        avatar = function(fit, head, options, lambda f, text: progress(0.25 + 0.7 * f, text))
+        progress(0.96, "Packing the avatar")
+        data = avatar_to_bytes(avatar)
+        return Made(data, tuple(fit.warnings), time.perf_counter() - start)
+
+    def free_memory(self) -> None:
+        """After an out-of-memory error: gives cached device memory back."""
+        import gc
+
+        gc.collect()
+        if self.device != "cpu":
+            import torch
+
+            torch.cuda.empty_cache()
+
+
+def _camera(spec: CameraSpec, scale: float) -> Camera:
+    camera = Camera(
+        spec.width, spec.height, np.array(spec.K).reshape(3, 3), np.array(spec.viewmat).reshape(4, 4), spec.near,
+        spec.far, spec.orthographic,
+    )  # fmt: skip
+    return camera if scale == 1.0 else camera.resized(scaled(spec.width, scale), scaled(spec.height, scale))
+
+
+def _check_fit(head: HeadInstance, expressions: int, vertices: int) -> None:
+    if head.pose is not None and head.pose.expression.size != expressions:
+        raise ProtocolError(
+            f"The pose has {head.pose.expression.size} expression values; this avatar's head has {expressions}."
+        )
+    if head.vertices is not None and head.vertices.shape[0] != vertices:
+        raise ProtocolError(f"{head.vertices.shape[0]} vertices were sent; this avatar's head has {vertices}.")
+
+
+def as_gshead_error(error: BaseException) -> tuple[GsheadError, bool]:
+    """The error to answer for whatever came out of the mathematics, and whether the device is lost with it."""
+    if isinstance(error, GsheadError):
+        return error, False
+    text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    lowered = text.lower()
+    if isinstance(error, MemoryError) or "out of memory" in lowered or "can't allocate memory" in lowered:
+        return OutOfMemoryError(
+            f"The device ran out of memory ({text}).",
+            remedy="Render smaller frames, use a lower quality, or close other programs that use the device.",
+        ), False
+    if "cuda error" in lowered or "device-side assert" in lowered:
+        return RenderError(f"The CUDA device failed ({text}); its worker is restarted."), True
+    return RenderError(f"The work failed unexpectedly ({text}); the backend's log has the details."), False

@@ -1,0 +1,94 @@
+"""Reconstructions: who waits for which, what is running, and what was made before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from ..protocol.messages import Reconstruct
+from .sessions import Session, Waiter
+
+REMEMBERED = 64
+
+
+@dataclass
+class Job:
+    """One reconstruction; equal requests of several clients share it."""
+
+    key: str
+    message: Reconstruct
+    portrait: bytes
+    waiters: list[Waiter] = field(default_factory=list)
+    task: int = 0
+    stop_by: float | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Somebody still waits."""
+        return any(not waiter.closed for waiter in self.waiters)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a reconstruction gave, by avatar id."""
+
+    avatar_id: str
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def job_key(message: Reconstruct, portrait: bytes) -> str:
+    """Content hash of a request: equal keys give equal avatars."""
+    digest = hashlib.sha256(hashlib.sha256(portrait).digest())
+    for text in (message.method, message.quality, message.name):
+        digest.update(hashlib.sha256(text.encode()).digest())
+    return digest.hexdigest()
+
+
+class JobTable:
+    """The queue of reconstructions, one running at a time, and a short memory of outcomes."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Job] = deque()
+        self.running: Job | None = None
+        self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
+
+    def open_for(self, session: Session) -> int:
+        """How many reconstructions a session waits for."""
+        jobs = [*self.queue, *([self.running] if self.running else [])]
+        return sum(1 for job in jobs for w in job.waiters if w.session is session and not w.closed)
+
+    def __len__(self) -> int:
+        return len(self.queue) + int(self.running is not None)
+
+    def join(self, key: str, waiter: Waiter) -> bool:
+        """Adds the waiter to an equal job that is queued or running."""
+        for job in [*self.queue, *([self.running] if self.running else [])]:
+            if job.key == key and job.stop_by is None:
+                job.waiters.append(waiter)
+                return True
+        return False
+
+    def next(self) -> Job | None:
+        """Takes the next job that somebody wants out of the queue."""
+        while self.queue:
+            job = self.queue.popleft()
+            if job.wanted:
+                return job
+        return None
+
+    def remember(self, key: str, outcome: Outcome) -> None:
+        """Keeps an outcome for equal requests."""
+        self._outcomes[key] = outcome
+        self._outcomes.move_to_end(key)
+        while len(self._outcomes) > REMEMBERED:
+            self._outcomes.popitem(last=False)
+
+    def recall(self, key: str) -> Outcome | None:
+        """The outcome of an equal request, if it is remembered."""
+        return self._outcomes.get(key)
+
+    def forget_avatar(self, avatar_id: str) -> None:
+        """The avatar is no longer stored."""
+        self._outcomes = OrderedDict((k, o) for k, o in self._outcomes.items() if o.avatar_id != avatar_id)

@@ -1,0 +1,223 @@
+"""Feeds the render worker: avatars and frames, one task at a time, and hands its answers out."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors import BackendDiedError, BackendError, GsheadError, UnknownIdError, from_code
+from ..protocol.limits import camera_bytes
+from ..protocol.messages import AvatarInfo, FrameInfo, FrameReply, RingRef, StreamFrame
+from . import link
+from .replies import Replies
+from .sessions import FrameWish, Schedule
+from .store import AvatarStore
+from .workers import Worker
+
+log = logging.getLogger("gshead.server")
+OnLoaded = Callable[[AvatarInfo | None, GsheadError | None], None]
+
+
+@dataclass
+class _LoadTask:
+    avatar_id: str
+    callbacks: list[OnLoaded]
+
+
+@dataclass
+class _DrawTask:
+    wish: FrameWish
+    ring: link.RingTarget | None
+
+
+class RenderDesk:
+    """Owns what the render worker has in memory and what it is doing.
+
+    Invariant: avatars in ``_loaded`` were acknowledged by the current process; all else is loaded before it is drawn.
+    """
+
+    def __init__(self, worker: Worker, store: AvatarStore, schedule: Schedule, replies: Replies) -> None:
+        self.worker = worker
+        self._store, self._schedule, self._replies = store, schedule, replies
+        self._tasks = itertools.count(1)
+        self._loaded: set[str] = set()
+        self._refused: dict[str, GsheadError] = {}
+        self._loads: deque[_LoadTask] = deque()
+        self._now: _LoadTask | _DrawTask | None = None
+
+    def load(self, avatar_id: str, callback: OnLoaded) -> None:
+        """Makes the worker validate and keep an avatar of the store, then calls back (at once when it has it)."""
+        avatar = self._store.find(avatar_id)
+        if avatar is not None and avatar.info is not None and avatar_id in self._loaded:
+            callback(avatar.info, None)
+            return
+        if self.worker.failed:
+            callback(None, self._down())
+            return
+        self._refused.pop(avatar_id, None)
+        for task in [*self._loads, *([self._now] if isinstance(self._now, _LoadTask) else [])]:
+            if task.avatar_id == avatar_id:
+                task.callbacks.append(callback)
+                return
+        self._loads.append(_LoadTask(avatar_id, [callback]))
+        self.feed()
+
+    def unload(self, avatar_ids: Sequence[str]) -> None:
+        """The store let these go."""
+        for avatar_id in avatar_ids:
+            if avatar_id in self._loaded and self.worker.running:
+                self._loaded.discard(avatar_id)
+                self.worker.send(link.Unload(avatar_id=avatar_id))
+
+    def feed(self) -> None:
+        """Gives an idle, warm worker its next task."""
+        if self.worker.failed:
+            self._fail_everything(self._down())
+        while self.worker.ready and self._now is None:
+            if self._loads:
+                self._begin_load(self._loads.popleft())
+                continue
+            wish = self._schedule.next()
+            if wish is None:
+                return
+            self._begin_draw(wish)
+
+    def _begin_load(self, task: _LoadTask) -> None:
+        avatar = self._store.find(task.avatar_id)
+        if avatar is None:
+            for callback in task.callbacks:
+                callback(None, UnknownIdError(f"The avatar {task.avatar_id[:12]}… is gone."))
+            return
+        self._now = task
+        number = next(self._tasks)
+        self.worker.begin(number)
+        self.worker.send(link.Load(task=number, avatar_id=task.avatar_id), [avatar.data])
+
+    def _begin_draw(self, wish: FrameWish) -> None:
+        if wish.abandoned:
+            return
+        missing: list[str] = []
+        for instance in wish.instances:
+            if instance.avatar_id in self._refused:
+                self._fail_wish(wish, self._refused[instance.avatar_id])
+                return
+            try:
+                self._store.held(instance.avatar_id, wish.session.token)
+            except UnknownIdError as error:
+                self._fail_wish(wish, error)
+                return
+            if instance.avatar_id not in self._loaded:
+                missing.append(instance.avatar_id)
+        if missing:
+            self._schedule.put_back(wish)
+            self._loads.extend(_LoadTask(avatar_id, []) for avatar_id in dict.fromkeys(missing))
+            return
+        ring = None
+        if wish.ring:
+            ring = wish.session.rings.acquire(camera_bytes(wish.camera, wish.dtype, wish.depth, wish.scale))
+        number = next(self._tasks)
+        self._now = _DrawTask(wish, ring)
+        self.worker.begin(number)
+        draw = link.Draw(
+            task=number, camera=wish.camera, instances=wish.instances, dtype=wish.dtype, depth=wish.depth,
+            scale=wish.scale, ring=ring,
+        )  # fmt: skip
+        self.worker.send(draw, wish.parts)
+
+    # --- what the worker says -----------------------------------------------------------------------------------
+
+    def heard(self, message: link.ToFront, parts: list[memoryview]) -> None:
+        """A message of the worker."""
+        if isinstance(message, link.Pulse):
+            self.feed()
+            return
+        if message.task != self.worker.task or self._now is None:
+            return
+        now, self._now = self._now, None
+        self.worker.end(message.task)
+        if isinstance(message, link.Failed):
+            self._fail_task(now, from_code(message.code, message.message, message.remedy))
+        elif isinstance(message, link.Loaded) and isinstance(now, _LoadTask):
+            self._on_loaded(now, message.info)
+        elif isinstance(message, link.Drawn) and isinstance(now, _DrawTask):
+            self._on_drawn(now, message.frame, message.sizes, parts)
+        self.feed()
+
+    def _on_loaded(self, task: _LoadTask, info: AvatarInfo) -> None:
+        avatar = self._store.find(task.avatar_id)
+        if avatar is None:  # let go meanwhile
+            self.worker.send(link.Unload(avatar_id=task.avatar_id))
+            error = UnknownIdError(f"The avatar {task.avatar_id[:12]}… is gone.")
+            for callback in task.callbacks:
+                callback(None, error)
+            return
+        avatar.info = info
+        self._loaded.add(task.avatar_id)
+        for callback in task.callbacks:
+            callback(info, None)
+
+    def _on_drawn(self, task: _DrawTask, frame: FrameInfo, sizes: list[int], parts: list[memoryview]) -> None:
+        wish, target = task.wish, task.ring
+        if wish.abandoned:
+            self._give_back(task)
+            return
+        ring = RingRef(target.path, target.nonce, target.slot, target.sequence, sizes) if target else None
+        if wish.waiter is not None:
+            self._replies.answer(wish.waiter, FrameReply(frame=frame, ring=ring), parts)
+        elif wish.stream is not None:
+            wish.stream.slot = (target.path, target.slot, target.sequence) if target else None
+            message = StreamFrame(stream=wish.stream.number, token=wish.token, frame=frame, ring=ring)
+            self._replies.send(wish.session, message, parts)
+
+    def _fail_task(self, task: _LoadTask | _DrawTask, error: GsheadError) -> None:
+        if isinstance(task, _LoadTask):
+            self._refused[task.avatar_id] = error
+            for callback in task.callbacks:
+                callback(None, error)
+            return
+        self._give_back(task)
+        self._fail_wish(task.wish, error)
+
+    def _fail_wish(self, wish: FrameWish, error: GsheadError) -> None:
+        if wish.waiter is not None:
+            self._replies.fail(wish.waiter, error)
+        elif wish.stream is not None:
+            wish.stream.unacknowledged = None
+            self._replies.fail_stream(wish.session, wish.stream.number, wish.token, error)
+
+    def _give_back(self, task: _DrawTask) -> None:
+        if task.ring is not None:
+            task.wish.session.rings.release(task.ring.path, task.ring.slot, task.ring.sequence)
+
+    # --- when it ends -------------------------------------------------------------------------------------------
+
+    def ended(self, why: str, *, restart: bool) -> None:
+        """The process is gone: its task fails, what is still queued waits for the next process."""
+        self._loaded.clear()
+        self._refused.clear()
+        now, self._now = self._now, None
+        if now is not None:
+            self._fail_task(now, BackendDiedError(why, remedy="Try again; the worker restarts by itself."))
+        if not restart or not self.worker.start():
+            self.worker.give_up(why)
+            self._fail_everything(self._down())
+            return
+        self._refused.clear()
+        queued = {task.avatar_id for task in self._loads}
+        self._loads.extend(_LoadTask(i, []) for i in self._store.held_ids() if i not in queued)
+
+    def _down(self) -> GsheadError:
+        return BackendError(
+            f"The render worker is down: {self.worker.message or 'it ended too often'}",
+            remedy="Restart the worker or the backend; its log says why it ended.",
+        )
+
+    def _fail_everything(self, error: GsheadError) -> None:
+        while self._loads:
+            for callback in self._loads.popleft().callbacks:
+                callback(None, error)
+        while (wish := self._schedule.next()) is not None:
+            self._fail_wish(wish, error)

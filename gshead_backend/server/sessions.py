@@ -1,0 +1,123 @@
+"""Sessions (leases), what they are owed, and in which order frames are drawn."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..protocol.messages import CameraSpec, Dtype, InstanceSpec
+from .rings import SessionRings
+
+
+@dataclass
+class Session:
+    """One client's lease.
+
+    Attributes:
+        token: secret of the client; every message carries it.
+        identity: the routing id of its latest message. user: the CURVE key it came with, empty on ipc.
+        open: requests that are still to be answered, by the client's id.
+        frames: frames asked for, drawn in this order. streams: by number.
+    """
+
+    token: str
+    identity: bytes
+    user: str
+    label: str
+    rings: SessionRings
+    open: dict[int, Waiter] = field(default_factory=dict)
+    frames: deque[FrameWish] = field(default_factory=deque)
+    streams: dict[int, Stream] = field(default_factory=dict)
+    ended: bool = False
+
+
+@dataclass
+class Waiter:
+    """A request to be answered once; ``closed`` when it was (or was cancelled, or its session ended)."""
+
+    session: Session
+    request: int
+    closed: bool = False
+
+
+@dataclass
+class FrameWish:
+    """What to draw. For a stream ``waiter`` is None and ``token`` comes back with the frame."""
+
+    session: Session
+    camera: CameraSpec
+    instances: list[InstanceSpec]
+    parts: Sequence[memoryview]
+    dtype: Dtype
+    depth: bool
+    ring: bool
+    scale: float = 1.0
+    waiter: Waiter | None = None
+    stream: Stream | None = None
+    token: int = 0
+
+    @property
+    def abandoned(self) -> bool:
+        """Nobody wants it any more."""
+        if self.session.ended:
+            return True
+        return self.waiter.closed if self.waiter else bool(self.stream and self.stream.closed)
+
+
+@dataclass
+class Stream:
+    """A newest-wins stream: one latest wish, and a credit of one frame that the client has not taken yet."""
+
+    number: int
+    dtype: Dtype
+    depth: bool
+    ring: bool
+    wish: FrameWish | None = None
+    unacknowledged: int | None = None
+    slot: tuple[str, int, int] | None = None
+    closed: bool = False
+
+
+class Schedule:
+    """Whose frame is next: sessions take turns, and within a session its ordered frames and its streams do."""
+
+    def __init__(self) -> None:
+        self._turns: deque[tuple[Session, Stream | None]] = deque()
+
+    def add_session(self, session: Session) -> None:
+        """Gives the session's ordered frames a place in the rotation."""
+        self._turns.append((session, None))
+
+    def add_stream(self, session: Session, stream: Stream) -> None:
+        """Gives the stream a place in the rotation."""
+        self._turns.append((session, stream))
+
+    def remove(self, session: Session, stream: Stream | None = None) -> None:
+        """Takes a stream, or with ``None`` the session with all its streams, out of the rotation."""
+        keep = [(s, t) for s, t in self._turns if s is not session or (stream is not None and t is not stream)]
+        self._turns = deque(keep)
+
+    def next(self) -> FrameWish | None:
+        """The next wish that can be drawn now, taken out of its queue."""
+        for _ in range(len(self._turns)):
+            session, stream = self._turns[0]
+            self._turns.rotate(-1)
+            if stream is None:
+                while session.frames and session.frames[0].abandoned:
+                    session.frames.popleft()
+                if session.frames:
+                    return session.frames.popleft()
+            elif stream.wish is not None and stream.unacknowledged is None:
+                wish, stream.wish = stream.wish, None
+                stream.unacknowledged = wish.token
+                return wish
+        return None
+
+    def put_back(self, wish: FrameWish) -> None:
+        """Returns a wish that could not be drawn yet to the head of its queue."""
+        if wish.stream is None:
+            wish.session.frames.appendleft(wish)
+        else:
+            wish.stream.unacknowledged = None
+            wish.stream.wish = wish.stream.wish or wish

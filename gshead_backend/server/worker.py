@@ -1,0 +1,208 @@
+"""A worker process: one engine, one socket to the front, one thing at a time.
+
+It is started by ``workers.Worker`` with a line of JSON on its standard input. That pipe then stays open: its end
+means that the front process is gone, and the worker ends itself at once, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zmq
+
+from ..errors import BackendError, Cancelled, GsheadError, ProtocolError
+from ..head.pose import HeadPose
+from ..protocol.curve import connect_with_curve
+from ..protocol.messages import InstanceSpec
+from ..protocol.ring import Ring
+from . import link
+from .engine import EngineLike, HeadInstance, as_gshead_error
+
+PULSE = 0.5
+"""Seconds between two signs of life."""
+log = logging.getLogger("gshead.worker")
+
+
+class Loop:
+    """The worker's main loop. ``config`` is what the front wrote to standard input."""
+
+    def __init__(self, config: dict[str, Any], socket: zmq.Socket[bytes]) -> None:
+        self._config = config
+        self._socket = socket
+        self._state = "warming"
+        self._device = ""
+        self._pulsed = 0.0
+        self._waiting: list[tuple[Any, list[memoryview]]] = []
+        self._stopped: set[int] = set()
+        self._ring: Ring | None = None
+        self._engine: EngineLike | None = None
+
+    def run(self) -> None:
+        """Makes the engine, warms up, then answers until the process ends."""
+        try:
+            self._start_engine()
+        except Exception as error:
+            log.error("The worker cannot start:\n%s", traceback.format_exc())
+            self._fail(0, error, fatal=True)
+            return
+        self._state = "ready"
+        self._pulse(force=True)
+        while True:
+            if not self._waiting and self._socket.poll(int(PULSE * 1000)):
+                self._take()
+            self._pulse()
+            while self._waiting:
+                message, parts = self._waiting.pop(0)
+                self._handle(message, parts)
+
+    def _start_engine(self) -> None:
+        self._pulse(force=True)
+        module, _, name = str(self._config["engine"]).partition(":")
+        engine: EngineLike = getattr(importlib.import_module(module), name)(self._config["device"])
+        self._engine, self._device = engine, engine.device
+        self._pulse(force=True)
+        if self._config["role"] == "render":
+            engine.warm_up(lambda fraction, text: self._pulse(text))
+
+    @property
+    def engine(self) -> EngineLike:
+        assert self._engine is not None
+        return self._engine
+
+    def _take(self) -> None:
+        while True:
+            try:
+                message, parts = link.receive_in_worker(self._socket)
+            except zmq.Again:
+                return
+            if isinstance(message, link.Stop):
+                self._stopped.add(message.task)
+            else:
+                self._waiting.append((message, parts))
+
+    def _pulse(self, text: str = "", *, force: bool = False) -> None:
+        now = time.monotonic()
+        if force or now - self._pulsed >= PULSE:
+            self._pulsed = now
+            link.send(self._socket, link.Pulse(state=self._state, device=self._device, message=text))
+
+    def _handle(self, message: Any, parts: list[memoryview]) -> None:
+        try:
+            if isinstance(message, link.Draw):
+                self._draw(message, parts)
+            elif isinstance(message, link.Load):
+                info = self.engine.load(message.avatar_id, bytes(parts[0]), int(self._config["splats"]))
+                link.send(self._socket, link.Loaded(task=message.task, info=info))
+            elif isinstance(message, link.Unload):
+                self.engine.unload(message.avatar_id)
+            elif isinstance(message, link.Work):
+                self._work(message, parts)
+        except Exception as error:
+            if not isinstance(error, GsheadError):
+                log.error("Task %d failed:\n%s", message.task, traceback.format_exc())
+            with contextlib.suppress(Exception):
+                self.engine.free_memory()
+            self._fail(message.task, error)
+
+    def _fail(self, task: int, error: Exception, *, fatal: bool = False) -> None:
+        answer, lost = as_gshead_error(error)
+        lost = lost or fatal
+        link.send(
+            self._socket,
+            link.Failed(task=task, code=answer.code, message=answer.message, remedy=answer.remedy, fatal=lost),
+        )
+        if lost:
+            self._socket.close(linger=1000)
+            self._socket.context.term()
+            os._exit(3)
+
+    def _draw(self, message: link.Draw, parts: list[memoryview]) -> None:
+        heads = [_head(spec, parts) for spec in message.instances]
+        info, arrays = self.engine.draw(message.camera, heads, message.dtype, message.depth, message.scale)
+        answer = link.Drawn(task=message.task, frame=info, sizes=[int(a.nbytes) for a in arrays])
+        if message.ring is None:
+            link.send(self._socket, answer, [memoryview(np.ascontiguousarray(a)).cast("B") for a in arrays])
+            return
+        self._open_ring(message.ring).write(message.ring.slot, message.ring.sequence, arrays)
+        link.send(self._socket, answer)
+
+    def _open_ring(self, target: link.RingTarget) -> Ring:
+        if self._ring is None or str(self._ring.path) != target.path or self._ring.nonce != target.nonce:
+            if self._ring is not None:
+                self._ring.close()
+                self._ring = None
+            self._ring = Ring.open(Path(target.path), target.nonce, writable=True)
+        return self._ring
+
+    def _work(self, message: link.Work, parts: list[memoryview]) -> None:
+        sent = 0.0
+
+        def progress(fraction: float, text: str) -> None:
+            nonlocal sent
+            self._take()
+            if message.task in self._stopped:
+                raise Cancelled("The reconstruction was stopped.")
+            now = time.monotonic()
+            if now - sent >= 0.05 or fraction >= 1.0:
+                sent = now
+                step = link.Step(task=message.task, fraction=min(max(float(fraction), 0.0), 1.0), text=str(text)[:200])
+                link.send(self._socket, step)
+            self._pulse()
+
+        try:
+            progress(0.0, "Starting")
+            made = self.engine.reconstruct(bytes(parts[0]), message.method, message.quality, message.name, progress)
+            answer = link.Made(task=message.task, warnings=list(made.warnings), seconds=made.seconds)
+            link.send(self._socket, answer, [made.data])
+        finally:
+            self._stopped.discard(message.task)
+
+
+def _head(spec: InstanceSpec, parts: list[memoryview]) -> HeadInstance:
+    matrix = np.array(spec.matrix, np.float64).reshape(4, 4)
+    if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+        raise ProtocolError("An instance's matrix flattens the head (its determinant is zero).")
+    if spec.pose is not None:
+        return HeadInstance(spec.avatar_id, matrix, HeadPose.from_vector(np.array(spec.pose, np.float32)), None)
+    vertices = np.frombuffer(parts[spec.vertices], "<f4").reshape(-1, 3).copy()
+    if not np.isfinite(vertices).all():
+        raise ProtocolError("The vertices of an instance hold NaN or infinity.")
+    return HeadInstance(spec.avatar_id, matrix, None, vertices)
+
+
+def _end_with_front(handle: int) -> None:
+    """Waits for the end of the pipe from the front process, then ends this process without ceremony."""
+    while os.read(handle, 4096):
+        pass
+    os._exit(0)
+
+
+def main(config: dict[str, Any]) -> None:
+    """Entry of a worker process; ``config`` came over standard input, which now only tells the front's end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the front's to handle
+    threading.Thread(target=_end_with_front, args=(0,), name="gshead-front-watch", daemon=True).start()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = context.socket(zmq.PAIR)
+    socket.linger = 0
+    if config["server_key"]:
+        connect_with_curve(socket, config["server_key"], config["client_public"], config["client_secret"])
+    socket.connect(config["address"])
+    try:
+        Loop(config, socket).run()
+    except zmq.Again:
+        raise BackendError("The front process does not read what this worker sends.") from None
+    finally:
+        socket.close(linger=0)
+        context.term()

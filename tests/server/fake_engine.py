@@ -1,0 +1,89 @@
+"""A tiny engine for tests of the server: real processes and sockets, no mathematics.
+
+An avatar is ``b"GS" + any bytes``; its frame is filled with the first byte of its id. A pose's first value commands:
+0 nothing, 1 sleep 0.3 s, 2 end the process, 3 out of memory, 4 hang without a pulse, 5 an unexpected exception.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+
+from gshead_backend.errors import FileFormatError, LimitError, NoFaceError
+from gshead_backend.protocol.limits import scaled
+from gshead_backend.protocol.messages import AvatarInfo, FrameInfo
+from gshead_backend.server.engine import Made
+
+
+class FakeEngine:
+    def __init__(self, device: str) -> None:
+        if device == "broken":
+            raise RuntimeError("no such device")
+        self.device = "fake"
+        self.avatars: dict[str, bytes] = {}
+
+    def warm_up(self, progress) -> None:
+        progress(0.5, "warming")
+        time.sleep(float(os.environ.get("GSHEAD_FAKE_WARMING", "0")))
+
+    def load(self, avatar_id, data, limit_splats):
+        if data[:5] == b"GSBIG":
+            raise LimitError("too many splats")
+        if data[:2] != b"GS":
+            raise FileFormatError("not an avatar")
+        if data[:6] == b"GSKILL":
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.avatars[avatar_id] = data
+        return AvatarInfo(avatar_id, len(data), 10, 4, "fake", "fake")
+
+    def unload(self, avatar_id) -> None:
+        self.avatars.pop(avatar_id, None)
+
+    def draw(self, camera, heads, dtype, depth, scale):
+        width, height = scaled(camera.width, scale), scaled(camera.height, scale)
+        value = 0
+        for head in heads:
+            assert head.avatar_id in self.avatars, "not loaded"
+            value = int(head.avatar_id[:2], 16)
+            if head.vertices is not None:
+                value = int(head.vertices[0, 0])
+            else:
+                value = self._obey(head.pose.expression, value)
+        rgba = np.full((height, width, 4), value, dtype)
+        parts = [rgba, np.full((height, width), 2.5, np.float32)] if depth else [rgba]
+        info = FrameInfo(width, height, dtype, "srgb" if dtype == "uint8" else "linear-rec709")
+        info = FrameInfo(width, height, dtype, info.colorspace, parts=["rgba", "depth"][: len(parts)], seconds=0.001)
+        return info, parts
+
+    def _obey(self, expression, value: int) -> int:
+        command = int(expression[0])
+        if command == 1:
+            time.sleep(0.3)
+        elif command == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif command == 3:
+            raise MemoryError("no memory")
+        elif command == 4:
+            time.sleep(60)
+        elif command == 5:
+            raise ZeroDivisionError("secret internals")
+        return int(expression[1]) if len(expression) > 1 and expression[1] else value
+
+    def reconstruct(self, portrait, method, quality, name, progress):
+        if portrait == b"noface":
+            raise NoFaceError("There is no face in the photo.")
+        if portrait == b"die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        steps = 200 if portrait.startswith(b"long") else 3
+        for i in range(steps):
+            if portrait == b"stubborn":
+                time.sleep(60)
+            progress(i / steps, f"step {i}")
+            time.sleep(0.05 if steps > 3 else 0.0)
+        return Made(b"GS" + portrait + quality.encode() + name.encode(), ("a warning",), 0.5)
+
+    def free_memory(self) -> None:
+        pass
