@@ -53,10 +53,11 @@ def check_instances(instances: Sequence[InstanceSpec], part_sizes: Sequence[int]
         check_finite(instance.matrix, f"The matrix of instance {i}")
         if list(instance.matrix[12:]) != [0.0, 0.0, 0.0, 1.0]:
             raise ProtocolError(f"The last row of instance {i}'s matrix must be 0 0 0 1.")
-        if (instance.pose is None) == (instance.vertices < 0):
-            raise ProtocolError(f"Instance {i} needs either a pose or vertices.")
+        if instance.pose is None and instance.vertices < 0:
+            raise ProtocolError(f"Instance {i} has neither a pose nor vertices.")
         if instance.pose is not None:
             check_finite(instance.pose, f"The pose of instance {i}")
+        if instance.vertices < 0:
             continue
         if instance.vertices >= len(part_sizes):
             raise ProtocolError(f"Instance {i} names payload part {instance.vertices}, which is not there.")

@@ -42,7 +42,7 @@ class CameraSpec(Struct, frozen=True):
 
 
 class InstanceSpec(Struct, frozen=True):
-    """One head in a frame: its avatar, where it stands and how it is posed (by ``pose`` or by a payload part).
+    """One head in a frame: its avatar, where it stands and its ``pose``, ``vertices`` or both.
 
     ``matrix`` is row-major, head space to world. ``pose`` is ``HeadPose.to_vector()``. ``vertices`` is the index of
     the payload part that holds (V, 3) little-endian float32 dense vertices in head space, -1 for none.

@@ -13,7 +13,7 @@ from .messages import AvatarInfo, CameraSpec, InstanceSpec, Reconstructed
 
 @dataclass(frozen=True)
 class Instance:
-    """One head to draw. Exactly one of ``pose`` and ``vertices`` is given.
+    """One head to draw: a pose, vertices, or both (the pose then drives only pose-dependent appearance).
 
     Attributes:
         avatar_id: from ``reconstruct`` or ``avatar_put``.
@@ -102,16 +102,16 @@ def pack_instances(instances: Sequence[Instance]) -> tuple[list[InstanceSpec], l
     specs: list[InstanceSpec] = []
     parts: list[bytes] = []
     for i, instance in enumerate(instances):
-        if (instance.pose is None) == (instance.vertices is None):
-            raise ArgumentError(f"Instance {i} needs either a pose or vertices.")
+        if instance.pose is None and instance.vertices is None:
+            raise ArgumentError(f"Instance {i} has neither a pose nor vertices.")
         matrix = floats(instance.matrix, 16, f"Instance {i} matrix")
+        pose = None if instance.pose is None else floats(instance.pose, None, f"Instance {i} pose")
         if instance.vertices is None:
-            assert instance.pose is not None
-            specs.append(InstanceSpec(instance.avatar_id, matrix, floats(instance.pose, None, f"Instance {i} pose")))
+            specs.append(InstanceSpec(instance.avatar_id, matrix, pose))
             continue
         vertices = np.ascontiguousarray(instance.vertices, "<f4")
         if vertices.ndim != 2 or vertices.shape[1] != 3 or not np.isfinite(vertices).all():
             raise ArgumentError(f"Instance {i} vertices must be finite (V, 3), got shape {vertices.shape}.")
-        specs.append(InstanceSpec(instance.avatar_id, matrix, None, len(parts)))
+        specs.append(InstanceSpec(instance.avatar_id, matrix, pose, len(parts)))
         parts.append(vertices.tobytes())
     return specs, parts

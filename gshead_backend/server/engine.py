@@ -5,13 +5,16 @@ Everything heavy is imported here, on use. One engine owns one device, its avata
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..avatar.types import Splats
 from ..camera import Camera
 from ..errors import GsheadError, LimitError, OutOfMemoryError, ProtocolError, RenderError
 from ..head.pose import HeadPose
@@ -24,7 +27,10 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class HeadInstance:
-    """One head of a frame, decoded: (4, 4) head space to world, and a pose or (V, 3) vertices."""
+    """One head of a frame, decoded: (4, 4) head space to world, and a pose, (V, 3) vertices, or both.
+
+    With both, the vertices shape the head and the pose only drives pose-dependent appearance.
+    """
 
     avatar_id: str
     matrix: np.ndarray
@@ -58,10 +64,10 @@ class EngineLike(Protocol):
 
 def resolve_device(wanted: str) -> str:
     """``auto`` to ``cuda:0`` or ``cpu``; raises ``RenderError`` when a named CUDA device is not there."""
+    if wanted == "cpu" or (wanted == "auto" and not _cuda_driver()):
+        return "cpu"
     import torch
 
-    if wanted == "cpu":
-        return "cpu"
     available = torch.cuda.is_available()
     if wanted == "auto":
         return "cuda:0" if available else "cpu"
@@ -73,6 +79,15 @@ def resolve_device(wanted: str) -> str:
     return wanted
 
 
+def _cuda_driver() -> bool:
+    """A CUDA driver is installed. Asked first, because importing torch only to learn that costs seconds."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
 class Engine:
     """The real engine. ``device``: ``auto``, ``cpu`` or a CUDA device such as ``cuda:0``."""
 
@@ -81,11 +96,23 @@ class Engine:
         self._avatars: dict[str, Any] = {}
 
     def warm_up(self, progress: Progress) -> None:
-        """Compiles what the first frame needs."""
-        from ..raster import warm_up
+        """Draws one splat into a tiny frame: that compiles, or loads, everything a frame needs."""
+        from ..avatar import drive, file  # noqa: F401  imported now, so that the first avatar does not wait
+        from ..raster import rasterize
 
         progress(0.0, "Compiling the rasterizer")
-        warm_up(self.device)
+        eye, one = np.eye(3), np.ones(1, np.float32)
+        camera = Camera(20, 20, np.array([[20.0, 0, 10], [0, 20, 10], [0, 0, 1]]), np.eye(4))
+        arrays = (eye[2:], np.eye(4)[:1], np.full((1, 3), 0.1), one, np.ones((1, 3)))
+        splats = Splats(*(self._on_device(np.ascontiguousarray(a, np.float32)) for a in arrays))
+        rasterize(splats, camera)
+
+    def _on_device(self, array: np.ndarray) -> Any:
+        if self.device == "cpu":
+            return array
+        import torch
+
+        return torch.from_numpy(array).to(self.device)
 
     def load(self, avatar_id: str, data: bytes, limit_splats: int) -> AvatarInfo:
         """Validates ``.gshead`` bytes like a stranger's file and keeps the avatar on the device."""
@@ -126,19 +153,25 @@ class Engine:
 
     def _pixels(self, view: Camera, heads: list[HeadInstance]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from ..avatar.splats import concatenate, transform_splats
-        from ..raster import rasterize
 
         if not heads:
             shape = (view.height, view.width)
             return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32), np.full(shape, np.inf, np.float32)
-        placed = [transform_splats(self._drive(head), head.matrix) for head in heads]
+        if len(heads) == 1:  # the rasterizer takes any affine view: no need to move the splats
+            view = replace(view, viewmat=view.viewmat @ heads[0].matrix)
+            return self._rasterize(self._drive(heads[0]), view)
+        return self._rasterize(concatenate([transform_splats(self._drive(h), h.matrix) for h in heads]), view)
+
+    def _rasterize(self, splats: Splats, view: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        from ..raster import rasterize
+
         if self.device == "cpu":
-            rendered = rasterize(placed[0] if len(placed) == 1 else concatenate(placed), view)
+            rendered = rasterize(splats, view)
             return rendered.color, rendered.alpha, rendered.depth
         import torch
 
         with torch.inference_mode():
-            rendered = rasterize(placed[0] if len(placed) == 1 else concatenate(placed), view)
+            rendered = rasterize(splats, view)
             return rendered.color.cpu().numpy(), rendered.alpha.cpu().numpy(), rendered.depth.cpu().numpy()
 
     def _drive(self, head: HeadInstance) -> Any:
@@ -152,12 +185,13 @@ class Engine:
 
             if head.vertices is not None:
                 return drive_vertices(avatar, head.vertices, head.pose)
+            assert head.pose is not None
             return drive(avatar, head.pose)
         import torch
 
         with torch.inference_mode():
             if head.vertices is not None:
-                return avatar.drive_vertices(torch.from_numpy(head.vertices).to(self.device), head.pose)
+                return avatar.drive_vertices(self._on_device(head.vertices), head.pose)
             return avatar.drive(head.pose)
 
     def reconstruct(self, portrait: bytes, method: str, quality: str, name: str, progress: Progress) -> Made:

@@ -11,7 +11,6 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
 
 import zmq
 
@@ -20,14 +19,14 @@ from ..errors import AuthenticationError, GsheadError, LimitError, ProtocolError
 from ..methods import METHODS
 from ..protocol import messages as m
 from ..protocol.framing import check_parts, decode_request, receive
-from ..protocol.limits import check_camera, check_instances, check_size
 from . import link
 from .job_desk import JobDesk
 from .options import ServeOptions
 from .render_desk import RenderDesk
 from .replies import Replies, error_message
+from .requests import House, Requests
 from .rings import SessionRings
-from .sessions import FrameWish, Schedule, Session, Stream, Waiter
+from .sessions import Schedule, Session
 from .store import AvatarStore
 from .workers import Worker, WorkerSetup
 
@@ -35,7 +34,6 @@ log = logging.getLogger("gshead.server")
 BEAT_SECONDS = 1.0
 TICK_MS = 250
 FEATURES = ("reconstruct", "avatar", "frame.render", "stream", "ring", "vertices")
-Parts = list[memoryview]
 
 
 class Front:
@@ -62,20 +60,17 @@ class Front:
             limit=self._limits.jobs,
         )  # fmt: skip
         self._desks: tuple[RenderDesk, JobDesk] = (self._render, self._jobs)
-        self._streams = 0
         self._count = 0
         self._notice = ""
         self._started = self._idle_since = self._beaten = time.monotonic()
         self._served = False
         self.starter_gone = False
         self.stopping = ""
-        self._handlers: dict[type[m.Message], Callable[[Session, Any, Parts], None]] = {
-            m.Goodbye: self._goodbye, m.Cancel: self._cancel, m.Reconstruct: self._reconstruct,
-            m.AvatarPut: self._avatar_put, m.AvatarGet: self._avatar_get, m.AvatarDrop: self._avatar_drop,
-            m.RenderFrame: self._frame, m.StreamOpen: self._stream_open, m.StreamUpdate: self._stream_update,
-            m.StreamAck: self._stream_ack, m.StreamClose: self._stream_close, m.RingRelease: self._ring_release,
-            m.RestartWorker: self._restart, m.Shutdown: self._shutdown,
-        }  # fmt: skip
+        self._house = House(
+            self._limits, self._replies, self._schedule, self._store, self._render, self._jobs, self._end,
+            lambda: len(self._sessions), self._ask_stop,
+        )  # fmt: skip
+        self._requests = Requests(self._house)
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
@@ -189,13 +184,14 @@ class Front:
             return "no lease remains" if now - self._idle_since > self._options.grace else ""
         return "no client came" if now - self._started > self._options.startup_grace else ""
 
-    # --- requests -----------------------------------------------------------------------------------------------
+    def _ask_stop(self, why: str) -> None:
+        self.stopping = why
+
+    # --- clients ------------------------------------------------------------------------------------------------
 
     def _handle(self, identity: bytes, frames: list[zmq.Frame], error: LimitError | None) -> None:
         parent = 0
-        session: Session | None = None
         message: m.Message | None = None
-        fresh = False
         try:
             if len(frames) < 2:
                 raise ProtocolError("A message has no header.")
@@ -212,17 +208,12 @@ class Front:
                 self._hello(identity, user, message)
                 return
             session = self._session(message.session, identity, user)
-            fresh = message.id not in session.open
-            if not fresh:
-                raise ProtocolError(f"The request id {message.id} is still in use.")
-            self._handlers[type(message)](session, message, parts)
+            self._requests.handle(session, message, parts)
         except GsheadError as caught:
             answer = error_message(caught)
             answer.parent = parent or int(getattr(caught, "sender_id", 0))
             if isinstance(message, m.StreamUpdate):
                 answer.stream, answer.token = message.stream, message.token
-            if session is not None and fresh:
-                session.open.pop(parent, None)
             self._replies.send_to(identity, answer)
 
     def _session(self, token: str, identity: bytes, user: str) -> Session:
@@ -250,17 +241,6 @@ class Front:
         )  # fmt: skip
         self._replies.send(session, reply)
 
-    def _waiter(self, session: Session, request: int) -> Waiter:
-        waiter = session.open[request] = Waiter(session, request)
-        return waiter
-
-    def _done(self, session: Session, message: m.Message) -> None:
-        self._replies.send(session, m.Done(parent=message.id))
-
-    def _goodbye(self, session: Session, message: m.Goodbye, parts: Parts) -> None:
-        self._done(session, message)
-        self._end(session, "goodbye")
-
     def _end(self, session: Session, why: str) -> None:
         if session.ended:
             return
@@ -272,137 +252,9 @@ class Front:
         session.frames.clear()
         self._schedule.remove(session)
         session.rings.close()
-        self._forget(self._store.drop_all(session.token))
+        self._house.forget(self._store.drop_all(session.token))
         self._jobs.forget_session(session)
         log.info("%s ended: %s", session.label, why)
-
-    def _cancel(self, session: Session, message: m.Cancel, parts: Parts) -> None:
-        waiter = session.open.get(message.job)
-        if waiter is not None:
-            self._replies.cancel(waiter)
-            self._jobs.review()
-        self._done(session, message)
-
-    def _reconstruct(self, session: Session, message: m.Reconstruct, parts: Parts) -> None:
-        check_parts(parts, 1, "reconstruct")
-        check_size(len(parts[0]), self._limits.portrait_bytes, "The portrait")
-        if message.method not in METHODS:
-            raise ProtocolError(
-                f"There is no method '{message.method}'.", remedy=f"Use one of: {', '.join(METHODS)}."
-            )  # fmt: skip
-        self._jobs.ask(message, bytes(parts[0]), self._waiter(session, message.id))
-
-    def _avatar_put(self, session: Session, message: m.AvatarPut, parts: Parts) -> None:
-        check_parts(parts, 1, "avatar.put")
-        check_size(len(parts[0]), self._limits.avatar_bytes, "The avatar")
-        waiter = self._waiter(session, message.id)
-        avatar_id, _, gone = self._store.add(bytes(parts[0]))
-        self._forget(gone)
-
-        def loaded(info: m.AvatarInfo | None, error: GsheadError | None) -> None:
-            if info is not None and not waiter.closed:
-                self._store.hold(avatar_id, session.token)
-                self._replies.answer(waiter, m.AvatarStored(avatar=info))
-            elif error is not None:
-                self._replies.fail(waiter, error)
-            self._forget(self._store.unpin(avatar_id))
-
-        self._render.load(avatar_id, loaded)
-
-    def _forget(self, gone: list[str]) -> None:
-        for avatar_id in gone:
-            self._jobs.table.forget_avatar(avatar_id)
-        self._render.unload(gone)
-
-    def _avatar_get(self, session: Session, message: m.AvatarGet, parts: Parts) -> None:
-        data = self._store.held(message.avatar_id, session.token).data
-        self._replies.send(session, m.AvatarData(parent=message.id, avatar_id=message.avatar_id), [data])
-
-    def _avatar_drop(self, session: Session, message: m.AvatarDrop, parts: Parts) -> None:
-        self._forget(self._store.drop(message.avatar_id, session.token))
-        self._done(session, message)
-
-    def _check_picture(self, session: Session, message: m.RenderFrame | m.StreamUpdate, parts: Parts) -> None:
-        check_camera(message.camera, self._limits)
-        check_instances(message.instances, [len(part) for part in parts], self._limits)
-        for instance in message.instances:
-            self._store.held(instance.avatar_id, session.token)
-
-    def _frame(self, session: Session, message: m.RenderFrame, parts: Parts) -> None:
-        self._check_picture(session, message, parts)
-        if len(session.frames) >= self._limits.queue:
-            raise LimitError(f"This client already waits for {self._limits.queue} frames.")
-        wish = FrameWish(
-            session, message.camera, message.instances, parts, message.dtype, message.depth, message.ring,
-            waiter=self._waiter(session, message.id),
-        )  # fmt: skip
-        session.frames.append(wish)
-        self._render.feed()
-
-    def _stream_open(self, session: Session, message: m.StreamOpen, parts: Parts) -> None:
-        if len(session.streams) >= self._limits.streams:
-            raise LimitError(f"This client already has {self._limits.streams} streams.")
-        self._streams += 1
-        stream = Stream(self._streams, message.dtype, message.depth, message.ring)
-        session.streams[stream.number] = stream
-        self._schedule.add_stream(session, stream)
-        self._replies.send(session, m.StreamOpened(parent=message.id, stream=stream.number))
-
-    def _stream(self, session: Session, number: int) -> Stream:
-        stream = session.streams.get(number)
-        if stream is None:
-            raise UnknownIdError(f"This client has no open stream {number}.")
-        return stream
-
-    def _stream_update(self, session: Session, message: m.StreamUpdate, parts: Parts) -> None:
-        stream = self._stream(session, message.stream)
-        self._check_picture(session, message, parts)
-        stream.wish = FrameWish(
-            session, message.camera, message.instances, parts, stream.dtype, stream.depth, stream.ring,
-            message.scale, stream=stream, token=message.token,
-        )  # fmt: skip
-        self._render.feed()
-
-    def _stream_ack(self, session: Session, message: m.StreamAck, parts: Parts) -> None:
-        stream = session.streams.get(message.stream)
-        if stream is not None and stream.unacknowledged == message.token:
-            self._free_slot(session, stream)
-            stream.unacknowledged = None
-            self._render.feed()
-
-    def _free_slot(self, session: Session, stream: Stream) -> None:
-        if stream.slot is not None:
-            session.rings.release(*stream.slot)
-            stream.slot = None
-
-    def _stream_close(self, session: Session, message: m.StreamClose, parts: Parts) -> None:
-        stream = self._stream(session, message.stream)
-        stream.closed = True
-        del session.streams[stream.number]
-        self._schedule.remove(session, stream)
-        self._free_slot(session, stream)
-        self._done(session, message)
-
-    def _ring_release(self, session: Session, message: m.RingRelease, parts: Parts) -> None:
-        session.rings.release(message.path, message.slot, message.sequence)
-
-    def _restart(self, session: Session, message: m.RestartWorker, parts: Parts) -> None:
-        worker = (self._render if message.role == "render" else self._jobs).worker
-        if worker.running:
-            worker.kill()
-        else:
-            worker.start(forgive=True)
-        self._done(session, message)
-
-    def _shutdown(self, session: Session, message: m.Shutdown, parts: Parts) -> None:
-        others = len(self._sessions) - 1
-        if others and not message.force:
-            raise LimitError(
-                f"{others} other client{'s use' if others > 1 else ' uses'} this backend.",
-                remedy="Close them first, or stop the backend by force.",
-            )
-        self._done(session, message)
-        self.stopping = f"{session.label} asked for it"
 
 
 def _user(frame: zmq.Frame) -> str:

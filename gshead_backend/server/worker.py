@@ -43,7 +43,7 @@ class Loop:
         self._state = "warming"
         self._device = ""
         self._pulsed = 0.0
-        self._waiting: list[tuple[Any, list[memoryview]]] = []
+        self._waiting: list[tuple[link.ToWorker, list[memoryview]]] = []
         self._stopped: set[int] = set()
         self._ring: Ring | None = None
         self._engine: EngineLike | None = None
@@ -97,7 +97,7 @@ class Loop:
             self._pulsed = now
             link.send(self._socket, link.Pulse(state=self._state, device=self._device, message=text))
 
-    def _handle(self, message: Any, parts: list[memoryview]) -> None:
+    def _handle(self, message: link.ToWorker, parts: list[memoryview]) -> None:
         try:
             if isinstance(message, link.Draw):
                 self._draw(message, parts)
@@ -132,7 +132,7 @@ class Loop:
         info, arrays = self.engine.draw(message.camera, heads, message.dtype, message.depth, message.scale)
         answer = link.Drawn(task=message.task, frame=info, sizes=[int(a.nbytes) for a in arrays])
         if message.ring is None:
-            link.send(self._socket, answer, [memoryview(np.ascontiguousarray(a)).cast("B") for a in arrays])
+            link.send(self._socket, answer, [np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays])
             return
         self._open_ring(message.ring).write(message.ring.slot, message.ring.sequence, arrays)
         link.send(self._socket, answer)
@@ -173,12 +173,13 @@ def _head(spec: InstanceSpec, parts: list[memoryview]) -> HeadInstance:
     matrix = np.array(spec.matrix, np.float64).reshape(4, 4)
     if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
         raise ProtocolError("An instance's matrix flattens the head (its determinant is zero).")
-    if spec.pose is not None:
-        return HeadInstance(spec.avatar_id, matrix, HeadPose.from_vector(np.array(spec.pose, np.float32)), None)
+    pose = None if spec.pose is None else HeadPose.from_vector(np.array(spec.pose, np.float32))
+    if spec.vertices < 0:
+        return HeadInstance(spec.avatar_id, matrix, pose, None)
     vertices = np.frombuffer(parts[spec.vertices], "<f4").reshape(-1, 3).copy()
     if not np.isfinite(vertices).all():
         raise ProtocolError("The vertices of an instance hold NaN or infinity.")
-    return HeadInstance(spec.avatar_id, matrix, None, vertices)
+    return HeadInstance(spec.avatar_id, matrix, pose, vertices)
 
 
 def _end_with_front(handle: int) -> None:

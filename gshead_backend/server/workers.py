@@ -225,7 +225,8 @@ class Worker:
         self._discard()
 
     def _discard(self) -> None:
-        assert self._process is not None and self.socket is not None
+        assert self._process is not None
+        assert self.socket is not None
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
