@@ -32,13 +32,16 @@ _MAX_BYTES = 400_000_000
 
 def _pack_float(a: np.ndarray) -> tuple[np.ndarray, int | None]:
     """The smallest exact storage of a float32 array and its number of fixed-point bits, if any."""
+    if not a.size:
+        return a, None
     half = a.astype(np.float16)
     if np.array_equal(half.astype(np.float32), a):
         return half, None
-    for bits in (14, 15, 16):
+    for kind, bits in ((np.int16, 14), (np.uint16, 14), (np.uint16, 15), (np.uint16, 16)):
         fixed = np.rint(a.astype(np.float64) * 2**bits)
-        if fixed.min() >= 0 and fixed.max() < 65536 and np.array_equal((fixed / 2**bits).astype(np.float32), a):
-            return fixed.astype(np.uint16), bits
+        low, high = np.iinfo(kind).min, np.iinfo(kind).max
+        if fixed.min() >= low and fixed.max() <= high and np.array_equal((fixed / 2**bits).astype(np.float32), a):
+            return fixed.astype(kind), bits
     return a, None
 
 

@@ -1,0 +1,127 @@
+"""The whole bake, step by step, from the wheel to a ``HeadModel``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ..arkit import ARKIT_INDEX, ARKIT_NAMES
+from ..model import HeadModel, SparseMatrix
+from ..skinning import PersonalHead, pose_from_arkit
+from .atlas import pack
+from .expressions import joint_channels, raw_expressions, rigged, settle, smooth
+from .landmarks import Detector, bake_landmarks
+from .lips import LipSeal, build_seal
+from .mean import Blank, make_blank
+from .paint import paint
+from .regions import REGION_NAMES, regions
+from .rig import build_rig
+from .source import AnnyWheel
+from .surface import Surface, build_surface, control_quads
+
+NAME = "gshead-default"
+LIP_OVERLAP = 0.0005
+CLOSE_OVERLAP = 0.0012
+
+
+def _half(a: np.ndarray) -> np.ndarray:
+    """Rounded to float16, so that the head stores compactly and reads back as it was."""
+    return np.asarray(a, np.float16).astype(np.float32)
+
+
+def _seal(blank: Blank, surface: Surface, quads: np.ndarray) -> LipSeal:
+    part = blank.cage.part
+    front = quads[np.isin(part, ["face", "cavity"])]
+    edges = np.unique(np.sort(np.stack([front, np.roll(front, -1, 1)], -1).reshape(-1, 2), 1), axis=0)
+    loop = np.searchsorted(blank.skin, blank.cage.mouth)
+    near = surface.vertices_of("face", "cavity")
+    z = (surface.matrix @ blank.mean)[near, 2]
+    near = near[z > blank.mean[loop, 2].min() - 0.004]
+    return build_seal(surface.matrix, blank.mean, edges, loop, near)
+
+
+def bake_head(wheel: AnnyWheel, *, people: int, modes: int, seed: int, say: Callable[[str], None] = print) -> HeadModel:
+    """Everything but the landmarks.
+
+    Args:
+        people: heads in the random population. modes: identity components kept.
+    """
+    blank = make_blank(wheel, people=people, modes=modes, seed=seed)
+    say(f"population: {modes} components keep {100 * blank.kept:.2f} % of the variance")
+    quads = control_quads(blank)
+    surface = build_surface(blank)
+    seal = _seal(blank, surface, quads)
+    say(f"lips part {1000 * np.abs(seal.gap(blank.mean)).max():.2f} mm before the seal")
+    blank = replace(blank, mean=seal.close(blank.mean, LIP_OVERLAP), modes=seal.close(blank.modes))
+    say(f"and {1000 * seal.gap(blank.mean).max():.2f} mm at most after it")
+
+    raw = settle(raw_expressions(wheel, blank), blank)
+    rig = build_rig(blank, quads, raw[:, :, ARKIT_INDEX["jawOpen"]])
+    say(f"jawOpen turns {np.degrees(rig.jaw_angle):.1f} degrees about {np.round(rig.joints[2], 4)}")
+    shapes = settle(smooth(raw, quads, _firm(blank, quads, seal)), blank)
+    shapes = rigged(shapes, blank, rig, seal, CLOSE_OVERLAP)
+    return _head(blank, surface, rig, shapes, wheel)
+
+
+def _firm(blank: Blank, quads: np.ndarray, seal: LipSeal) -> np.ndarray:
+    """(C,) 1 where expression deltas are not smoothed: lips, lids, inside of mouth and eyes."""
+    near = np.concatenate([blank.cage.mouth, *blank.cage.lids])
+    distance = cKDTree(blank.mean[np.searchsorted(blank.skin, near)]).query(blank.mean)[0]
+    firm = np.clip(1.6 - distance / 0.007, 0, 1)
+    inner = np.unique(quads[np.isin(blank.cage.part, ["cavity", "tongue", "socket_left", "socket_right"])])
+    firm[inner] = 1
+    firm[len(blank.skin) :] = 1
+    return firm
+
+
+def _head(blank: Blank, surface: Surface, rig, shapes: np.ndarray, wheel: AnnyWheel) -> HeadModel:
+    shapes = np.where(np.abs(shapes).max(1, keepdims=True) < 2e-5, 0, shapes)
+    dense = surface.matrix @ blank.mean
+    nose = dense[surface.vertices_of("face")]
+    nose = nose[nose[:, 2].argmax()]
+    weights = surface.matrix @ rig.weights
+    weights = np.rint(np.clip(weights, 0, 1) * 2**14) / 2**14
+    weights[np.arange(len(weights)), weights.argmax(1)] += 1 - weights.sum(1)
+    jaw, eyes = joint_channels(rig)
+    m = surface.matrix
+    matrix = SparseMatrix(m.data.astype(np.float32), m.indices.astype(np.int32), m.indptr.astype(np.int32), m.shape[1])
+    flip, mirror = cKDTree(dense).query(dense * [-1, 1, 1])
+    if flip.max() > 2e-4:
+        raise AssertionError(f"the dense head is not symmetric: {flip.max()}")
+    return HeadModel(
+        name=NAME, license="CC0-1.0", template=_half(blank.mean), identity_dirs=_half(blank.modes),
+        expression_dirs=_half(shapes), expression_names=ARKIT_NAMES, subdivision=matrix,
+        faces=surface.tris.astype(np.int32), uv=pack(surface, dense, nose).astype(np.float32),
+        uv_faces=surface.uv_tris.astype(np.int32), joints=rig.joints.astype(np.float32),
+        joints_identity=_half(rig.joints_identity), skin_weights=weights.astype(np.float32),
+        arkit_expression=np.eye(52, dtype=np.float32), arkit_jaw=jaw, arkit_eyes=eyes,
+        region=regions(blank, surface, wheel), region_names=REGION_NAMES, mirror=mirror.astype(np.int32),
+        landmark_triangles=np.zeros(468, np.int32), landmark_bary=np.full((468, 3), 1 / 3, np.float32),
+        landmark_sigma=np.full(468, 0.002, np.float32),
+    )  # fmt: skip
+
+
+def add_landmarks(head: HeadModel, detector: Detector, *, seed: int = 3, views: int = 48) -> HeadModel:
+    """The head with its 468 landmarks, found on renders of several people with closed and open mouths."""
+    rng = np.random.default_rng(seed)
+    meshes, rests, colors, open_ones = [], [], [], []
+    for k in range(6):
+        betas = rng.normal(0, 0.7, head.identity_count) * (k > 1)
+        person = PersonalHead.create(head, betas)
+        channels = np.zeros(52)
+        if k % 2:
+            channels[ARKIT_INDEX["jawOpen"]] = 0.3
+            open_ones.append(k)
+        meshes.append(person.vertices(pose_from_arkit(head, channels)).astype(np.float64))
+        rests.append(person.rest)
+        colors.append(paint(head, person.rest, person.joints)[0])
+    skin = head.region_mask("skin", "lips", "lids", "scalp", "ear", "mouth_cavity", "neck")
+    allowed = skin[head.faces].all(1) & (rests[0][head.faces].mean(1)[:, 2] > head.joints[3, 2] - 0.10)
+    triangles, bary, sigma = bake_landmarks(
+        meshes, head.faces, colors, allowed, detector, centre=head.joints[3:].mean(0) + [0, -0.035, 0],
+        face_height=0.14, views=views, seed=seed, lip_meshes=tuple(open_ones), rest=rests[0],
+    )  # fmt: skip
+    return replace(head, landmark_triangles=triangles, landmark_bary=bary, landmark_sigma=sigma)
