@@ -1,0 +1,89 @@
+"""The ``gshead`` command. Each verb is one module, imported only when it is used (``docs/cli.md``)."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import Cancelled, GsheadError
+
+VERBS = {
+    "reconstruct": "a portrait photo becomes an avatar (.gshead)",
+    "render": "an avatar becomes frames (PNG or OpenEXR)",
+    "export": "an avatar becomes USD or PLY",
+    "serve": "run the backend that Blender talks to",
+    "head": "import head models (FLAME and others), list them",
+    "assets": "fetch the small networks that read portraits, list them",
+    "doctor": "say what is installed, what is missing and how to fix it",
+    "version": "print versions",
+}
+
+OK, FAILED, USAGE, BAD_INPUT, UNABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+_EXIT_BY_CODE = {
+    "GSH-E100": USAGE, "GSH-E101": BAD_INPUT, "GSH-E102": UNABLE, "GSH-E103": INTERRUPTED,
+    "GSH-E2": BAD_INPUT, "GSH-E3": BAD_INPUT, "GSH-E4": UNABLE, "GSH-E5": UNABLE, "GSH-E6": UNABLE,
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``gshead``; returns the exit code (``docs/cli.md`` lists them)."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in args or bool(os.environ.get("GSHEAD_DEBUG"))
+    args = [a for a in args if a != "--debug"]
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(usage(), file=sys.stdout if args else sys.stderr)
+        return OK if args else USAGE
+    verb = {"--version": "version", "-V": "version"}.get(args[0], args[0])
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, 1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        print(f"gshead: there is no command '{verb}'.{hint}\n\n{usage()}", file=sys.stderr)
+        return USAGE
+    try:
+        return importlib.import_module(f"{__name__}.{verb}").main(args[1:])
+    except SystemExit as leaving:  # tyro has printed help (0) or what is wrong with the arguments (2)
+        return leaving.code if isinstance(leaving.code, int) else OK if leaving.code is None else USAGE
+    except KeyboardInterrupt:
+        return _report(Cancelled("Interrupted."), args, debug)
+    except BrokenPipeError:  # the reader of our output has gone, e.g. ``gshead doctor | head -1``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except GsheadError as error:
+        return _report(error, args, debug)
+    except Exception as error:
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {error}".strip()
+        internal = GsheadError(f"Internal error: {what}.", remedy="Run again with --debug and report the traceback.")
+        return _report(internal, args, debug)
+
+
+def exit_code(error: GsheadError) -> int:
+    """The exit code of an error: by its own code, else by its family."""
+    return _EXIT_BY_CODE.get(error.code, _EXIT_BY_CODE.get(error.code[:6], FAILED))
+
+
+def usage() -> str:
+    """The help text of ``gshead`` itself."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {what}" for verb, what in VERBS.items())
+    return (
+        f"usage: gshead COMMAND ...\n\n{verbs}\n\n"
+        "'gshead COMMAND --help' explains one. --debug shows tracebacks. Results go to stdout, progress to stderr."
+    )
+
+
+def _report(error: GsheadError, args: Sequence[str], debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    else:
+        print(str(error), file=sys.stderr)
+    if "--json" in args:
+        print(json.dumps({"error": {"code": error.code, "message": error.message, "remedy": error.remedy}}))
+    return exit_code(error)

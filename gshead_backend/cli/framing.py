@@ -1,0 +1,35 @@
+"""Where to stand to see a head: the camera of ``gshead render`` and ``gshead export``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..avatar.drive import drive
+from ..avatar.types import REGIONS, Avatar
+from ..camera import Camera, orbit_camera
+from ..head import HeadPose
+
+_AIR = 1.3  # how much larger than the head the view is, so that turns and open jaws stay inside
+_BELOW = ("neck", "clothes")
+
+
+def portrait_camera(avatar: Avatar, size: tuple[int, int], yaw: float = 0.0, pitch: float = 0.0) -> Camera:
+    """A camera that holds the head, without what is below it, in the middle of the frame.
+
+    Args:
+        size: (width, height) pixels.
+        yaw, pitch: degrees around the head, see :func:`gshead_backend.camera.orbit_camera`.
+    """
+    splats = drive(avatar, HeadPose.neutral(avatar.head.expression_count))
+    below = np.isin(avatar.region, [REGIONS.index(name) for name in _BELOW])
+    points = splats.means[~below] if (~below).any() else splats.means
+    low, high = np.percentile(points, [0.5, 99.5], axis=0)
+    centre, half = (low + high) / 2, (high - low) / 2
+    target = (float(centre[0]), float(centre[1]), float(centre[2]))
+    reach = _AIR * max(float(np.linalg.norm(half[[0, 2]])), float(half[1]))
+    camera = orbit_camera(yaw, pitch, size=size, target=target)
+    distance = reach * camera.K[0, 0] / (min(size) / 2) + reach
+    far = orbit_camera(yaw, pitch, size=size, distance=distance, target=target)
+    return replace(far, near=max(0.01, distance - 3.0), far=distance + 3.0)

@@ -1,0 +1,59 @@
+"""``gshead head``: head models other than the one that ships with gshead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from .console import emit, parse_actions
+
+
+def main(args: Sequence[str]) -> int:
+    return parse_actions({"import": import_, "list": show}, "head", args)
+
+
+def import_(path: tyro.conf.Positional[Path], /, *, name: str = "", json: bool = False) -> int:
+    """Import a head model, so that avatars can be made on it.
+
+    A FLAME pickle is read without running anything that it contains, and stored as safetensors.
+
+    Args:
+        path: a FLAME file (.pkl or .npz), an ICT-FaceKit file (.npz) or a head file (.safetensors).
+        name: what to call it; the file's own name when empty.
+        json: print the result as one JSON object.
+    """
+    from ..head import load_head
+    from ..head.importing import import_head
+
+    stored = import_head(path, name or None)
+    head = load_head(stored)
+    result = {
+        "name": stored.stem, "file": str(stored), "license": head.license, "vertices": head.vertex_count,
+        "identity": head.identity_count, "expressions": head.expression_count, "sha256": head.sha256,
+    }  # fmt: skip
+    emit(result, f"{stored.stem}: {head.vertex_count} vertices, {head.license}, in {stored}", as_json=json)
+    return 0
+
+
+def show(*, json: bool = False) -> int:
+    """List the heads that 'gshead reconstruct --head NAME' knows.
+
+    Args:
+        json: print the result as one JSON object.
+    """
+    from ..errors import GsheadError
+    from ..head import installed_heads
+    from ..head.file import read_meta
+
+    rows = []
+    for name, path in installed_heads().items():
+        try:
+            meta = read_meta(path)
+            rows.append({"name": name, "license": str(meta.get("license", "")), "file": str(path), "error": ""})
+        except GsheadError as error:
+            rows.append({"name": name, "license": "", "file": str(path), "error": error.message})
+    text = "\n".join(f"{row['name']}  {row['license'] or row['error']}  {row['file']}" for row in rows)
+    emit({"heads": rows}, text, as_json=json)
+    return 0

@@ -1,0 +1,79 @@
+"""``gshead reconstruct``: in this process, without a backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ..errors import ArgumentError, FileFormatError
+from .console import Progress, bytes_text, emit, parse, warn
+
+
+def main(args: Sequence[str]) -> int:
+    return parse(reconstruct, "reconstruct", args)
+
+
+def reconstruct(
+    photo: tyro.conf.Positional[Path], /, out: Annotated[Path, tyro.conf.arg(aliases=["-o"])], *, method: str = "uvfit",
+    quality: Literal["draft", "standard", "high"] = "standard", name: str = "", head: str = "default",
+    device: str = "auto", seed: int = 0, json: bool = False,
+) -> int:  # fmt: skip
+    """Make an avatar from one portrait photo.
+
+    Args:
+        photo: JPEG, PNG, WebP or TIFF.
+        out: the avatar file to write, ending in .gshead.
+        method: how to reconstruct.
+        quality: draft takes seconds, standard about a minute, high several.
+        name: display name; the photo's name when empty.
+        head: an imported head's name, or a head file.
+        device: auto, cpu, cuda or cuda:N.
+        seed: the same seed, photo and device give the same file.
+        json: print the result as one JSON object.
+    """
+    if out.suffix != ".gshead":
+        raise ArgumentError(f"The avatar file '{out}' must end in .gshead.")
+    data = _read(photo)
+    progress, started = Progress(), time.perf_counter()
+    progress(0.0, "Loading")
+    from ..avatar import avatar_from_bytes, avatar_to_bytes, describe_avatar
+    from ..files import write_atomic
+    from ..head import load_head
+    from ..methods import ReconstructOptions, get_method
+    from ..portrait.fit import fit_portrait
+    from ..server.engine import resolve_device
+
+    function = get_method(method)
+    model = load_head(head)
+    options = ReconstructOptions(quality, name or photo.stem[:100], seed, resolve_device(device))
+    try:
+        fit = fit_portrait(data, model, progress=progress.part(0.0, 0.1))
+        avatar = function(fit, model, options, progress.part(0.1, 0.98))
+    finally:
+        progress.close()
+    file = avatar_to_bytes(avatar)
+    avatar_from_bytes(file)  # what is written must be readable: better an error now than a lost head later
+    write_atomic(out, file)
+    progress(1.0, "Saved")
+    for text in fit.warnings:
+        warn(text)
+    seconds = time.perf_counter() - started
+    about = describe_avatar(file)
+    result = {
+        "file": str(out), "seconds": round(seconds, 2), "device": options.device, "warnings": list(fit.warnings),
+        "landmark_error_px": round(fit.error_px, 3), **about,
+    }  # fmt: skip
+    text = f"{out}: '{about['name']}', {about['splats']} splats, {bytes_text(about['bytes'])}, {seconds:.1f} s"
+    emit(result, text, as_json=json)
+    return 0
+
+
+def _read(photo: Path) -> bytes:
+    try:
+        return photo.read_bytes()
+    except OSError as error:
+        raise FileFormatError(f"'{photo}' cannot be read: {error.strerror or error}.") from error

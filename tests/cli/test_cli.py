@@ -1,0 +1,182 @@
+"""The ``gshead`` command as a user meets it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import OpenEXR
+import pytest
+from pxr import Usd
+from tiny_avatar import make_tiny_avatar
+
+from gshead_backend.avatar import save_avatar
+from gshead_backend.head import HeadModel
+
+ROOT = Path(__file__).parents[2]
+TAKE = ROOT / "samples" / "take_demo.json"
+
+
+def gshead(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line with the warnings that Python would hide turned into errors of ours."""
+    return subprocess.run(
+        [sys.executable, "-m", "gshead_backend.cli", *map(str, arguments)], capture_output=True, text=True,
+        timeout=240, check=False, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def avatar_file(tiny_head: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("avatar") / "tiny.gshead"
+    save_avatar(make_tiny_avatar(tiny_head, 800), path)
+    return path
+
+
+def test_version_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from gshead_backend.cli import main; assert main(['version', '--json']) == 0;"
+        "heavy = {'torch', 'cv2', 'scipy', 'numba', 'numpy', 'pxr'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    from gshead_backend import __version__
+
+    assert json.loads(done.stdout)["gshead"] == __version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "where", "text"),
+    [
+        ([], 2, "stderr", "usage: gshead"),
+        (["--help"], 0, "stdout", "usage: gshead"),
+        (["--version"], 0, "stdout", "gshead 0."),
+        (["rendr"], 2, "stderr", "Did you mean 'render'?"),
+        (["render"], 2, "stderr", "Missing"),
+        (["render", "--help"], 0, "stdout", "--take"),
+        (["render", "a.gshead", "-o", "x", "--frobnicate"], 2, "stderr", "frobnicate"),
+        (["render", "a.gshead", "-o", "x", "--size", "12by9"], 2, "stderr", "GSH-E100: The size '12by9'"),
+        (["render", "a.gshead", "-o", "x", "--background", "mauve"], 2, "stderr", "GSH-E100: 'mauve'"),
+        (["render", "a.gshead", "-o", "x", "--format", "exr", "--background", "white"], 2, "stderr", "GSH-E100"),
+        (["render", "absent.gshead", "-o", "x"], 3, "stderr", "GSH-E101: 'absent.gshead' cannot be read"),
+        (["render", __file__, "-o", "x"], 3, "stderr", "GSH-E101"),
+        (["export", "absent.gshead", "-o", "x.fbx"], 2, "stderr", "must end in"),
+        (["reconstruct", "absent.jpg", "-o", "x.gshead"], 3, "stderr", "GSH-E101: 'absent.jpg' cannot be read"),
+        (["reconstruct", "absent.jpg", "-o", "x.jpg"], 2, "stderr", "must end in .gshead"),
+        (["head"], 2, "stderr", "import"),
+        (["serve", "--name", "no spaces"], 2, "stderr", "1 to 40 letters"),
+    ],
+)
+def test_exit_codes_and_one_clear_line(arguments: list[str], code: int, where: str, text: str, tmp_path: Path) -> None:
+    done = gshead(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert text in getattr(done, where)
+    assert "Traceback" not in done.stderr
+    if "GSH-E" in done.stderr:
+        assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == "" or code == 0, "results alone go to stdout"
+    assert not list(tmp_path.iterdir())
+
+
+def test_errors_are_json_when_asked_for_and_tracebacks_when_debugging(tmp_path: Path) -> None:
+    done = gshead("render", "absent.gshead", "-o", "x", "--json", cwd=tmp_path)
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "GSH-E101"
+    assert set(error) == {"code", "message", "remedy"}
+    done = gshead("--debug", "render", "absent.gshead", "-o", "x", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr
+
+
+def test_render_writes_the_frames_it_names(avatar_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    done = gshead(
+        "render", avatar_file, "-o", out, "--take", TAKE, "--frames", "6,25,34-36:2", "--size", "96x64", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [Path(f).name for f in result["files"]] == ["0006.png", "0025.png", "0034.png", "0036.png"]
+    assert sorted(p.name for p in out.iterdir()) == ["0006.png", "0025.png", "0034.png", "0036.png"]
+    images = [cv2.imread(f, cv2.IMREAD_UNCHANGED) for f in result["files"]]
+    assert all(i.shape == (64, 96, 4) for i in images)
+    assert images[0][..., 3].max() > 200, "the head is there"
+    assert images[0][0, 0, 3] == 0, "the corner is transparent"
+    assert np.abs(images[0].astype(int) - images[1]).max() > 30, "the head turns"
+    assert "100%" in done.stderr
+
+
+def test_render_exr_and_backgrounds(avatar_file: Path, tmp_path: Path) -> None:
+    done = gshead("render", avatar_file, "-o", tmp_path, "--size", "64", "--format", "exr")
+    assert done.returncode == 0, done.stderr
+    with OpenEXR.File(str(tmp_path / "0001.exr"), separate_channels=True) as file:
+        channels = {name: c.pixels for name, c in file.channels().items()}
+    assert set(channels) == set("RGBAZ")
+    seen = channels["A"] > 0.5
+    assert np.isfinite(channels["Z"][seen]).all()
+    assert np.isinf(channels["Z"][0, 0])
+    done = gshead("render", avatar_file, "-o", tmp_path, "--size", "64", "--background", "#ff8000", "--yaw", "30")
+    assert done.returncode == 0, done.stderr
+    image = cv2.imread(str(tmp_path / "0001.png"), cv2.IMREAD_UNCHANGED)
+    assert image.shape == (64, 64, 3)
+    assert image[0, 0].tolist() == [0, 128, 255]
+
+
+def test_export_usd_and_ply(avatar_file: Path, tmp_path: Path) -> None:
+    done = gshead("export", avatar_file, "-o", tmp_path / "a.usdc", "--take", TAKE, "--frames", "10-14", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["frames"], result["splats"]) == (5, 800)
+    assert result["bytes"] == (tmp_path / "a.usdc").stat().st_size
+    stage = Usd.Stage.Open(str(tmp_path / "a.usdc"))
+    assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (10, 14)
+    assert stage.GetPrimAtPath("/Camera")
+    done = gshead("export", avatar_file, "-o", tmp_path / "a.ply", "--take", TAKE, "--frames", "35")
+    assert done.returncode == 0, done.stderr
+    assert b"element vertex 800" in (tmp_path / "a.ply").read_bytes()[:200]
+    for frames, out in (("1-48:2", "b.usdc"), ("1-3", "b.ply")):
+        done = gshead("export", avatar_file, "-o", tmp_path / out, "--take", TAKE, "--frames", frames)
+        assert (done.returncode, (tmp_path / out).exists()) == (2, False)
+        assert "--frames" in done.stderr
+
+
+def test_doctor_passes_here_without_a_gpu_and_reports_every_area() -> None:
+    done = gshead("doctor", "--json")
+    assert done.returncode == 0, done.stdout
+    report = json.loads(done.stdout)
+    assert report["ok"]
+    names = {c["name"] for c in report["checks"]}
+    assert {
+        "Python", "packages", "OpenCV", "OpenUSD", "torch", "CPU rasterizer", "portrait networks", "default head",
+        "runtime folder", "backend", "cache folder",
+    } <= names  # fmt: skip
+    assert all(c["detail"] for c in report["checks"])
+    assert all(c["fix"] for c in report["checks"] if c["status"] != "ok")
+
+
+def test_doctor_says_how_to_fix_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir(mode=0o755)
+    done = gshead("doctor", GSHEAD_ASSETS=str(tmp_path / "empty"), GSHEAD_RUNTIME_DIR=str(tmp_path / "shared"))
+    assert done.returncode == 1
+    assert "gshead assets fetch" in done.stdout
+    assert "GSHEAD_RUNTIME_DIR" in done.stdout or "0700" in done.stdout
+    assert done.stderr == ""
+
+
+def test_heads_and_assets_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "heads").mkdir()
+    (tmp_path / "heads" / "broken.safetensors").write_bytes(b"no")
+    done = gshead("head", "list", "--json", GSHEAD_DATA_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    heads = {h["name"]: h for h in json.loads(done.stdout)["heads"]}
+    assert heads["gshead-default"]["license"] == "CC0-1.0"
+    assert "not a head file" in heads["broken"]["error"]
+    done = gshead("assets", "list", GSHEAD_ASSETS=str(tmp_path))
+    assert done.returncode == 0
+    assert done.stdout.count("missing") == 4
+    done = gshead("assets", "fetch", "--from", tmp_path, GSHEAD_ASSETS=str(tmp_path / "to"))
+    assert done.returncode == 3
+    assert "GSH-E101" in done.stderr
