@@ -44,11 +44,11 @@ def require_cuda() -> None:
     toolkit = "Install the CUDA toolkit of torch's CUDA version and set CUDA_HOME to it."
     try:
         with _one_build_at_a_time():
-            from gsplat.cuda._backend import _C
+            from gsplat.cuda import _backend
     except Exception as e:
         last = str(e).strip().splitlines()[-1:] or [type(e).__name__]
         raise RenderError(f"gsplat's CUDA kernels could not be built: {last[0]}", remedy=f"{toolkit} {remedy}") from e
-    if _C is None:
+    if _backend._C is None:
         raise RenderError(
             "gsplat has no compiled kernels and finds no CUDA toolkit to build them.", remedy=f"{toolkit} {remedy}"
         )

@@ -13,7 +13,7 @@ from ...camera import Camera
 from ...errors import OutOfMemoryError
 from ..compose import finish
 from ..types import Rendered
-from . import backward
+from . import blending, layout, projection
 from .pipeline import LOCK, Tiles, blend, build_tiles, lens_of, rasterize_numpy
 
 
@@ -50,17 +50,18 @@ class _Rasterize(torch.autograd.Function):
 def _backward(
     splats: Splats, camera: Camera, tiles: Tiles, pixel: np.ndarray, grad: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    rows = np.empty((tiles.members.size, backward.MOMENTS + splats.colors.shape[1]), np.float32)
+    rows = np.empty((tiles.members.size, layout.MOMENTS + splats.colors.shape[1]), np.float32)
     given = (splats.means, splats.quats, splats.scales, splats.opacities, splats.colors)
     out = tuple(np.empty_like(a) for a in given)
+    blend_backward = blending.blend_rgb_backward if splats.colors.shape[1] == 3 else blending.blend_any_backward
     with LOCK:
-        backward.blend_backward(
+        blend_backward(
             tiles.geometry, tiles.extent, splats.colors, tiles.start, tiles.members, tiles.slots, tiles.tiles_x,
             pixel, grad, rows,
         )  # fmt: skip
-        backward.gather_backward(
+        projection.gather_backward(
             splats.means, splats.quats, splats.scales, splats.opacities, camera.viewmat, lens_of(camera),
-            float(camera.width), float(camera.height), camera.orthographic, tiles.geometry, tiles.first_pair, rows,
+            float(camera.width), float(camera.height), camera.orthographic, tiles.first_pair, rows,
             *out,
         )  # fmt: skip
     return out

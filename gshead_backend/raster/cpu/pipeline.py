@@ -12,7 +12,7 @@ from ...camera import Camera
 from ...errors import OutOfMemoryError
 from ..constants import TILE
 from ..types import Rendered
-from . import forward
+from . import blending, layout, projection, sorting
 
 LOCK = threading.Lock()
 """numba's default threading layers must not be entered from two threads at once."""
@@ -26,7 +26,7 @@ class Tiles:
     """Splats projected and sorted into tiles; what both passes read.
 
     Attributes:
-        geometry: (N, 8) float32 and extent: (N, 4) int32, see ``forward``.
+        geometry: (N, 8) float32 and extent: (N, 4) int32, see ``layout``.
         first_pair: (N + 1,) int64 running number of (tile, splat) pairs.
         start: (tiles + 1,) int64. members: (P,) int32. slots: (P,) int32, or (0,) when not asked for.
         tiles_x: tiles per row.
@@ -51,10 +51,10 @@ def build_tiles(splats: Splats, camera: Camera, *, slots: bool) -> Tiles:
     """Project and sort float32 C-contiguous arrays. The caller holds ``LOCK``."""
     n = len(splats)
     tiles_x, tiles_y = -(-camera.width // TILE), -(-camera.height // TILE)
-    geometry = np.empty((n, forward.GEOMETRY_WIDTH), np.float32)
+    geometry = np.empty((n, layout.GEOMETRY_WIDTH), np.float32)
     extent = np.empty((n, 4), np.int32)
     pairs = np.empty(n, np.int64)
-    forward.project(
+    projection.project(
         splats.means, splats.quats, splats.scales, splats.opacities, camera.viewmat, lens_of(camera),
         float(camera.width), float(camera.height), camera.near, camera.far, camera.orthographic,
         geometry, extent, pairs,
@@ -67,10 +67,10 @@ def build_tiles(splats: Splats, camera: Camera, *, slots: bool) -> Tiles:
             f"{n} splats cover {total} tiles of a {camera.width}x{camera.height} frame, the limit is {MAX_PAIRS}.",
             remedy="Move the camera away from the head, or render fewer pixels.",
         )
-    order = forward.depth_order(pairs, geometry[:, forward.DEPTH].view(np.uint32))
+    order = sorting.depth_order(pairs, geometry[:, layout.DEPTH].view(np.uint32))
     members = np.empty(total, np.int32)
     places = np.empty(total if slots else 0, np.int32)
-    start = forward.fill_tiles(order, extent, first_pair, tiles_x, tiles_y, members, places)
+    start = sorting.fill_tiles(order, extent, first_pair, tiles_x, tiles_y, members, places)
     return Tiles(geometry, extent, first_pair, start, members, places, tiles_x)
 
 
@@ -82,7 +82,7 @@ def blend(
     color, alpha, depth = np.empty((h, w, c), np.float32), np.empty((h, w), np.float32), np.empty((h, w), np.float32)
     behind = np.zeros(c, np.float32) if background is None else np.ascontiguousarray(background, np.float32)
     behind = behind.reshape(1, 1, c) if behind.ndim == 1 else behind
-    kernel = forward.blend_rgb if c == 3 else forward.blend_any
+    kernel = blending.blend_rgb if c == 3 else blending.blend_any
     kernel(
         tiles.geometry, tiles.extent, colors, tiles.start, tiles.members, tiles.tiles_x, behind, finished,
         color, alpha, depth,
