@@ -12,6 +12,7 @@ from ..camera import Camera, orbit_camera
 from ..head import HeadPose
 
 _AIR = 1.3  # how much larger than the head the view is, so that turns and open jaws stay inside
+_LOWER = 0.15  # how far the view looks below the head's middle, in half heads, so that the neck is seen
 _BELOW = ("neck", "clothes")
 
 
@@ -26,10 +27,11 @@ def portrait_camera(avatar: Avatar, size: tuple[int, int], yaw: float = 0.0, pit
     below = np.isin(avatar.region, [REGIONS.index(name) for name in _BELOW])
     points = splats.means[~below] if (~below).any() else splats.means
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
-    centre, half = (low + high) / 2, (high - low) / 2
-    target = (float(centre[0]), float(centre[1]), float(centre[2]))
-    reach = _AIR * max(float(np.linalg.norm(half[[0, 2]])), float(half[1]))
-    camera = orbit_camera(yaw, pitch, size=size, target=target)
-    distance = reach * camera.K[0, 0] / (min(size) / 2) + reach
-    far = orbit_camera(yaw, pitch, size=size, distance=distance, target=target)
-    return replace(far, near=max(0.01, distance - 3.0), far=distance + 3.0)
+    half = (high - low) / 2
+    x, y, z = (low + high) / 2
+    target = (float(x), float(y - _LOWER * half[1]), float(z))
+    reach = _AIR * float(half.max())
+    focal = orbit_camera(0, size=size).K[0, 0]
+    distance = reach * focal / (min(size) / 2) + float(half[2])
+    camera = orbit_camera(yaw, pitch, size=size, distance=distance, target=target)
+    return replace(camera, near=max(0.01, distance - 3.0), far=distance + 3.0)
