@@ -8,8 +8,10 @@ operators only, so it shows how to script the extension.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,15 +96,30 @@ def main(job: dict[str, str]) -> None:
     bpy.ops.gshead.stop_backend()
 
 
-if __name__ == "__main__":
-    JOB = json.loads(sys.argv[-1])
+def run(job: dict[str, str]) -> None:
+    """Install, do the main job, and leave ``report.json`` in the output folder."""
     with timed("install the extension"):
-        install(JOB["extension"], JOB["backend_python"])
-    main(JOB)
+        install(job["extension"], job["backend_python"])
+    main(job)
     report = {
         "blender": bpy.app.version_string,
-        "quality": JOB["quality"],
-        "portrait": JOB["portrait"],
+        "quality": job["quality"],
+        "portrait": job["portrait"],
         "seconds": times,
     }
-    (Path(JOB["out"]) / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+    (Path(job["out"]) / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    status = 1
+    try:
+        run(json.loads(sys.argv[-1]))
+        status = 0
+    except Exception as error:
+        print(f"\n{error}", file=sys.stderr)
+        if not isinstance(error, RuntimeError):  # what an operator reports says enough
+            traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Blender's Python module can hang in its own clean-up when an interpreter ends by itself.
+    os._exit(status)
