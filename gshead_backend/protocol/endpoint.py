@@ -35,6 +35,7 @@ class Endpoint:
         pid: the front process when it runs on this host, else 0.
         boot_id: changes with every start.
         runtime_dir: the private directory of a backend on this host, else empty.
+        starter: what the starting process put into ``GSHEAD_STARTER``, so that it knows its own backend.
     """
 
     address: str
@@ -44,6 +45,7 @@ class Endpoint:
     pid: int = 0
     boot_id: str = ""
     runtime_dir: str = ""
+    starter: str = ""
 
     @property
     def local(self) -> bool:

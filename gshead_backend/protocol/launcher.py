@@ -20,6 +20,8 @@ DROPPED_ENVIRONMENT = (
     "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH",
 )  # fmt: skip
 """Blender's own values of these would make another Python load the wrong libraries."""
+STARTER_VARIABLE = "GSHEAD_STARTER"
+"""Environment variable by which a starter recognises the backend it started (a wrapper may change the pid)."""
 _TAIL_LINES = 20
 _STEP = 0.02
 
@@ -42,9 +44,8 @@ class Backend:
 
     def release(self) -> None:
         """Lets go of the pipe: the backend then lives only as long as leases remain. May be called twice."""
-        if self.process is not None and self.process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self.process.stdin.close()
+        if self.process is not None:
+            _close_pipe(self.process)
 
     def wait(self, timeout: float) -> int:
         """The exit code once the process that this one started has ended; raises ``BackendTimeoutError``."""
@@ -119,21 +120,21 @@ def start_backend(
     folder = runtime_dir(directory)
     log = folder / f"{check_name(name)}.log"
     full = [*command, "--runtime-dir", str(folder), "--name", name, "--watch-stdin"]
-    process = _spawn(full, log, clean_environment(env))
+    mark = os.urandom(8).hex()
+    process = _spawn(full, log, {**clean_environment(env), STARTER_VARIABLE: mark})
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         ended = process.poll() is not None
         endpoint = live_endpoint(directory=folder, name=name)
-        if endpoint is not None:
-            backend = Backend(endpoint, None if ended else process, log)
-            if not ended:
-                _started[:] = [b for b in _started if b.process and b.process.poll() is None] + [backend]
-            elif process.stdin is not None:
-                process.stdin.close()
+        if endpoint is not None and endpoint.starter == mark:
+            backend = Backend(endpoint, process, log)
+            _started[:] = [b for b in _started if b.process and b.process.poll() is None] + [backend]
             return backend
+        if ended and endpoint is not None:  # another process was faster: ours found the lock taken and ended
+            _close_pipe(process)
+            return Backend(endpoint, None, log)
         if ended:
-            assert process.stdin is not None
-            process.stdin.close()
+            _close_pipe(process)
             raise BackendError(
                 f"The backend command {command[0]!r} ended with exit code {process.returncode}:\n{tail(log)}",
                 remedy="Run 'gshead doctor' in the backend's environment.",
@@ -178,6 +179,12 @@ def tail(log: Path, lines: int = _TAIL_LINES) -> str:
     except OSError:
         text = ""
     return "\n".join(text.splitlines()[-lines:]) or "(it wrote nothing)"
+
+
+def _close_pipe(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
 
 
 def _spawn(command: Sequence[str], log: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -14,20 +14,17 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
-
-import numpy as np
 
 from ..errors import ArgumentError, BackendError, GsheadError, ProtocolError, UnknownIdError, from_code
 from . import messages as m
 from .endpoint import Endpoint, check_address
+from .frames import FrameReader
 from .framing import check_parts
-from .limits import check_camera, check_instances, check_size, frame_sizes
+from .limits import check_camera, check_instances, check_size
 from .loop import ClientLoop
 from .request import Request, same_error
-from .ring import Ring
 from .values import AvatarSummary, Frame, Instance, pack_instances
 
 T = TypeVar("T")
@@ -64,7 +61,7 @@ class ThreadedClient:
         self._tokens = itertools.count(1)
         self._pending: dict[int, tuple[Request[Any], Convert[Any]]] = {}
         self._streams: dict[int, _Stream] = {}
-        self._rings: dict[str, Ring] = {}
+        self._frames = FrameReader(endpoint)
         self._death: GsheadError | None = None
         self._beat: tuple[float, m.Beat] | None = None
         self._limits = m.LimitsInfo()
@@ -257,7 +254,7 @@ class ThreadedClient:
 
     def _on_stream_frame(self, message: m.StreamFrame, parts: list[memoryview]) -> None:
         try:
-            frame = replace(self._decode_frame(message.frame, message.ring, parts), token=message.token)
+            frame = replace(self._frames.decode(message.frame, message.ring, parts), token=message.token)
             self._set_stream(message.stream, frame, None)
         except GsheadError as error:
             self._set_stream(message.stream, None, error)
@@ -277,37 +274,11 @@ class ThreadedClient:
 
     def _frame(self, message: m.FrameReply, parts: list[memoryview]) -> Frame:
         try:
-            return self._decode_frame(message.frame, message.ring, parts)
+            return self._frames.decode(message.frame, message.ring, parts)
         finally:
             if message.ring is not None:
                 r = message.ring
                 self._loop.post(m.RingRelease(path=r.path, slot=r.slot, sequence=r.sequence))
-
-    def _decode_frame(self, info: m.FrameInfo, ring: m.RingRef | None, parts: list[memoryview]) -> Frame:
-        sizes = frame_sizes(info)
-        if ring is None:
-            check_parts(parts, len(sizes), "frame")
-            data = [np.frombuffer(part, np.uint8).copy() for part in parts]
-        elif ring.sizes == sizes:
-            data = self._ring(ring).read(ring.slot, ring.sequence, sizes)
-        else:
-            raise ProtocolError("A frame's ring slot does not have the size that its header promises.")
-        if [part.size for part in data] != sizes or info.parts[:1] != ["rgba"]:
-            raise ProtocolError("A frame's payload does not have the size that its header promises.")
-        shape = (info.height, info.width)
-        depth = data[1].view("<f4").reshape(shape) if "depth" in info.parts else None
-        rgba = data[0].view(np.dtype(info.dtype).newbyteorder("<")).reshape(*shape, 4)
-        return Frame(rgba, depth, info.colorspace, info.alpha, info.dtype, info.origin, info.seconds)
-
-    def _ring(self, ref: m.RingRef) -> Ring:
-        if ref.path not in self._rings:
-            path = Path(ref.path)
-            if not self.endpoint.local or path.parent != Path(self.endpoint.runtime_dir):
-                raise ProtocolError(f"The backend names a ring outside its runtime directory: {path}.")
-            self._rings[ref.path] = Ring.open(path, ref.nonce)
-            for old in [key for key, ring in self._rings.items() if not ring.path.exists()]:
-                self._rings.pop(old).close()
-        return self._rings[ref.path]
 
     def _on_death(self, error: GsheadError) -> None:
         with self._lock:
@@ -317,9 +288,7 @@ class ThreadedClient:
             request.finish(None, same_error(error))
         with self._news:
             self._news.notify_all()
-        for ring in self._rings.values():
-            ring.close()
-        self._rings.clear()
+        self._frames.close()
 
 
 def _same(message: Any, parts: list[memoryview]) -> Any:

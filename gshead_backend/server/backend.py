@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,7 +24,7 @@ import zmq
 from ..errors import AuthenticationError, BackendError
 from ..protocol.curve import KeyGuard, check_key, new_keypair, public_of, serve_with_curve
 from ..protocol.endpoint import Endpoint, ipc_address, read_private, runtime_dir, write_private
-from ..protocol.launcher import connection_path, lock_path
+from ..protocol.launcher import STARTER_VARIABLE, connection_path, lock_path
 from ..protocol.locks import FileLock
 from .front import Front
 from .options import ServeOptions
@@ -111,7 +111,7 @@ def _serve_locked(options: ServeOptions, engine: str, directory: Path) -> None:
         with _signals(front, wake):
             if options.watch_stdin:
                 _watch_starter(front, wake)
-            endpoint.write(connection)
+            replace(endpoint, starter=os.environ.get(STARTER_VARIABLE, "")).write(connection)
             log.info("gshead backend %s listens at %s", boot_id, endpoint.address)
             front.run()
     finally:

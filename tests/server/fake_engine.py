@@ -77,7 +77,7 @@ class FakeEngine:
             raise NoFaceError("There is no face in the photo.")
         if portrait == b"die":
             os.kill(os.getpid(), signal.SIGKILL)
-        steps = 200 if portrait.startswith(b"long") else 3
+        steps = 200 if portrait.startswith(b"long") else 30 if portrait.startswith(b"medium") else 3
         for i in range(steps):
             if portrait == b"stubborn":
                 time.sleep(60)

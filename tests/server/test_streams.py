@@ -1,0 +1,115 @@
+"""Newest-wins streams: the newest wish is drawn, old ones are forgotten, one frame is under way at a time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from server_harness import head, make_camera, wait_until
+
+from gshead_backend.errors import ArgumentError, BackendDiedError, OutOfMemoryError, UnknownIdError
+from gshead_backend.protocol import Client, ThreadedClient
+
+
+def test_a_stream_gives_the_newest_frame_at_the_asked_scale(client):
+    avatar_id = client.avatar_put(b"GSa")
+    stream = client.stream_open(dtype="uint8", depth=True)
+    token = client.stream_update(stream, make_camera(200, 100), [head(avatar_id, value=5)], scale=0.5)
+    frame = client.stream_latest(stream, newer_than=token - 1, timeout=5)
+    assert frame is not None
+    assert frame.token == token
+    assert frame.rgba.shape == (50, 100, 4)
+    assert frame.depth.shape == (50, 100)
+    assert (frame.rgba == 5).all()
+    assert client.stream_latest(stream, newer_than=token) is None
+    client.stream_close(stream)
+    with pytest.raises(UnknownIdError):
+        client.stream_update(stream, make_camera(), [])
+
+
+def test_a_flood_of_wishes_costs_only_the_newest(client):
+    avatar_id = client.avatar_put(b"GSa")
+    stream = client.stream_open()
+    began = time.monotonic()
+    tokens = [client.stream_update(stream, make_camera(), [head(avatar_id, 1, value=i % 250)]) for i in range(1, 101)]
+    seen: list[int] = []
+    while not seen or seen[-1] < tokens[-1]:
+        frame = client.stream_latest(stream, newer_than=seen[-1] if seen else 0, timeout=5)
+        assert frame is not None
+        seen.append(frame.token)
+    assert time.monotonic() - began < 2.0, "100 frames of 0.3 s each were not drawn"
+    assert len(seen) <= 4
+    assert (frame.rgba == 100).all()
+
+
+def test_frames_are_fresh_while_the_consumer_is_slow(client):
+    """A 20 ms producer, a 50 ms consumer: what the consumer gets was asked for a moment ago, not a queue ago."""
+    avatar_id = client.avatar_put(b"GSa")
+    stream = client.stream_open()
+    asked: dict[int, float] = {}
+    ages: list[float] = []
+    newest, began = 0, time.monotonic()
+    while time.monotonic() - began < 2.0:
+        for _ in range(2):
+            asked[client.stream_update(stream, make_camera(256, 256), [head(avatar_id)])] = time.monotonic()
+            time.sleep(0.02)
+        frame = client.stream_latest(stream, newer_than=newest)
+        if frame is not None:
+            newest = frame.token
+            ages.append(time.monotonic() - asked[newest])
+    assert len(ages) > 20
+    assert sorted(ages)[len(ages) // 2] < 0.1
+
+
+def test_ordered_frames_and_streams_take_turns(backend):
+    with ThreadedClient(backend.endpoint) as client:
+        avatar_id = client.avatar_put(b"GSa").wait(10).avatar_id
+        stream = client.stream_open().wait(5)
+        frames = [client.render(make_camera(), [head(avatar_id, 1)]) for _ in range(6)]
+        token = client.stream_update(stream, make_camera(), [head(avatar_id)])
+        assert client.stream_latest(stream, newer_than=token - 1, timeout=5) is not None
+        assert not frames[-1].done(), "the stream did not wait for the whole queue"
+        for frame in frames:
+            frame.wait(10)
+
+
+def test_errors_of_a_stream_are_raised_by_its_next_look_and_it_goes_on(client):
+    avatar_id = client.avatar_put(b"GSa")
+    stream = client.stream_open()
+    client.stream_update(stream, make_camera(), [head("0" * 64)])
+    with pytest.raises(UnknownIdError):
+        client.stream_latest(stream, timeout=5)
+    client.stream_update(stream, make_camera(), [head(avatar_id, 3)])
+    with pytest.raises(OutOfMemoryError):
+        client.stream_latest(stream, timeout=5)
+    client.stream_update(stream, make_camera(), [head(avatar_id, 2)])
+    with pytest.raises(BackendDiedError):
+        client.stream_latest(stream, timeout=5)
+    token = client.stream_update(stream, make_camera(), [head(avatar_id, value=6)])
+    assert client.stream_latest(stream, newer_than=token - 1, timeout=20) is not None
+    with pytest.raises(ArgumentError, match="scale"):
+        client.stream_update(stream, make_camera(), [], scale=0.0)
+
+
+def test_a_dead_backend_ends_a_waiting_look(backend):
+    with Client(backend.endpoint) as client:
+        stream = client.stream_open()
+        backend.process.kill()
+        began = time.monotonic()
+        with pytest.raises(BackendDiedError):
+            client.stream_latest(stream, timeout=10)
+        assert time.monotonic() - began < 1.0
+
+
+def test_rings_grow_with_the_frames_and_old_files_go(client, runtime):
+    sizes = [(200, 200), (600, 400), (1600, 1000), (200, 200)]
+    stream = client.stream_open()
+    for value, size in enumerate(sizes, 1):
+        avatar_id = client.avatar_put(b"GSa")
+        assert (client.render(make_camera(*size), [head(avatar_id, value=value)]).rgba == value).all()
+        token = client.stream_update(stream, make_camera(*size), [head(avatar_id, value=value)])
+        frame = client.stream_latest(stream, newer_than=token - 1, timeout=5)
+        assert frame is not None
+        assert frame.rgba.shape[:2] == size[::-1]
+        assert (frame.rgba == value).all()
+    assert wait_until(lambda: len(list(runtime.glob("default.ring.*"))) == 1, 2)
