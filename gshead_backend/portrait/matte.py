@@ -16,6 +16,7 @@ NET = 256
 FACTOR = 2.2
 WIDE_FACTOR = 3.2
 MAX_FACTOR = 2.9
+SHAPE_SIZE = 384
 FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176,
              149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
 
@@ -79,10 +80,27 @@ def cut_out(
     mask = probability > 0.5
     if rivals:
         mask &= _watershed(image, mask, landmarks, rivals)
-    mask = _of_this_head(mask, landmarks, unit)
+    mask &= _enlarged(_of_this_head(*_reduced(mask, landmarks, unit)), mask.shape)
     soft = np.where(mask, np.maximum(probability, 0.5), np.minimum(probability, 0.5))
     near = cv2.dilate(mask.astype(np.uint8), _disk(0.035 * unit)).astype(bool)
     return _refine(image, np.where(near, soft, 0).astype(np.float32), mask, unit)
+
+
+def _reduced(mask: np.ndarray, points: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Mask, landmarks and face height at no more than ``SHAPE_SIZE`` pixels: shapes need no more."""
+    share = min(1.0, SHAPE_SIZE / mask.shape[0])
+    if share == 1.0:
+        return mask, points, unit
+    small = cv2.resize(mask.astype(np.float32), (SHAPE_SIZE, SHAPE_SIZE), interpolation=cv2.INTER_AREA)
+    return small >= 0.5, points * share, unit * share
+
+
+def _enlarged(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A reduced mask at full size, a reduced pixel wider so that it takes nothing from the outline."""
+    if mask.shape == shape:
+        return mask
+    wider = cv2.dilate(mask.astype(np.uint8), _disk(1))
+    return cv2.resize(wider, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST).astype(bool)
 
 
 def _disk(radius: float) -> np.ndarray:
@@ -166,20 +184,37 @@ def _refine(image: np.ndarray, soft: np.ndarray, mask: np.ndarray, unit: float) 
 
 
 def _local_color(color: np.ndarray, weight: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (H, W, 3) and summed variance (H, W) of the weighted colours nearby; far from any, a wider mean."""
-    mean, total = np.zeros_like(color), np.full(color.shape[:2], 1e-6, np.float32)
-    square = np.zeros(color.shape[:2], np.float32)
-    for factor, share in ((1.0, 1.0), (3.0, 0.02)):
-        w = cv2.GaussianBlur(weight, (0, 0), sigma * factor) * share
-        mean += cv2.GaussianBlur(color * weight[..., None], (0, 0), sigma * factor) * share
-        square += cv2.GaussianBlur((color**2).sum(-1) * weight, (0, 0), sigma * factor) * share
-        total += w
-    mean /= total[..., None]
-    return mean, np.maximum(square / total - (mean**2).sum(-1), 0)
+    """Mean (H, W, 3) and summed variance (H, W) of the weighted colours nearby; far from any, a wider mean.
+
+    The means are smooth, so they are taken at a resolution at which ``sigma`` is about four pixels.
+    """
+    h, w = weight.shape
+    small = (max(1, round(w * min(1, 4 / sigma))), max(1, round(h * min(1, 4 / sigma))))
+    ratio = small[0] / w
+    colors = np.dstack([color * weight[..., None], (color**2).sum(-1) * weight])
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        values = cv2.resize(values, small, interpolation=cv2.INTER_AREA)
+        near = cv2.GaussianBlur(values, (0, 0), sigma * ratio)
+        far = cv2.GaussianBlur(values, (0, 0), 3 * sigma * ratio)
+        return cv2.resize(near + 0.02 * far, (w, h), interpolation=cv2.INTER_LINEAR)
+
+    total = spread(colors) / np.maximum(spread(weight), 1e-6)[..., None]
+    mean = total[..., :3]
+    return mean, np.maximum(total[..., 3] - (mean**2).sum(-1), 0)
 
 
 def _guided(guide: np.ndarray, values: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
-    """Guided filter with a colour guide (He, Sun, Tang 2013, eqs. 19-21)."""
+    """Guided filter with a colour guide (He, Sun, Tang 2013, eqs. 19-21).
+
+    Large images get their coefficients at half the resolution (He, Sun 2015, "Fast guided filter").
+    """
+    h, w = values.shape
+    full = guide
+    if max(h, w) > 640:
+        guide = cv2.resize(guide, (w // 2, h // 2), interpolation=cv2.INTER_AREA)
+        values = cv2.resize(values, (w // 2, h // 2), interpolation=cv2.INTER_AREA)
+        radius = max(1, radius // 2)
     size = (2 * radius + 1, 2 * radius + 1)
 
     def box(a: np.ndarray) -> np.ndarray:
@@ -187,21 +222,26 @@ def _guided(guide: np.ndarray, values: np.ndarray, radius: int, epsilon: float) 
 
     mean, mean_v = box(guide), box(values)
     covariance = box(guide * values[..., None]) - mean * mean_v[..., None]
-    sigma = np.empty((*values.shape, 3, 3), np.float32)
-    for i in range(3):
-        for j in range(i, 3):
-            sigma[..., i, j] = sigma[..., j, i] = box(guide[..., i] * guide[..., j]) - mean[..., i] * mean[..., j]
-    sigma += epsilon * np.eye(3, dtype=np.float32)
-    a = _solve3(sigma, covariance)
+    moments = [box(guide[..., i] * guide[..., j]) - mean[..., i] * mean[..., j] for i, j in _UPPER]
+    a = _solve3(moments, covariance, epsilon)
     b = mean_v - (a * mean).sum(-1)
-    return (box(a) * guide).sum(-1) + box(b)
+    slope, offset = box(a), box(b)
+    if full is not guide:
+        slope = cv2.resize(slope, (w, h), interpolation=cv2.INTER_LINEAR)
+        offset = cv2.resize(offset, (w, h), interpolation=cv2.INTER_LINEAR)
+    return np.einsum("hwc,hwc->hw", slope, full) + offset
 
 
-def _solve3(m: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Symmetric 3x3 systems (..., 3, 3) x = (..., 3) by cofactors; numpy's loop over LAPACK is ten times slower."""
-    c0 = np.cross(m[..., 1, :], m[..., 2, :])
-    c1 = np.cross(m[..., 2, :], m[..., 0, :])
-    c2 = np.cross(m[..., 0, :], m[..., 1, :])
-    determinant = (m[..., 0, :] * c0).sum(-1)
-    x = c0 * v[..., 0:1] + c1 * v[..., 1:2] + c2 * v[..., 2:3]
-    return x / np.maximum(determinant, 1e-14)[..., None]
+_UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+
+
+def _solve3(m: list[np.ndarray], v: np.ndarray, ridge: float) -> np.ndarray:
+    """Symmetric 3x3 systems by cofactors: m holds the six upper entries (H, W), v is (H, W, 3)."""
+    a, b, c, d, e, f = m
+    a, d, f = a + ridge, d + ridge, f + ridge
+    c00, c01, c02 = d * f - e * e, c * e - b * f, b * e - c * d
+    c11, c12, c22 = a * f - c * c, b * c - a * e, a * d - b * b
+    determinant = np.maximum(a * c00 + b * c01 + c * c02, 1e-14)
+    x, y, z = v[..., 0], v[..., 1], v[..., 2]
+    out = np.stack([c00 * x + c01 * y + c02 * z, c01 * x + c11 * y + c12 * z, c02 * x + c12 * y + c22 * z], -1)
+    return out / determinant[..., None]

@@ -20,7 +20,7 @@ NEAR_JAW = 0.055  # of the face height
 OUTWARD = 0.5  # cosine between the contour's normal and the way out from the nose
 REACH = 0.035  # of the face height
 STEPS = 29
-_NOT_FACE = ("eye", "teeth", "gum", "tongue", "mouth", "neck", "torso")
+_NOT_FACE = ("eye", "ear", "teeth", "gum", "tongue", "mouth", "neck", "torso")
 BEND = 6.0
 SAMPLES = 160
 
