@@ -13,7 +13,7 @@ from .sampling import Samples
 from .shell import Shell, hair_mask
 from .surface import PARTS, HeadSurface, vertex_normals
 
-TANGENT_SIGMA = 0.62
+TANGENT_SIGMA = 0.64
 NORMAL_SIGMA = 0.25
 OPACITY_LOGIT = 3.0
 
@@ -75,6 +75,8 @@ def make_cloud(surface: HeadSurface, samples: Samples, shell: Shell, rest: np.nd
     n = samples.triangle.size
     s = samples.spacing[:, None]
     sigma = s * np.array([TANGENT_SIGMA, TANGENT_SIGMA, TANGENT_SIGMA * NORMAL_SIGMA])
+    lid = surface.lid[samples.triangle]
+    sigma[lid, :2] *= 1.45  # a closing lid unrolls one way only: more than its triangles' area tells
     part = surface.part[samples.triangle]
     hair = hair_mask(blend(shell.hair)) * (part == 0)
     clothes = blend(shell.clothes) * (part == 0)
@@ -83,11 +85,11 @@ def make_cloud(surface: HeadSurface, samples: Samples, shell: Shell, rest: np.nd
     region[clothes > 0.5] = REGIONS.index("clothes")
     region[hair > 0.5] = REGIONS.index("hair")
     for name, value in (("eye_left", "eye"), ("eye_right", "eye"), ("teeth", "teeth"), ("gums", "mouth"),
-                        ("tongue", "mouth"), ("cavity", "mouth")):  # fmt: skip
+                        ("tongue", "mouth"), ("cavity", "mouth"), ("socket", "eye")):  # fmt: skip
         region[part == PARTS.index(name)] = REGIONS.index(value)
     return Cloud(
         triangle=samples.triangle, bary=samples.bary, part=part, region=region, hair=hair, clothes=clothes,
-        lid=surface.lid[samples.triangle], mean=blend(surface.vertices), rest=blend(outer),
+        lid=lid, mean=blend(surface.vertices), rest=blend(outer),
         posed=blend(outer_posed), normal=normal, posed_normal=posed_normal,
         tangent=any_tangent(normal), sigma=sigma, color=np.full((n, 3), 0.5), confidence=np.zeros(n),
         opacity_logit=np.full(n, OPACITY_LOGIT),

@@ -32,14 +32,39 @@ def observe(
     trust = np.where(body & is_hair, trust * smoothstep(p_hair, 0.25, 0.6), trust)
     trust = np.where(body & is_clothes & ~is_hair, trust * smoothstep(p_clothes, 0.25, 0.6), trust)
     trust = np.where(body & ~is_hair & ~is_clothes, trust * smoothstep(p_skin, 0.3, 0.7), trust)
-    trust[cloud.lid] = 0.0
-    opening = polygon(fit.landmarks, LIPS_INNER, fit.matte.shape).astype(np.float32)
-    inside = sample(cv2.dilate(opening, disc(1.5 * scale)), uv) > 0.3
-    trust[skin & inside] = 0.0  # teeth never on the lips
-    mouth = cloud.is_part("teeth", "gums", "tongue", "cavity")
-    within = sample(cv2.erode(opening, disc(1.0 * scale)), uv) > 0.7
-    trust[mouth & ~within] = 0.0  # lips never on the teeth
+    trust = trust * _mouth_gate(fit, cloud, uv, trust * face)
+    trust = np.where(cloud.lid, trust * _not_dark(cloud.color, trust * face), trust)
     cloud.confidence = trust
+
+
+def _mouth_gate(fit: PortraitFit, cloud: Cloud, uv: np.ndarray, skin_weight: np.ndarray) -> np.ndarray:
+    """(N,) 0 or 1: near the lips' line only reddish pixels belong to lips and only pale ones to teeth.
+
+    The landmarks of the inner lips are a pixel or two off, the colours are not.
+    """
+    sure = (skin_weight > 0.4) & cloud.is_part("skin")
+    if sure.sum() < 50:
+        return np.ones(len(cloud))
+    scale = unit_scale(fit.image)
+    opening = polygon(fit.landmarks, LIPS_INNER, fit.matte.shape).astype(np.float32)
+    near = sample(cv2.dilate(opening, disc(6 * scale)), uv) > 0.3
+    redness = (cloud.color[:, 0] - cloud.color[:, 2]) / np.maximum(cloud.color.max(1), 0.05)
+    pale = redness < 0.6 * float(np.median(redness[sure]))
+    bright = cloud.color.mean(1) / float(np.median(cloud.color[sure].mean(1)))
+    gate = np.ones(len(cloud))
+    gate[cloud.is_part("skin") & near & (pale | (bright < 0.55))] = 0.0
+    inside = sample(opening, uv) > 0.5
+    gate[cloud.is_part("teeth") & ~(inside & pale & (bright > 0.6))] = 0.0
+    gate[cloud.is_part("gums", "tongue", "cavity", "socket")] = 0.0
+    return gate
+
+
+def _not_dark(color: np.ndarray, skin_weight: np.ndarray) -> np.ndarray:
+    """(N,) 0..1: lashes and the crease above them must not be stretched over a closing lid."""
+    sure = skin_weight > 0.4
+    if sure.sum() < 50:
+        return np.zeros(color.shape[0])
+    return smoothstep(color.mean(1) / float(np.median(color[sure].mean(1))), 0.72, 0.9)
 
 
 def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
@@ -64,14 +89,21 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
         elif label == 0:
             prior = 0.97 * prior
         graph = neighbour_graph(cloud.rest[outer[mine]], cloud.normal[outer[mine]])
-        w = weight[mine]
-        solved = screened_poisson(graph, value[mine], w, prior, 2e-4 if label == 0 else 2e-3)
+        w = weight[mine] * (1 - _lashes(surface, cloud, outer[mine], even[mine], skin_median))
+        hold = np.where(cloud.lid[outer[mine]], 0.01, 2e-4) if label == 0 else np.full(mine.sum(), 2e-3)
+        solved = screened_poisson(graph, value[mine], w, prior, hold)
         if label == 0:
             solved = relight(solved, np.ones(mine.sum()), shade[mine])
         keep = smoothstep(cloud.confidence[outer[mine]], 0.05, 0.3)[:, None]
         result[mine] = keep * cloud.color[outer[mine]] + (1 - keep) * solved
     cloud.color[outer] = result
     return light
+
+
+def _lashes(surface: HeadSurface, cloud: Cloud, index: np.ndarray, color: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """(N,) 0..1: dark splats around the eyes; they keep their colour but must not darken the lids."""
+    near = surface.eye_distance[surface.faces[cloud.triangle[index]]].mean(1) < 0.007 * surface.scale
+    return near * (1 - smoothstep(color.mean(1), 0.72 * skin.mean(), 0.9 * skin.mean()))
 
 
 def _median(color: np.ndarray, weight: np.ndarray, default: np.ndarray | None) -> np.ndarray | None:

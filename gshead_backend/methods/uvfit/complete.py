@@ -24,13 +24,13 @@ def neighbour_graph(points: np.ndarray, normals: np.ndarray) -> csr_matrix:
 
 
 def screened_poisson(
-    graph: csr_matrix, value: np.ndarray, confidence: np.ndarray, prior: np.ndarray, prior_weight: float,
+    graph: csr_matrix, value: np.ndarray, confidence: np.ndarray, prior: np.ndarray, prior_weight: np.ndarray,
     smooth: float = 0.05,
 ) -> np.ndarray:  # fmt: skip
     """Minimise ``confidence (x - value)^2 + prior_weight (x - prior)^2 + smooth sum w_ij (x_i - x_j)^2``.
 
     Args:
-        value: (N, C) observed. confidence: (N,) 0..1. prior: (N, C) or (C,).
+        value: (N, C) observed. confidence: (N,) 0..1. prior: (N, C) or (C,). prior_weight: (N,).
     """
     prior = np.broadcast_to(prior, value.shape)
     degree = np.asarray(graph.sum(1)).ravel()

@@ -9,6 +9,7 @@ from .surface import LIPS_INNER, HeadSurface, smoothstep
 
 _TEETH, _GUMS = np.array([0.86, 0.82, 0.76]), np.array([0.62, 0.36, 0.35])
 _TONGUE, _CAVITY = np.array([0.66, 0.38, 0.36]), np.array([0.26, 0.09, 0.085])
+_SOCKET = np.array([0.45, 0.27, 0.24])
 
 
 def paint_mouth(surface: HeadSurface, cloud: Cloud, rest: np.ndarray) -> None:
@@ -16,10 +17,11 @@ def paint_mouth(surface: HeadSurface, cloud: Cloud, rest: np.ndarray) -> None:
     marks = np.einsum("lk,lkc->lc", surface.head.landmark_bary, rest[surface.faces[surface.head.landmark_triangles]])
     lips = marks[list(LIPS_INNER)]
     front = float(np.median(lips[:, 2]))
-    depth = smoothstep((front - cloud.rest[:, 2]) / surface.scale, -0.002, 0.045)
+    depth = smoothstep((front - cloud.rest[:, 2]) / surface.scale, 0.004, 0.042)
     exposure = _exposure(cloud)
     for name, color, darkest in (
-        ("teeth", _TEETH, 0.28), ("gums", _GUMS, 0.2), ("tongue", _TONGUE, 0.2), ("cavity", _CAVITY, 0.15),
+        ("teeth", _TEETH, 0.28), ("gums", _GUMS, 0.2), ("tongue", _TONGUE, 0.12), ("cavity", _CAVITY, 0.15),
+        ("socket", _SOCKET, 1.0),
     ):  # fmt: skip
         mine = cloud.is_part(name)
         if not mine.any():
@@ -30,6 +32,10 @@ def paint_mouth(surface: HeadSurface, cloud: Cloud, rest: np.ndarray) -> None:
             base = _measured_teeth(cloud, mine, color * exposure)
         else:
             base = color * exposure
+        if name == "tongue":
+            shade = shade * (0.55 + 0.45 * np.clip(cloud.normal[mine] @ [0.0, 0.5, 0.866], 0, 1))[:, None]
+            groove = np.exp(-((cloud.rest[mine, 0] / (0.0025 * surface.scale)) ** 2))
+            shade = shade * (1 - 0.12 * groove)[:, None]
         own = smoothstep(cloud.confidence[mine], 0.1, 0.4)[:, None] if name == "teeth" else 0.0
         cloud.color[mine] = (1 - own) * base * shade + own * cloud.color[mine]
         if name != "teeth":

@@ -18,6 +18,7 @@ from .colors import complete, observe
 from .eyes import paint_eyes
 from .leftovers import fade_bust, leftovers, rebind, steady_triangles
 from .mouth import paint_mouth
+from .optimise import FitInput, optimise
 from .photo import View, decontaminate
 from .presets import PRESETS
 from .sampling import sample_surface, vertex_density
@@ -37,6 +38,10 @@ class _Stages:
         self.end()
         self._name, self._start = name, time.monotonic()
         self._progress(fraction, name)
+
+    def within(self, low: float, high: float) -> Progress:
+        """Progress of a part that counts from 0 to 1 itself."""
+        return lambda fraction, text: self._progress(low + (high - low) * fraction, text)
 
     def end(self) -> None:
         if self._name:
@@ -76,17 +81,23 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     _steady_hair(surface, cloud, rest)
     beyond = leftovers(fit, surface, classes, photo, view, posed, preset.leftover)
     cloud = cloud if beyond is None else cloud.join(beyond)
-    fade_bust(fit, surface, cloud, posed)
+    fade = fade_bust(fit, surface, cloud, posed)
     stages.end()
     provenance: dict[str, Any] = {
         "method": "uvfit", "quality": options.quality, "seed": options.seed, "device": options.device,
         "fit_error_px": round(float(fit.error_px), 3), "image_size": list(fit.image.shape[:2]),
         "warnings": list(fit.warnings), "seconds": stages.seconds,
     }  # fmt: skip
-    return bind(
+    avatar = bind(
         cloud, surface, rest, betas=fit.betas, vertex_offsets=fit.vertex_offsets, name=options.name,
         provenance=provenance,
     )  # fmt: skip
+    stages.begin(0.25, "fitting to the photo")
+    evidence = FitInput(photo, cloud.confidence, fade)
+    avatar = optimise(avatar, fit, evidence, preset.iterations, options.seed, options.device, stages.within(0.25, 1.0))
+    stages.end()
+    progress(1.0, "done")
+    return avatar
 
 
 def _steady_hair(surface: HeadSurface, cloud: Cloud, rest: np.ndarray) -> None:

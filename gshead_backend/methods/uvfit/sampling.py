@@ -11,6 +11,7 @@ from .surface import PARTS, HeadSurface, smoothstep
 
 _CANDIDATES = 5
 _RELAXATIONS = 2
+_SHEET_GAP = 0.0012
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,15 @@ def vertex_density(surface: HeadSurface) -> np.ndarray:
     density += 1.6 * (1 - smoothstep(surface.lip_distance, 0.004 * s, 0.013 * s)) * surface.skin
     density += 0.8 * (1 - smoothstep(surface.brow_distance, 0.004 * s, 0.012 * s)) * surface.skin
     density *= 1 - 0.4 * surface.neck
-    by_part = {"eye_left": 5.0, "eye_right": 5.0, "teeth": 3.2, "gums": 0.9, "tongue": 0.9, "cavity": 0.5}
+    by_part = {
+        "eye_left": 5.0,
+        "eye_right": 5.0,
+        "teeth": 3.2,
+        "gums": 0.9,
+        "tongue": 0.9,
+        "cavity": 0.5,
+        "socket": 0.4,
+    }
     for name, value in by_part.items():
         density[surface.vertex_part == PARTS.index(name)] = value
     return density
@@ -56,7 +65,9 @@ def sample_surface(surface: HeadSurface, vertices: np.ndarray, density: np.ndarr
     chosen = _relax(feature, _curve_order(feature)[rng.integers(_CANDIDATES) :: _CANDIDATES][:count])
     triangle, bary = triangle[chosen].astype(np.int32), bary[chosen].astype(np.float32)
     wanted = np.sqrt(mass.sum() / count / weight[triangle])
-    spacing = np.clip(_local_spacing(feature[chosen]), 0.75 * wanted, 1.6 * wanted).astype(np.float32)
+    normal = cross[triangle] / np.maximum(np.linalg.norm(cross[triangle], axis=1, keepdims=True), 1e-20)
+    point = np.einsum("nk,nkc->nc", bary, corners[triangle])
+    spacing = _local_spacing(point, normal, surface.part[triangle], wanted).astype(np.float32)
     order = np.lexsort((bary[:, 0], triangle))
     return Samples(triangle[order], bary[order], spacing[order])
 
@@ -79,7 +90,7 @@ def _feature(
     """(M, 3) positions, with parts and opposite sheets (lips, lids) pushed apart."""
     point = np.einsum("nk,nkc->nc", bary, corners[triangle])
     normal = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-20)
-    feature = point + 0.004 * normal[triangle]
+    feature = point + _SHEET_GAP * normal[triangle]
     feature[:, 0] += 10.0 * surface.part[triangle]
     return feature
 
@@ -112,8 +123,14 @@ def _relax(feature: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def _local_spacing(points: np.ndarray) -> np.ndarray:
-    """(N,) metres: mean distance to the six nearest neighbours, which covers gaps that the density would not."""
-    k = min(7, points.shape[0])
-    distance = cKDTree(points).query(points, k)[0]
-    return 0.97 * distance[:, 1:].mean(1)
+def _local_spacing(point: np.ndarray, normal: np.ndarray, part: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(N,) metres: mean distance to the six nearest neighbours on the same sheet, so that no gap shows."""
+    k = min(13, point.shape[0])
+    distance, index = cKDTree(point).query(point, k)
+    distance, index = distance[:, 1:], index[:, 1:]
+    same = ((normal[:, None] * normal[index]).sum(-1) > 0.2) & (part[index] == part[:, None])
+    rank = np.cumsum(same, 1)
+    use = same & (rank <= 6)
+    found = use.sum(1)
+    mean = (distance * use).sum(1) / np.maximum(found, 1)
+    return np.clip(np.where(found >= 3, mean, wanted), 0.8 * wanted, 2.0 * wanted)

@@ -30,7 +30,7 @@ FACE_OVAL = (
 )  # fmt: skip
 FOREHEAD, CHIN, NOSE_TIP, TRAGUS = 10, 152, 1, (234, 454)
 
-PARTS = ("skin", "eye_left", "eye_right", "teeth", "gums", "tongue", "cavity")
+PARTS = ("skin", "eye_left", "eye_right", "teeth", "gums", "tongue", "cavity", "socket")
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ def _vertex_parts(head: HeadModel, x: np.ndarray, landmarks: np.ndarray) -> np.n
     part[_named(head, "gum")] = PARTS.index("gums")
     part[_named(head, "tongue")] = PARTS.index("tongue")
     part[_named(head, "cavity", "mouth_inner", "inner_mouth", "mouth_interior", "throat")] = PARTS.index("cavity")
+    part[_named(head, "socket")] = PARTS.index("socket")
     return part
 
 
@@ -155,6 +156,8 @@ def _build(head: HeadModel) -> HeadSurface:
     above = skin & (x[:, 1] > (left + right)[1] / 2)
     crown = np.array([0.0, (left + right)[1] / 2 + 0.03 * scale, (x[above, 2].min() + x[above, 2].max()) / 2])
     ear = _ears(head, x, skin, marks, scale)
+    if ear.any():
+        ear_z = float(np.quantile(x[ear, 2], 0.6))
     scalp = _scalp_prior(head, x, skin, ear, marks, crown, scale)
     jaw_y = marks[CHIN, 1]
     neck = smoothstep(jaw_y - x[:, 1] + 0.35 * np.minimum(x[:, 2] - marks[CHIN, 2] + 0.05 * scale, 0), 0.005, 0.03)

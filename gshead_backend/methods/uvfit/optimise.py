@@ -1,0 +1,173 @@
+"""Fit the splats to the photo through the rasterizer, without spoiling what the photo does not show.
+
+Two things keep side views clean: every splat's *update* is gated by how surely the photo shows it, and each step also
+looks from a random side at what the completed splats looked like before (the anchor).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...avatar.drive_torch import SplatFrames, TorchAvatar
+from ...avatar.types import Avatar, Splats
+from ...camera import Camera, look_at
+from ...portrait.types import PortraitFit, Progress
+from ...raster import rasterize
+from .losses import photo_loss
+
+_RATES = {"color": 0.012, "opacity_logit": 0.04, "log_scale": 0.012, "offset": 1.5e-4}
+_GEOMETRY_FROM = 1 / 3
+_FULL_SIZE_FROM = 2 / 3
+_ANCHORS = ((-65, 0), (-40, 5), (-20, -5), (20, 5), (40, -5), (65, 0))
+_ANCHOR_WEIGHT = 0.4
+_OFFSET_SCALE = 0.004
+_SCALE_LIMIT = 0.45
+
+
+@dataclass(frozen=True)
+class FitInput:
+    """photo: (H, W, 3) float32 clean colours. fade: (N,) the bust's fade, which the matte must not fight."""
+
+    photo: np.ndarray
+    confidence: np.ndarray
+    fade: np.ndarray
+
+
+def optimise(
+    avatar: Avatar, fit: PortraitFit, evidence: FitInput, iterations: int, seed: int, device: str, progress: Progress
+) -> Avatar:
+    """Adam on colour first, then opacity, scale and offset as well. Deterministic on a given device."""
+    if iterations <= 0:
+        return avatar
+    torch.manual_seed(seed)
+    return _Fit(avatar, fit, evidence, iterations, seed, device).run(progress)
+
+
+class _Fit:
+    def __init__(
+        self, avatar: Avatar, fit: PortraitFit, evidence: FitInput, iterations: int, seed: int, device: str
+    ) -> None:
+        self.avatar, self.iterations, self.device = avatar, iterations, torch.device(device)
+        self.rng = np.random.default_rng(seed)
+        self.splats = TorchAvatar(avatar, device)
+        self.frames = self.splats.frames(avatar.personal.vertices(fit.pose))
+        with torch.no_grad():
+            self.quats = self.splats.place(self.frames).quats
+        self.start = {k: self.splats.parameters[k].clone() for k in _RATES}
+        self.values = {k: v.clone().requires_grad_() for k, v in self.start.items()}
+        gate = torch.as_tensor(_smooth(evidence.confidence / 0.25), dtype=torch.float32, device=self.device)
+        self.gate = {"color": gate, "offset": gate, "log_scale": gate, "opacity_logit": gate.clamp(min=0.15)}
+        self.moments = {k: (torch.zeros_like(v), torch.zeros_like(v)) for k, v in self.start.items()}
+        self.source = [self._target(fit, evidence, size) for size in (0.5, 1.0)]
+        self.anchors = self._anchor_views(fit)
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(array, np.float32), device=self.device)
+
+    def _target(self, fit: PortraitFit, evidence: FitInput, size: float) -> tuple[Camera, Tensor, Tensor, Tensor]:
+        """Camera, colours, matte and pixel weights at ``size`` times the photo's resolution."""
+        h, w = (round(s * size) for s in fit.matte.shape)
+        camera = fit.camera.resized(w, h)
+        small = cv2.resize(evidence.photo, (w, h), interpolation=cv2.INTER_AREA)
+        matte = cv2.resize(np.ascontiguousarray(fit.matte, np.float32), (w, h), interpolation=cv2.INTER_AREA)
+        return camera, self._tensor(small), self._tensor(matte), self._weight(camera, evidence, matte)
+
+    @torch.no_grad()
+    def _weight(self, camera: Camera, evidence: FitInput, matte: np.ndarray) -> Tensor:
+        """(H, W) 0 where the bust fades out or was never modelled, 1 elsewhere."""
+        placed = self._place(self.start)
+        fade = self._tensor(evidence.fade)
+        solid = replace(placed, colors=fade[:, None].expand(-1, 1).contiguous(),
+                        opacities=torch.full_like(placed.opacities, 0.95))  # fmt: skip
+        seen = rasterize(solid, camera)
+        share = seen.color[..., 0] / seen.alpha.clamp(min=1e-3)
+        share = torch.where(seen.alpha > 0.5, share, torch.ones_like(share))
+        rows = torch.where((seen.alpha > 0.5) & (share < 0.98))[0]
+        if rows.numel():  # below the first faded row the matte shows what the avatar leaves out
+            first = int(torch.quantile(rows.float(), 0.02))
+            missing = (seen.alpha <= 0.5) & (torch.arange(camera.height, device=self.device)[:, None] >= first)
+            share = torch.where(missing, torch.zeros_like(share), share)
+        return (share > 0.98).float()
+
+    def _anchor_views(self, fit: PortraitFit) -> list[tuple[Camera, Tensor, Tensor]]:
+        """Side views and the untouched splats' own picture of each."""
+        marks = self.frames.centre.mean(0).cpu().numpy().astype(np.float64)
+        head = self.avatar.personal.vertices(fit.pose)
+        at = np.array([0.0, np.quantile(head[:, 1], 0.55), marks[2]])
+        distance = float(np.linalg.norm(fit.camera.position - at)) if not fit.camera.orthographic else 1.2
+        views = []
+        with torch.no_grad():
+            for yaw, pitch in _ANCHORS:
+                a, b = math.radians(yaw), math.radians(pitch)
+                eye = at + distance * np.array([math.sin(a) * math.cos(b), math.sin(b), math.cos(a) * math.cos(b)])
+                camera = replace(fit.camera.resized(*(s // 2 for s in (fit.camera.width, fit.camera.height))),
+                                 viewmat=look_at(eye, at))  # fmt: skip
+                seen = rasterize(self._place(self.start), camera)
+                views.append((camera, seen.color, seen.alpha))
+        return views
+
+    def _place(self, values: dict[str, Tensor]) -> Splats:
+        """Splats in the portrait's pose. Rotations are not fitted, so their product is taken once."""
+        frames = self.frames
+        return Splats(
+            means=frames.centre + frames.scale * (frames.axes @ values["offset"][:, :, None])[:, :, 0],
+            quats=self.quats,
+            scales=frames.scale * values["log_scale"].exp(),
+            opacities=values["opacity_logit"].sigmoid(),
+            colors=values["color"],
+        )
+
+    def run(self, progress: Progress) -> Avatar:
+        for i in range(self.iterations):
+            progress(i / self.iterations, "fitting to the photo")
+            self._step(i)
+        fitted = {k: v.detach().cpu().numpy().astype(np.float32) for k, v in self.values.items()}
+        fitted["color"] = np.clip(fitted["color"], 0, 1)
+        return replace(self.avatar, **fitted)
+
+    def _step(self, i: int) -> None:
+        share = i / self.iterations
+        camera, target, matte, weight = self.source[int(share >= _FULL_SIZE_FROM)]
+        grey = float(self.rng.uniform(0.2, 0.9))
+        placed = self._place(self.values)
+        seen = rasterize(placed, camera)
+        loss = photo_loss(seen.color, seen.alpha, target, matte, weight, grey)
+        view, color, alpha = self.anchors[int(self.rng.integers(len(self.anchors)))]
+        side = rasterize(placed, view)
+        loss = loss + _ANCHOR_WEIGHT * ((side.color - color).abs().mean() + (side.alpha - alpha).abs().mean())
+        moved = (self.values["offset"] - self.start["offset"]) / _OFFSET_SCALE
+        loss = loss + 0.4 * (moved * moved).sum(1).mean()
+        loss.backward()
+        self._update(i, share)
+
+    @torch.no_grad()
+    def _update(self, i: int, share: float) -> None:
+        """Adam (Kingma and Ba 2015) whose update is multiplied by the gate: a scaled gradient would cancel out."""
+        rate = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * share))
+        for name, value in self.values.items():
+            gradient = value.grad
+            value.grad = None
+            if gradient is None or (name != "color" and share < _GEOMETRY_FROM):
+                continue
+            m, v = self.moments[name]
+            m.mul_(0.9).add_(gradient, alpha=0.1)
+            v.mul_(0.99).addcmul_(gradient, gradient, value=0.01)
+            step = (m / (1 - 0.9 ** (i + 1))) / ((v / (1 - 0.99 ** (i + 1))).sqrt() + 1e-12)
+            gate = self.gate[name] if value.ndim == 1 else self.gate[name][:, None]
+            value.sub_(_RATES[name] * rate * gate * step)
+        self.values["color"].clamp_(0, 1)
+        low, high = self.start["log_scale"] - _SCALE_LIMIT, self.start["log_scale"] + _SCALE_LIMIT
+        self.values["log_scale"].clamp_(low, high)
+        reach = 3 * _OFFSET_SCALE
+        self.values["offset"].clamp_(self.start["offset"] - reach, self.start["offset"] + reach)
+
+
+def _smooth(x: np.ndarray) -> np.ndarray:
+    t = np.clip(x, 0, 1)
+    return t * t * (3 - 2 * t)
