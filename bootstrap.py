@@ -8,6 +8,7 @@ python3 bootstrap.py build-addon   only the extension zip, for this platform or 
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -129,7 +130,7 @@ def set_up(arguments: argparse.Namespace, *, tests: bool, blenders: tuple[str, .
         ensure(backend, ROOT, python, torch=arguments.torch, say=say)
         for environment, interpreter in chosen:
             ensure(environment, ROOT, interpreter, say=say)
-        assets = [str(BACKEND.python(ROOT)), "-m", "gshead_backend.cli", "assets", "fetch"]
+        assets = [str(BACKEND.script(ROOT, "gshead")), "assets", "fetch"]
         assets += ["--from", str(arguments.assets)] if arguments.assets else []
         run(assets, cwd=ROOT, what="Fetching the portrait networks")
         zip_path = extension.build_extension(ROOT, extension.this_platform(), say)
@@ -141,6 +142,12 @@ def run_setup(arguments: argparse.Namespace) -> int:
     """`setup`"""
     ready = set_up(arguments, tests=arguments.dev, blenders=tuple(arguments.blender) if arguments.blender else None)
     say(f"ready: backend, {', '.join(environment.name for environment in ready)}")
+    command = json.dumps([str(BACKEND.script(ROOT, "gshead")), "serve"])
+    print(f"""
+In Blender: Edit > Preferences > Get Extensions > Install from Disk:
+    {extension.zip_path(ROOT, extension.this_platform())}
+then Add-ons > Gaussian Head > Backend Command:
+    {command}""")
     return 0
 
 
@@ -157,15 +164,14 @@ def run_demo(arguments: argparse.Namespace) -> int:
 def run_test(arguments: argparse.Namespace) -> int:
     """`test`: formatting, lint and types first, which take seconds; then pytest, whose summary ends it all."""
     set_up(arguments, tests=True, blenders=None)
-    folder = BACKEND.python(ROOT).parent
-    checks = (
-        (["ruff", "check", "."], "ruff check"),
-        (["ruff", "format", "--check", "."], "ruff format --check"),
-        (["basedpyright", "--pythonpath", str(BACKEND.python(ROOT))], "pyright"),
-    )
-    for command, what in checks:
+    checks = {
+        "ruff check": ["ruff", "check", "."],
+        "ruff format --check": ["ruff", "format", "--check", "."],
+        "pyright": ["basedpyright", "--pythonpath", str(BACKEND.python(ROOT))],
+    }
+    for what, (name, *options) in checks.items():
         say(what)
-        run([str(folder / command[0]), *command[1:]], cwd=ROOT, what=what)
+        run([str(BACKEND.script(ROOT, name)), *options], cwd=ROOT, what=what)
     say("pytest")
     return subprocess.call([str(BACKEND.python(ROOT)), "-m", "pytest", *arguments.pytest], cwd=ROOT)
 

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import bpy
 from mathutils import Vector
@@ -37,14 +38,14 @@ def timed(name: str) -> Iterator[None]:
     print(f"    {name:<28} {times[name]:8.2f} s", file=sys.stderr, flush=True)
 
 
-def install(extension: str, backend_python: str) -> None:
-    """Install and enable the zip as the user interface would, and say where the backend's Python is."""
+def install(extension: str, backend: list[str]) -> None:
+    """Install and enable the zip as the user interface would, and say what starts the backend."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(
         filepath=extension, repo="user_default", enable_on_install=True, overwrite=True
     )
     preferences = bpy.context.preferences.addons[PACKAGE].preferences
-    preferences.backend_command = json.dumps([backend_python, "-m", "gshead_backend.cli", "serve"])
+    preferences.backend_command = json.dumps(backend)
 
 
 def set_scene(head: bpy.types.Object) -> None:
@@ -69,7 +70,7 @@ def set_scene(head: bpy.types.Object) -> None:
     scene.view_settings.view_transform = "Standard"
 
 
-def main(job: dict[str, str]) -> None:
+def main(job: dict[str, Any]) -> None:
     """Run every step; a step that fails raises with the extension's message."""
     out = Path(job["out"])
     scene = bpy.context.scene
@@ -96,10 +97,10 @@ def main(job: dict[str, str]) -> None:
     bpy.ops.gshead.stop_backend()
 
 
-def run(job: dict[str, str]) -> None:
+def run(job: dict[str, Any]) -> None:
     """Install, do the main job, and leave ``report.json`` in the output folder."""
     with timed("install the extension"):
-        install(job["extension"], job["backend_python"])
+        install(job["extension"], job["backend"])
     main(job)
     report = {
         "blender": bpy.app.version_string,

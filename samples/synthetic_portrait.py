@@ -1,8 +1,8 @@
 """Render ``synthetic_portrait.png``: a made-up person on the default head, with everything about the picture known.
 
 Run with the backend's Python: ``python samples/synthetic_portrait.py [FOLDER]``. The ground truth in
-``synthetic_portrait.json`` (identity, pose, camera, 468 landmarks) and the matte are exact; the appearance is procedural:
-skin, brows, lips, irises, short hair and a jersey as coloured Gaussians, lit by one soft key light and a sky.
+``synthetic_portrait.json`` (identity, pose, camera, 468 landmarks) and the matte are exact; the appearance is
+procedural: skin, brows, lips, irises, short hair and a jersey as coloured Gaussians, lit by a soft key light and a sky.
 """
 
 from __future__ import annotations

@@ -10,8 +10,7 @@ import tempfile
 from pathlib import Path
 
 from .environments import BACKEND, Environment, Say, SetupError, run
-from .extension import this_platform
-from .light_wheel import version
+from .extension import this_platform, zip_path
 
 
 def blender_environment(resources: str) -> dict[str, str]:
@@ -42,8 +41,8 @@ def run_demo(root: Path, blender: Environment, portrait: Path, quality: str, out
     shutil.rmtree(out / "frames", ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     job = {
-        "extension": str(root / "dist" / f"gshead-{version(root)}-{this_platform()}.zip"),
-        "backend_python": str(BACKEND.python(root)),
+        "extension": str(zip_path(root, this_platform())),
+        "backend": [str(BACKEND.script(root, "gshead")), "serve"],
         "portrait": str(portrait.resolve()),
         "take": str(root / "samples" / "take_demo.json"),
         "quality": quality,

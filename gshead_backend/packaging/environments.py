@@ -54,6 +54,10 @@ class Environment:
         """The environment's interpreter."""
         return self.folder(root) / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
+    def script(self, root: Path, name: str) -> Path:
+        """A command that a package of the environment brings, such as ``"gshead"``."""
+        return self.python(root).with_name(f"{name}.exe" if os.name == "nt" else name)
+
     def exists(self, root: Path) -> bool:
         """True when set-up finished once."""
         return (self.folder(root) / STAMP).is_file() and self.python(root).exists()

@@ -50,6 +50,11 @@ def manifest(root: Path, platform: str, wheels: list[str]) -> bytes:
     return ("\n".join([*lines[:table], *filled, *lines[table:]]) + "\n").encode()
 
 
+def zip_path(root: Path, platform: str) -> Path:
+    """Where the extension for a platform is built."""
+    return root / "dist" / f"gshead-{version(root)}-{platform}.zip"
+
+
 def build_extension(root: Path, platform: str, say: Say) -> Path:
     """Build the zip for one platform and return its path; unchanged sources give the same bytes.
 
@@ -63,7 +68,7 @@ def build_extension(root: Path, platform: str, say: Say) -> Path:
     files = {"blender_manifest.toml": manifest(root, platform, sorted(wheels)), **addon_files(root)}
     files |= {f"LICENSES/{path.name}": path.read_bytes() for path in sorted((root / "LICENSES").iterdir())}
     files |= {f"wheels/{name}": wheels[name] for name in sorted(wheels)}
-    target = root / "dist" / f"gshead-{version(root)}-{platform}.zip"
+    target = zip_path(root, platform)
     data = pack(files)
     if not target.is_file() or target.read_bytes() != data:
         write_atomically(target, data)
