@@ -109,7 +109,7 @@ class TorchAvatar:
         basis, gain, bias = self._residual
         weights = bias if pose is None else gain @ self._tensor(pose_features(pose)) + bias
         delta = basis @ weights
-        parts = dict(zip(PARAMETERS, delta.split([3, 4, 3, 1, 3], dim=1), strict=True))
+        parts: dict[str, Tensor] = dict(zip(PARAMETERS, delta.split([3, 4, 3, 1, 3], dim=1), strict=True))
         parts["opacity_logit"] = parts["opacity_logit"][:, 0]
         return {name: value.index_add(0, self._index, parts[name]) for name, value in p.items()}
 

@@ -14,7 +14,7 @@ from ...errors import OutOfMemoryError
 from ..compose import finish
 from ..types import Rendered
 from . import blending, layout, projection
-from .pipeline import LOCK, Tiles, blend, build_tiles, lens_of, rasterize_numpy
+from .pipeline import LOCK, Tiles, blend, build_tiles, in_threes, lens_of, rasterize_numpy
 
 
 class _Rasterize(torch.autograd.Function):
@@ -50,21 +50,40 @@ class _Rasterize(torch.autograd.Function):
 def _backward(
     splats: Splats, camera: Camera, tiles: Tiles, pixel: np.ndarray, grad: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    rows = np.empty((tiles.members.size, layout.MOMENTS + splats.colors.shape[1]), np.float32)
     given = (splats.means, splats.quats, splats.scales, splats.opacities, splats.colors)
     out = tuple(np.empty_like(a) for a in given)
-    blend_backward = blending.blend_rgb_backward if splats.colors.shape[1] == 3 else blending.blend_any_backward
     with LOCK:
-        blend_backward(
-            tiles.geometry, tiles.extent, splats.colors, tiles.start, tiles.members, tiles.slots, tiles.tiles_x,
-            pixel, grad, rows,
-        )  # fmt: skip
+        rows = _pair_gradients(splats.colors, tiles, pixel, grad)
         projection.gather_backward(
             splats.means, splats.quats, splats.scales, splats.opacities, camera.viewmat, lens_of(camera),
-            float(camera.width), float(camera.height), camera.orthographic, tiles.first_pair, rows,
-            *out,
+            float(camera.width), float(camera.height), camera.orthographic, tiles.first_pair, rows, *out,
         )  # fmt: skip
     return out
+
+
+def _pair_gradients(colors: np.ndarray, tiles: Tiles, pixel: np.ndarray, grad: np.ndarray) -> np.ndarray:
+    """(P, 7 + C) gradient of every (tile, splat) pair. All of it is linear in ``grad``, so channels go by threes."""
+    parts = []
+    if colors.shape[1] == 3:
+        return _three_channels(colors, tiles, pixel, grad)
+    for k, part in enumerate(in_threes(colors)):
+        here = slice(2 + 3 * k, 5 + 3 * k)
+        image, g = np.zeros((*pixel.shape[:2], 5), np.float32), np.zeros((*pixel.shape[:2], 5), np.float32)
+        count = pixel[..., here].shape[-1]
+        image[..., 2 : 2 + count], g[..., 2 : 2 + count] = pixel[..., here], grad[..., here]
+        if k == 0:  # alpha and depth count once
+            image[..., :2], g[..., :2] = pixel[..., :2], grad[..., :2]
+        parts.append(_three_channels(part, tiles, image, g))
+    moments = sum(p[:, : layout.MOMENTS] for p in parts)
+    return np.ascontiguousarray(np.concatenate([moments, *(p[:, layout.MOMENTS :] for p in parts)], 1))
+
+
+def _three_channels(colors: np.ndarray, tiles: Tiles, pixel: np.ndarray, grad: np.ndarray) -> np.ndarray:
+    rows = np.empty((tiles.members.size, layout.MOMENTS + 3), np.float32)
+    blending.blend_rgb_backward(
+        tiles.geometry, tiles.extent, colors, tiles.start, tiles.members, tiles.slots, tiles.tiles_x, pixel, grad, rows
+    )
+    return rows
 
 
 def rasterize_torch(splats: Splats, camera: Camera, background: Tensor | None = None) -> Rendered:

@@ -2,7 +2,8 @@
 
 Every tile belongs to one thread and is walked in depth order, so nothing depends on the number of threads. The inner
 loops run over half a tile row without branches, in single precision, on one buffer: that is what lets LLVM turn them
-into vector instructions. Literals in arithmetic must be float32 constants; a Python float would promote to double.
+into vector instructions (loops this short get no run-time alias checks, so a second buffer would make them scalar).
+Literals in arithmetic must be float32 constants; a Python float would promote to double.
 
 The gradient walks the same way. With u = dL/d(pixel) . features of a splat and w its weight, dL/d(alpha) at a pixel is
 T u - rest / (1 - alpha), where rest is the sum of w u over everything behind. Its start, the sum over all splats, is
@@ -71,14 +72,13 @@ def exhausted(state):
 def store(state, x0, y0, background, finished, color, alpha, depth):
     """Write a tile's state into the image."""
     height, width = alpha.shape
-    channels = color.shape[2]
     for y in range(min(TILE, height - y0)):
         by = min(y0 + y, background.shape[0] - 1)
         for x in range(min(TILE, width - x0)):
             bx = min(x0 + x, background.shape[1] - 1)
             a, d = state[y, TILE + x], state[y, 2 * TILE + x]
             rest = _ONE - a if finished else _ZERO
-            for c in range(channels):
+            for c in range(3):
                 color[y0 + y, x0 + x, c] = state[y, (3 + c) * TILE + x] + rest * background[by, bx, c]
             alpha[y0 + y, x0 + x] = a
             if finished:
@@ -88,7 +88,7 @@ def store(state, x0, y0, background, finished, color, alpha, depth):
 
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
 def blend_rgb(geometry, extent, colors, start, members, tiles_x, background, finished, color, alpha, depth):
-    """Blend three channels into ``color`` (H, W, 3), ``alpha`` (H, W), ``depth`` (H, W).
+    """Blend the three channels of ``colors`` (N, 3) into ``color`` (H, W, 3), ``alpha`` (H, W), ``depth`` (H, W).
 
     ``background`` is (1 or H, 1 or W, 3) and is composited when ``finished``; otherwise colour stays premultiplied and
     depth stays the weighted sum.
@@ -128,48 +128,6 @@ def blend_rgb(geometry, extent, colors, start, members, tiles_x, background, fin
         store(state, x0, y0, background, finished, color, alpha, depth)
 
 
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
-def blend_any(geometry, extent, colors, start, members, tiles_x, background, finished, color, alpha, depth):
-    """:func:`blend_rgb` for any number of channels."""
-    height, width = alpha.shape
-    channels = colors.shape[1]
-    for t in prange(start.size - 1):
-        x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
-        state = np.zeros((TILE, (3 + channels) * TILE), np.float32)
-        weight = np.zeros(HALF, np.float32)
-        state[: min(TILE, height - y0), : min(TILE, width - x0)] = _ONE
-        for k in range(start[t], start[t + 1]):
-            if (k - start[t]) % 16 == 15 and exhausted(state):
-                break
-            i = members[k]
-            fx, fy = np.float32(x0) + _CENTRE - geometry[i, MX], np.float32(y0) + _CENTRE - geometry[i, MY]
-            qxx, qxy, qyy = geometry[i, QXX], geometry[i, QXY], geometry[i, QYY]
-            opacity, z = geometry[i, OPACITY], geometry[i, DEPTH]
-            h0, h1, y1, y2 = window(extent, i, x0, y0)
-            for y in range(y1, y2):
-                dy = np.float32(y) + fy
-                slope, constant = qxy * dy, qyy * dy * dy
-                for h in range(h0, h1):
-                    row = state[y][h * HALF :]
-                    hx = fx + np.float32(h * HALF)
-                    for x in range(HALF):
-                        a = clipped(raw_alpha(opacity, qxx, slope, constant, np.float32(x) + hx))
-                        before = row[x]
-                        after = before - before * a
-                        live = after > _STOP
-                        w = before - after if live else _ZERO
-                        weight[x] = w
-                        row[x] = after if live else _ZERO
-                        row[TILE + x] += w
-                        row[2 * TILE + x] += w * z
-                    for c in range(channels):
-                        value = colors[i, c]
-                        channel = row[(3 + c) * TILE :]
-                        for x in range(HALF):
-                            channel[x] += weight[x] * value
-        store(state, x0, y0, background, finished, color, alpha, depth)
-
-
 @njit(forceinline=True, fastmath=FAST, error_model="numpy")
 def load(state, x0, y0, pixel, grad):
     """Start of the backward walk: transmittance 1, rest = grad . pixel, and the pixels' gradients."""
@@ -185,17 +143,6 @@ def load(state, x0, y0, pixel, grad):
             state[y, TILE + x] = rest
 
 
-@njit(forceinline=True, fastmath=FAST, error_model="numpy")
-def reduce_into(out, sums, count):
-    """out[c] = sum of the HALF partial sums of column c."""
-    for c in range(count):
-        part = sums[c * HALF :]
-        total = _ZERO
-        for x in range(HALF):
-            total += part[x]
-        out[c] = total
-
-
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
 def blend_rgb_backward(geometry, extent, colors, start, members, slots, tiles_x, pixel, grad, rows):
     """Fill ``rows`` (P, 10) with every pair's gradient.
@@ -205,7 +152,6 @@ def blend_rgb_backward(geometry, extent, colors, start, members, slots, tiles_x,
     for t in prange(start.size - 1):
         x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
         state = np.zeros((TILE, 7 * TILE), np.float32)  # transmittance, rest, gradients of alpha, depth, r, g, b
-        sums = np.zeros((MOMENTS + 3) * HALF, np.float32)
         load(state, x0, y0, pixel, grad)
         end = start[t + 1]
         for k in range(start[t], start[t + 1]):
@@ -218,11 +164,12 @@ def blend_rgb_backward(geometry, extent, colors, start, members, slots, tiles_x,
             opacity, z = geometry[i, OPACITY], geometry[i, DEPTH]
             red, green, blue = colors[i, 0], colors[i, 1], colors[i, 2]
             h0, h1, y1, y2 = window(extent, i, x0, y0)
-            for j in range((MOMENTS + 3) * HALF):
-                sums[j] = _ZERO
+            m, mx, my, mxx, mxy, myy = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
+            m_depth, m_red, m_green, m_blue = _ZERO, _ZERO, _ZERO, _ZERO
             for y in range(y1, y2):
                 dy = np.float32(y) + fy
                 slope, constant = qxy * dy, qyy * dy * dy
+                s, sx, sxx = _ZERO, _ZERO, _ZERO
                 for h in range(h0, h1):
                     row = state[y][h * HALF :]
                     hx = fx + np.float32(h * HALF)
@@ -234,91 +181,29 @@ def blend_rgb_backward(geometry, extent, colors, start, members, slots, tiles_x,
                         after = before - before * a
                         live = after > _STOP
                         w = before - after if live else _ZERO
-                        g_depth, g_red, g_green, g_blue = (
-                            row[3 * TILE + x], row[4 * TILE + x], row[5 * TILE + x], row[6 * TILE + x]
-                        )  # fmt: skip
+                        g_depth, g_red = row[3 * TILE + x], row[4 * TILE + x]
+                        g_green, g_blue = row[5 * TILE + x], row[6 * TILE + x]
                         u = row[2 * TILE + x] + z * g_depth + red * g_red + green * g_green + blue * g_blue
                         rest = row[TILE + x] - w * u
                         row[x] = after if live else _ZERO
                         row[TILE + x] = rest
                         v = w * u - rest * a / (_ONE - a)  # alpha dL/d(alpha) = dL/d(ln alpha)
                         v = v if live and raw <= _ALPHA_MAX else _ZERO
-                        vx = v * dx
-                        sums[x] += v
-                        sums[HALF + x] += vx
-                        sums[2 * HALF + x] += v * dy
-                        sums[3 * HALF + x] += vx * dx
-                        sums[4 * HALF + x] += vx * dy
-                        sums[5 * HALF + x] += v * dy * dy
-                        sums[6 * HALF + x] += w * g_depth
-                        sums[7 * HALF + x] += w * g_red
-                        sums[8 * HALF + x] += w * g_green
-                        sums[9 * HALF + x] += w * g_blue
-            reduce_into(rows[slots[k]], sums, MOMENTS + 3)
-        for k in range(end, start[t + 1]):
-            rows[slots[k]] = _ZERO
-
-
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
-def blend_any_backward(geometry, extent, colors, start, members, slots, tiles_x, pixel, grad, rows):
-    """:func:`blend_rgb_backward` for any number of channels C: ``pixel`` (H, W, 2 + C), ``rows`` (P, 7 + C)."""
-    channels = colors.shape[1]
-    for t in prange(start.size - 1):
-        x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
-        state = np.zeros((TILE, (4 + channels) * TILE), np.float32)
-        sums = np.zeros((MOMENTS + channels) * HALF, np.float32)
-        scratch = np.zeros(2 * HALF, np.float32)  # u, then w
-        load(state, x0, y0, pixel, grad)
-        end = start[t + 1]
-        for k in range(start[t], start[t + 1]):
-            if (k - start[t]) % 16 == 15 and exhausted(state):
-                end = k
-                break
-            i = members[k]
-            fx, fy = np.float32(x0) + _CENTRE - geometry[i, MX], np.float32(y0) + _CENTRE - geometry[i, MY]
-            qxx, qxy, qyy = geometry[i, QXX], geometry[i, QXY], geometry[i, QYY]
-            opacity, z = geometry[i, OPACITY], geometry[i, DEPTH]
-            h0, h1, y1, y2 = window(extent, i, x0, y0)
-            for j in range(sums.size):
-                sums[j] = _ZERO
-            for y in range(y1, y2):
-                dy = np.float32(y) + fy
-                slope, constant = qxy * dy, qyy * dy * dy
-                for h in range(h0, h1):
-                    row = state[y][h * HALF :]
-                    hx = fx + np.float32(h * HALF)
-                    for x in range(HALF):
-                        scratch[x] = row[2 * TILE + x] + z * row[3 * TILE + x]
-                    for c in range(channels):
-                        value = colors[i, c]
-                        part = row[(4 + c) * TILE :]
-                        for x in range(HALF):
-                            scratch[x] += value * part[x]
-                    for x in range(HALF):
-                        dx = np.float32(x) + hx
-                        raw = raw_alpha(opacity, qxx, slope, constant, dx)
-                        a = clipped(raw)
-                        before = row[x]
-                        after = before - before * a
-                        live = after > _STOP
-                        w = before - after if live else _ZERO
-                        rest = row[TILE + x] - w * scratch[x]
-                        row[x] = after if live else _ZERO
-                        row[TILE + x] = rest
-                        v = w * scratch[x] - rest * a / (_ONE - a)
-                        v = v if live and raw <= _ALPHA_MAX else _ZERO
-                        scratch[HALF + x] = w
-                        sums[x] += v
-                        sums[HALF + x] += v * dx
-                        sums[2 * HALF + x] += v * dy
-                        sums[3 * HALF + x] += v * dx * dx
-                        sums[4 * HALF + x] += v * dx * dy
-                        sums[5 * HALF + x] += v * dy * dy
-                        sums[6 * HALF + x] += w * row[3 * TILE + x]
-                    for c in range(channels):
-                        part, total = row[(4 + c) * TILE :], sums[(MOMENTS + c) * HALF :]
-                        for x in range(HALF):
-                            total[x] += scratch[HALF + x] * part[x]
-            reduce_into(rows[slots[k]], sums, MOMENTS + channels)
+                        s += v
+                        sx += v * dx
+                        sxx += v * dx * dx
+                        m_depth += w * g_depth
+                        m_red += w * g_red
+                        m_green += w * g_green
+                        m_blue += w * g_blue
+                m += s
+                mx += sx
+                my += s * dy
+                mxx += sxx
+                mxy += sx * dy
+                myy += s * dy * dy
+            out = rows[slots[k]]
+            out[0], out[1], out[2], out[3], out[4], out[5] = m, mx, my, mxx, mxy, myy
+            out[6], out[MOMENTS], out[MOMENTS + 1], out[MOMENTS + 2] = m_depth, m_red, m_green, m_blue
         for k in range(end, start[t + 1]):
             rows[slots[k]] = _ZERO

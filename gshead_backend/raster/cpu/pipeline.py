@@ -74,19 +74,35 @@ def build_tiles(splats: Splats, camera: Camera, *, slots: bool) -> Tiles:
     return Tiles(geometry, extent, first_pair, start, members, places, tiles_x)
 
 
+def in_threes(array: np.ndarray) -> list[np.ndarray]:
+    """(..., C) as ceil(C / 3) contiguous (..., 3) arrays, the last padded with zeros: what the kernels take."""
+    c = array.shape[-1]
+    if c == 3:
+        return [array]
+    padded = np.zeros((*array.shape[:-1], -(-c // 3) * 3), np.float32)
+    padded[..., :c] = array
+    return [np.ascontiguousarray(padded[..., k : k + 3]) for k in range(0, padded.shape[-1], 3)]
+
+
 def blend(
     tiles: Tiles, colors: np.ndarray, camera: Camera, background: np.ndarray | None, *, finished: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colour (H, W, C), alpha (H, W) and depth (H, W); sums only unless ``finished``. The caller holds ``LOCK``."""
+    """Colour (H, W, C), alpha (H, W) and depth (H, W); sums only unless ``finished``. The caller holds ``LOCK``.
+
+    Three channels are blended at a time.
+    """
     h, w, c = camera.height, camera.width, colors.shape[1]
-    color, alpha, depth = np.empty((h, w, c), np.float32), np.empty((h, w), np.float32), np.empty((h, w), np.float32)
     behind = np.zeros(c, np.float32) if background is None else np.ascontiguousarray(background, np.float32)
     behind = behind.reshape(1, 1, c) if behind.ndim == 1 else behind
-    kernel = blending.blend_rgb if c == 3 else blending.blend_any
-    kernel(
-        tiles.geometry, tiles.extent, colors, tiles.start, tiles.members, tiles.tiles_x, behind, finished,
-        color, alpha, depth,
-    )  # fmt: skip
+    alpha, depth = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
+    parts = []
+    for part, part_behind in zip(in_threes(colors), in_threes(behind), strict=True):
+        parts.append(np.empty((h, w, 3), np.float32))
+        blending.blend_rgb(
+            tiles.geometry, tiles.extent, part, tiles.start, tiles.members, tiles.tiles_x, part_behind, finished,
+            parts[-1], alpha, depth,
+        )  # fmt: skip
+    color = parts[0] if c == 3 else np.ascontiguousarray(np.concatenate(parts, -1)[..., :c])
     return color, alpha, depth
 
 
@@ -118,14 +134,10 @@ def warm_up(*, gradients: bool = False) -> None:
     Takes up to a minute the first time on a machine, about a second later.
     """
     camera = Camera(20, 20, np.array([[20.0, 0, 10], [0, 20, 10], [0, 0, 1]]), np.eye(4))
-    n = np.ones(1, np.float32)
-    for channels in (3, 4):
-        splats = Splats(
-            np.array([[0, 0, 1]], np.float32), np.array([[1, 0, 0, 0]], np.float32), np.full((1, 3), 0.1, np.float32),
-            n, np.ones((1, channels), np.float32),
-        )  # fmt: skip
-        rasterize_numpy(splats, camera)
-        if gradients:
-            from .autograd import warm_up_gradients
+    f32 = lambda *values: np.array(values, np.float32)  # noqa: E731
+    splats = Splats(f32([0, 0, 1]), f32([1, 0, 0, 0]), f32([0.1, 0.1, 0.1]), f32(1), f32([1, 1, 1]))
+    rasterize_numpy(splats, camera)
+    if gradients:
+        from .autograd import warm_up_gradients
 
-            warm_up_gradients(splats, camera)
+        warm_up_gradients(splats, camera)
