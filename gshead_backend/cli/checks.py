@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .. import __version__
 from ..errors import GsheadError
@@ -119,8 +119,7 @@ def _opencv() -> Iterator[Finding]:
 
 
 def _usd() -> Iterator[Finding]:
-    from pxr import Usd
-
+    Usd: Any = importlib.import_module("pxr.Usd")
     has_schema = Usd.SchemaRegistry().FindConcretePrimDefinition("ParticleField3DGaussianSplat") is not None
     text = ".".join(map(str, Usd.GetVersion()[1:])) + (" with" if has_schema else " without") + " the splat schema"
     fix = "" if has_schema else "pip install 'usd-core>=26.3'; files are written all the same."

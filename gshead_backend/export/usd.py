@@ -29,7 +29,7 @@ from ..camera import Camera
 from ..errors import ArgumentError, ExportError
 from ..files import atomic_path
 from ..head import HeadPose
-from .usd_rig import RigWriter
+from .usd_rig import RigWriter, sculpt_offsets
 from .usd_splats import Precision, SplatWriter
 from .usd_stage import set_values, to_matrix, usd_modules, write_camera
 
@@ -42,6 +42,7 @@ def export_usd(
     path: str | Path, avatar: Avatar, poses: Sequence[HeadPose], *, pxr: Any, fps: float = 24.0,
     start_frame: float = 1, camera: Camera | Mapping[str, Any] | Sequence[Camera | Mapping[str, Any]] | None = None,
     transform: np.ndarray | Sequence[np.ndarray] | None = None, mode: Mode = "baked", precision: Precision = "float",
+    vertices: Sequence[np.ndarray | None] | None = None,
     up_axis: Literal["Y", "Z"] = "Y", mesh_purpose: Literal["default", "guide", "proxy", "render"] | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Path:  # fmt: skip
@@ -53,6 +54,8 @@ def export_usd(
         camera: one OpenCV camera (or a mapping of its fields) or one per frame, in the stage's world.
         transform: (4, 4) head space to the stage's world, column vectors, or one per frame; identity when None.
         mode: "baked" or "rig", see above.
+        vertices: per frame, (V, 3) in head space when the mesh is deformed by more than the pose (a lattice, a sculpted
+            shape), else None. Mesh and baked splats then play as deformed.
         precision: of the splat arrays; half is half the size and places splats to about 0.1 mm.
         up_axis: the world's up axis; head space itself is Y up, ``transform`` turns it when the world is Z up.
         mesh_purpose: "guide" when baked (renderers show the splats, not the mesh inside them), else "default".
@@ -77,6 +80,7 @@ def export_usd(
         times=[start_frame + i for i in range(len(poses))] if len(poses) > 1 else [None],
         cameras=_per_frame(camera, len(poses), _as_camera, "camera"),
         transforms=_per_frame(transform, len(poses), _as_matrix, "transform"),
+        vertices=_per_frame(vertices, len(poses), lambda v: _as_vertices(v, avatar), "vertices"),
         purpose=mesh_purpose or ("guide" if mode == "baked" else "default"),
         progress=progress or (lambda fraction, text: None),
     )  # fmt: skip
@@ -104,6 +108,7 @@ class _Scene:
     times: Sequence[float | None]
     cameras: list[Camera]
     transforms: list[np.ndarray]
+    vertices: list[np.ndarray | None]
     fps: float
     mode: Mode
     precision: Precision
@@ -125,13 +130,16 @@ def _write(usd: Any, path: Path, scene: _Scene) -> None:
         set_values(root.AddTransformOp().GetAttr(), matrices, scene.times)
     if scene.cameras:
         write_camera(usd, stage, scene.cameras, scene.times)
-    rig = RigWriter(usd, stage, "/Avatar/Rig", avatar.personal, scene.purpose)
+    deformed = {i: v for i, v in enumerate(scene.vertices) if v is not None}
+    sculpts = [sculpt_offsets(avatar.personal, scene.poses[i], v) for i, v in deformed.items()]
+    sculpt_of = {frame: index for index, frame in enumerate(deformed)}
+    rig = RigWriter(usd, stage, "/Avatar/Rig", avatar.personal, purpose=scene.purpose, sculpts=sculpts)
     splats = SplatWriter(usd, stage, "/Avatar/Splats", avatar, scene.precision)
     if scene.mode == "rig":
         splats.write(drive(avatar, HeadPose.neutral(avatar.head.expression_count)), None)
     for i, (pose, time) in enumerate(zip(scene.poses, scene.times, strict=True)):
-        vertices = avatar.personal.vertices(pose)
-        rig.write(pose, vertices, time)
+        vertices = deformed[i] if i in deformed else avatar.personal.vertices(pose)
+        rig.write(pose, vertices, time, sculpt_of.get(i))
         if scene.mode == "baked":
             splats.write(drive_vertices(avatar, vertices, pose), time)
             if path.suffix == ".usdc" and (i + 1) % _FRAMES_BETWEEN_SAVES == 0:
@@ -185,6 +193,17 @@ def _as_camera(value: Camera | Mapping[str, Any]) -> Camera:
         return Camera(**values)
     except TypeError as error:
         raise ArgumentError(f"A camera is incomplete: {error}.") from error
+
+
+def _as_vertices(value: Any, avatar: Avatar) -> np.ndarray | None:
+    if value is None:
+        return None
+    vertices = np.asarray(value, np.float32)
+    if vertices.shape != (avatar.head.vertex_count, 3) or not np.isfinite(vertices).all():
+        raise ArgumentError(
+            f"vertices must be finite and have shape ({avatar.head.vertex_count}, 3), got shape {vertices.shape}."
+        )
+    return vertices
 
 
 def _as_matrix(value: Any) -> np.ndarray:

@@ -7,11 +7,12 @@ FLAME's pose correctives become 36 further blend shapes whose weights follow the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..head import JOINT_NAMES, PARENTS, HeadPose, PersonalHead
+from ..head import JOINT_NAMES, PARENTS, HeadPose, PersonalHead, joint_transforms
 from ..head.rotation import axis_angle_to_matrix, matrix_to_quat
 from .usd_stage import bounds, set_value, to_floats, to_ints, to_matrix, to_quats, to_vec3
 
@@ -19,9 +20,17 @@ _SMALLEST_OFFSET = 2e-7  # metres; over all shapes together still far below a mi
 
 
 class RigWriter:
-    """Authors ``path`` (SkelRoot) with Mesh and Skeleton at once, and its animation frame by frame."""
+    """Authors ``path`` (SkelRoot) with Mesh and Skeleton at once, and its animation frame by frame.
 
-    def __init__(self, usd: Any, stage: Any, path: str, head: PersonalHead, purpose: str) -> None:
+    ``sculpts`` are (V, 3) offsets from :func:`sculpt_offsets`, one for each frame that is deformed by more than its
+    pose: each becomes a blend shape of its own that is 1 on that frame. (Readers take a skinned mesh's points without
+    time, so time samples of the points would not play.)
+    """
+
+    def __init__(
+        self, usd: Any, stage: Any, path: str, head: PersonalHead, *, purpose: str,
+        sculpts: Sequence[np.ndarray] = (),
+    ) -> None:  # fmt: skip
         self._usd, self._head = usd, head
         self._local = _local_joints(head)
         self._previous: np.ndarray | None = None
@@ -30,7 +39,8 @@ class RigWriter:
         self._extent = usd.UsdGeom.Boundable(root).CreateExtentAttr()
         skeleton = _write_skeleton(usd, stage, f"{path}/Skeleton", head)
         mesh = _write_mesh(usd, stage, f"{path}/Head", head, purpose)
-        names = _write_blend_shapes(usd, stage, mesh, head)
+        self._sculpts = len(sculpts)
+        names = _write_blend_shapes(usd, stage, mesh, head, sculpts)
         binding = usd.UsdSkel.BindingAPI.Apply(mesh.GetPrim())
         binding.CreateSkeletonRel().SetTargets([skeleton.GetPath()])
         _write_weights(usd, binding, head.model.skin_weights)
@@ -43,8 +53,8 @@ class RigWriter:
         self._translations, self._rotations = animation.CreateTranslationsAttr(), animation.CreateRotationsAttr()
         self._weights = animation.CreateBlendShapeWeightsAttr()
 
-    def write(self, pose: HeadPose, vertices: np.ndarray, time: float | None) -> None:
-        """Author one frame; ``vertices`` are the posed (V, 3) ones, for the extent."""
+    def write(self, pose: HeadPose, vertices: np.ndarray, time: float | None, sculpt: int | None = None) -> None:
+        """Author one frame; ``vertices`` are the (V, 3) ones that it shows, ``sculpt`` its index into ``sculpts``."""
         usd = self._usd
         matrices = axis_angle_to_matrix(pose.rotations)
         quats = matrix_to_quat(matrices)
@@ -56,6 +66,8 @@ class RigWriter:
         weights = pose.expression
         if self._head.model.pose_correctives is not None:
             weights = np.concatenate([weights, (matrices[1:] - np.eye(3)).reshape(-1)])
+        if self._sculpts:
+            weights = np.concatenate([weights, np.arange(self._sculpts) == (-1 if sculpt is None else sculpt)])
         set_value(self._translations, to_vec3(usd, moved), time)
         set_value(self._rotations, to_quats(usd, quats), time)
         set_value(self._weights, to_floats(usd, weights), time)
@@ -111,12 +123,15 @@ def _write_mesh(usd: Any, stage: Any, path: str, head: PersonalHead, purpose: st
     return mesh
 
 
-def _write_blend_shapes(usd: Any, stage: Any, mesh: Any, head: PersonalHead) -> list[str]:
-    """Author every expression (and pose corrective) as a BlendShape; returns their names in weight order."""
+def _write_blend_shapes(
+    usd: Any, stage: Any, mesh: Any, head: PersonalHead, sculpts: Sequence[np.ndarray]
+) -> list[str]:  # fmt: skip
+    """Author every expression, pose corrective and sculpt as a BlendShape; returns their names in weight order."""
     model = head.model
     deltas = [(name, head.shape_key(i)) for i, name in enumerate(model.expression_names)]
     if model.pose_correctives is not None:
         deltas += [(f"poseCorrective{i:02d}", model.pose_correctives[:, :, i]) for i in range(36)]
+    deltas += [(f"deformed{i:04d}", delta) for i, delta in enumerate(sculpts)]
     names, targets = [], []
     for name, delta in deltas:
         valid = usd.Tf.MakeValidIdentifier(name)
@@ -140,6 +155,17 @@ def _write_weights(usd: Any, binding: Any, weights: np.ndarray) -> None:
     binding.CreateJointIndicesPrimvar(False, influences).Set(to_ints(usd, np.where(kept > 0, order, 0).reshape(-1)))
     binding.CreateJointWeightsPrimvar(False, influences).Set(to_floats(usd, kept.reshape(-1)))
     binding.CreateGeomBindTransformAttr(usd.Gf.Matrix4d(1.0))
+
+
+def sculpt_offsets(head: PersonalHead, pose: HeadPose, vertices: np.ndarray) -> np.ndarray:
+    """(V, 3) offsets to the shaped rest mesh with which the pose's joints carry it to ``vertices``.
+
+    The inverse of the head's skinning: what a sculpted shape key would hold.
+    """
+    transforms = joint_transforms(axis_angle_to_matrix(pose.rotations), head.joints)
+    blended = (head.model.skin_weights.astype(np.float64) @ transforms.reshape(5, 12)).reshape(-1, 3, 4)
+    local = vertices - pose.translation - blended[:, :, 3]
+    return np.linalg.solve(blended[:, :, :3], local[:, :, None])[:, :, 0] - head.shaped(pose)
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

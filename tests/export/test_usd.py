@@ -13,7 +13,7 @@ import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, UsdValidation
 from tiny_avatar import make_tiny_avatar
 
-from gshead_backend.avatar.drive import drive
+from gshead_backend.avatar.drive import drive, drive_vertices
 from gshead_backend.avatar.take import demo_take
 from gshead_backend.avatar.types import Avatar
 from gshead_backend.camera import Camera, look_at, orbit_camera
@@ -125,6 +125,30 @@ def test_the_rig_deforms_as_the_head_does(
         points = np.array(mesh.GetPointsAttr().Get(1 + i))
         error = np.linalg.norm(points - avatar.personal.vertices(pose), axis=1).max()
         assert error < 5e-6, f"pose {i}: {error * 1000:.4f} mm"
+
+
+@pytest.mark.parametrize("mode", ["baked", "rig"])
+def test_frames_deformed_by_more_than_the_pose_play_as_deformed(
+    avatar: Avatar, poses: list[HeadPose], tmp_path: Path, mode: Any
+) -> None:
+    bent: list[np.ndarray | None] = [None] * len(poses)
+    for i in (2, 5, 7):
+        vertices = avatar.personal.vertices(poses[i])
+        bent[i] = vertices + 0.02 * np.sin(30 * vertices[:, [1, 2, 0]]).astype(np.float32)
+    path = export_usd(tmp_path / "a.usdc", avatar, poses, pxr=pxr, mode=mode, vertices=bent)
+    assert _validate(path) == []
+    stage = Usd.Stage.Open(str(path))
+    splats = stage.GetPrimAtPath("/Avatar/Splats").GetAttribute("positions")
+    assert UsdSkel.BakeSkinning(stage.Traverse())
+    points = UsdGeom.Mesh(stage.GetPrimAtPath("/Avatar/Rig/Head")).GetPointsAttr()
+    for i, pose in enumerate(poses):
+        given = bent[i]
+        want = avatar.personal.vertices(pose) if given is None else given
+        assert np.linalg.norm(np.array(points.Get(1 + i)) - want, axis=1).max() < 1e-5, f"pose {i}"
+        if mode == "baked":
+            assert np.abs(np.array(splats.Get(1 + i)) - drive_vertices(avatar, want, pose).means).max() < 1e-6
+    with pytest.raises(ArgumentError, match=r"got shape \(3, 3\)"):
+        export_usd(path, avatar, poses[:1], pxr=pxr, vertices=[np.zeros((3, 3))])
 
 
 def test_the_extent_of_the_rig_holds_every_vertex(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
