@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from gshead_backend.camera import Camera
 from gshead_backend.errors import ArgumentError
 

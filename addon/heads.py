@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from gshead_backend.avatar.file import avatar_from_bytes
 from gshead_backend.errors import FileFormatError
 from gshead_backend.files import write_atomic

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import bpy
+
 from gshead_backend.avatar.file import avatar_from_bytes
 from gshead_backend.avatar.types import Avatar
 from gshead_backend.errors import FileFormatError

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+
 from gshead_backend.avatar.types import Avatar
 
 from . import layout

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from gshead_backend.head import ARKIT_NAMES, HeadModel, PersonalHead
 
 # Bone names in FLAME's joint order, and the bone each one hangs on.
@@ -58,7 +59,7 @@ class ShapeKey:
 
 
 def shape_keys(head: HeadModel) -> list[ShapeKey]:
-    """The keys of a rig: the 52 ARKit names first, then, where the head has a basis of its own, its raw coefficients."""
+    """The keys of a rig: the 52 ARKit names first, then the raw coefficients of a head with a basis of its own."""
     keys = [ShapeKey(name, name, head.arkit_expression[i].copy()) for i, name in enumerate(ARKIT_NAMES)]
     if not speaks_arkit(head):
         for e, name in enumerate(head.expression_names):

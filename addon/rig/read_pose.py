@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from gshead_backend.avatar.types import Avatar
 from gshead_backend.head import PARENTS, HeadPose, PersonalHead
 from gshead_backend.head.rotation import matrix_to_axis_angle

@@ -49,8 +49,9 @@ def tiny_avatar(count: int = 400, seed: int = 3) -> Any:
     """A made-up avatar on the tiny head: random splats bound to its triangles, random identity and offsets."""
     if str(TESTS) not in sys.path:
         sys.path.insert(0, str(TESTS))
-    from gshead_backend.avatar.types import Avatar
     from tiny import make_tiny_head
+
+    from gshead_backend.avatar.types import Avatar
 
     head = make_tiny_head()
     rng = np.random.default_rng(seed)

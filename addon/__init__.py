@@ -1,0 +1,23 @@
+"""Gaussian Head: one portrait photo becomes a rigged 3D Gaussian head in Blender.
+
+Copyright 2026 The gshead authors. GPL-3.0-or-later.
+"""
+
+from __future__ import annotations
+
+from . import engine, operators, panels, preferences, runtime, viewport
+
+_MODULES = (preferences, runtime, engine, operators, panels)
+
+
+def register() -> None:
+    """Called by Blender when the extension is enabled."""
+    for module in _MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    """Called by Blender when the extension is disabled; leaves nothing running."""
+    viewport.unregister()
+    for module in reversed(_MODULES):
+        module.unregister()

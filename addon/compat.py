@@ -1,0 +1,70 @@
+"""Everything that differs between Blender 4.5, 5.0 and 5.2, in one place. Nothing else asks for the version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+DEFAULT_SPACE = "Linear Rec.709"
+
+
+def ensure_action(obj: Any, name: str) -> Any:
+    """The object's action, made and assigned with a slot of its own when there is none."""
+    if obj.animation_data is None:
+        obj.animation_data_create()
+    animation = obj.animation_data
+    if animation.action is None:
+        animation.action = bpy.data.actions.new(name)
+    if animation.action_slot is None:
+        slots = animation.action_suitable_slots
+        animation.action_slot = slots[0] if len(slots) else animation.action.slots.new("OBJECT", obj.name)
+    return animation.action
+
+
+def channelbag(obj: Any, action: Any) -> Any:
+    """Where the F-curves of ``obj`` live in ``action``: layers, strips and slots exist since 4.4 in every version."""
+    layer = action.layers[0] if action.layers else action.layers.new("Layer")
+    strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+    return strip.channelbag(obj.animation_data.action_slot, ensure=True)
+
+
+def curve(bag: Any, path: str, index: int, group: str) -> Any:
+    """The F-curve of a channelbag for ``path[index]``, made in ``group`` when it is missing."""
+    found = bag.fcurves.find(path, index=index)
+    if found is None:
+        found = bag.fcurves.new(path, index=index)
+        found.group = bag.groups.get(group) or bag.groups.new(group)
+    return found
+
+
+def scene_curves(obj: Any) -> list[Any]:
+    """The F-curves that animate ``obj`` now; empty when it has no action."""
+    animation = obj.animation_data
+    if animation is None or animation.action is None or animation.action_slot is None:
+        return []
+    return list(channelbag(obj, animation.action).fcurves)
+
+
+def working_space() -> str:
+    """Name of the scene-linear space that render results are in (a setting of the file since 5.0)."""
+    settings = getattr(bpy.data, "colorspace", None)
+    return getattr(settings, "working_space", DEFAULT_SPACE) or DEFAULT_SPACE
+
+
+def exit_handlers() -> list[Any] | None:
+    """The list of handlers that run before Blender quits (5.1 and later), or None."""
+    return getattr(bpy.app.handlers, "exit_pre", None)
+
+
+def bundled_pxr() -> Any:
+    """Blender's own OpenUSD package; pip's would shadow them and break USD hooks.
+
+    Raises ``ImportError`` in a Blender that was built without USD.
+    """
+    expose = getattr(bpy.utils, "expose_bundled_modules", None)
+    if expose is not None:
+        expose()
+    import pxr
+
+    return pxr

@@ -1,0 +1,98 @@
+"""The render engine "Gaussian Head": final frames through ``final``, the viewport through ``viewport``.
+
+Only ``report({'ERROR'}, ...)`` makes Blender fail a render: raising, or returning without a result, would write a
+black image and call it finished. So every failure ends there.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import bpy
+
+from gshead_backend.errors import Cancelled, GsheadError
+
+from . import final, runtime, viewport
+
+ENGINE = "GSHEAD"
+
+
+class GaussianHeadEngine(bpy.types.RenderEngine):
+    """Draws the Gaussian heads of a scene; everything else in the scene is left to other engines."""
+
+    bl_idname = ENGINE
+    bl_label = "Gaussian Head"
+    bl_use_preview = False
+    bl_use_postprocess = True
+    bl_use_shading_nodes_custom = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._view: viewport.View | None = None
+
+    def __del__(self) -> None:
+        view = getattr(self, "_view", None)
+        if view is not None:
+            view.close()
+        if hasattr(super(), "__del__"):
+            super().__del__()
+
+    def render(self, depsgraph: Any) -> None:
+        """F12 and every frame of an animation; in the GUI each on a new thread."""
+        try:
+            final.render_frame(self, depsgraph)
+        except Cancelled:
+            return
+        except GsheadError as error:
+            runtime.session.last_error = str(error)
+            self._fail(str(error))
+        except Exception as error:
+            traceback.print_exc()
+            self._fail(f"Gaussian Head could not render: {type(error).__name__}: {error}")
+
+    def update_render_passes(self, scene: Any = None, renderlayer: Any = None) -> None:
+        """The passes this engine fills."""
+        self.register_pass(scene, renderlayer, "Combined", 4, "RGBA", "COLOR")
+        if renderlayer.use_pass_z:
+            self.register_pass(scene, renderlayer, "Depth", 1, "Z", "VALUE")
+
+    def view_update(self, context: Any, depsgraph: Any) -> None:
+        """Something in the scene changed."""
+        self._viewport().update(context, depsgraph)
+
+    def view_draw(self, context: Any, depsgraph: Any) -> None:
+        """Draw the newest frame that has arrived and ask for the next; never waits."""
+        self._viewport().draw(context, depsgraph)
+
+    def _viewport(self) -> viewport.View:
+        if getattr(self, "_view", None) is None:
+            self._view = viewport.View(self)
+        return self._view
+
+    def _fail(self, message: str) -> None:
+        self.report({"ERROR"}, message)
+        self.update_stats("Gaussian Head", message)
+
+
+def _wanted(panel: Any) -> bool:
+    """Blender's own panels that make sense for this engine: size, camera, output, colour management, world colour."""
+    engines = getattr(panel, "COMPAT_ENGINES", None)
+    skipped = ("VIEWLAYER_PT_filter", "VIEWLAYER_PT_layer_passes", "RENDER_PT_simplify", "RENDER_PT_freestyle")
+    return engines is not None and "BLENDER_RENDER" in engines and not panel.__name__.startswith(skipped)
+
+
+def register() -> None:
+    bpy.utils.register_class(GaussianHeadEngine)
+    for panel in _panels():
+        panel.COMPAT_ENGINES.add(ENGINE)
+
+
+def unregister() -> None:
+    for panel in _panels():
+        panel.COMPAT_ENGINES.discard(ENGINE)
+    bpy.utils.unregister_class(GaussianHeadEngine)
+
+
+def _panels() -> list[Any]:
+    return [panel for panel in bpy.types.Panel.__subclasses__() if _wanted(panel)]

@@ -1,0 +1,19 @@
+"""Operators: thin faces of functions that scripts can call as well. Errors are reported, never raised at the user."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import animation, backend, files, reconstruct, usd
+
+CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *files.CLASSES, *animation.CLASSES, *usd.CLASSES)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,182 @@
+"""The "Gaussian Head" tab of the 3D viewport's sidebar, in the order of the work."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import bpy
+
+from gshead_backend.errors import GsheadError
+
+from . import heads, runtime, storage, takes
+from .rig.layout import RAW_PREFIX, region_channels
+from .session import LOST, OFFLINE, READY, STARTING
+
+STATUS = {
+    OFFLINE: ("Backend: offline", "UNLINKED"),
+    STARTING: ("Backend: starting", "SORTTIME"),
+    READY: ("Backend: ready", "LINKED"),
+    LOST: ("Backend: connection lost", "ERROR"),
+}
+_ERROR_WIDTH = 44
+
+
+class _Tab:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Gaussian Head"
+
+
+class _HeadTab(_Tab):
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return heads.mesh_of(context.object) is not None
+
+
+class GSHEAD_PT_portrait(_Tab, bpy.types.Panel):
+    """Backend and reconstruction"""
+
+    bl_label = "Portrait"
+    bl_idname = "GSHEAD_PT_portrait"
+
+    def draw(self, context: Any) -> None:
+        layout, session = self.layout, runtime.session
+        text, icon = STATUS[session.state]
+        row = layout.row(align=True)
+        row.label(text=text, icon=icon)
+        running = session.state in (READY, STARTING)
+        row.operator("gshead.stop_backend" if running else "gshead.start_backend", text="Stop" if running else "Start")
+        _draw_workers(layout, session)
+        if session.last_error:
+            for line in _wrap(session.last_error):
+                layout.label(text=line)
+        layout.operator("gshead.reconstruct", icon="USER")
+        layout.operator("gshead.load_avatar", icon="FILE_FOLDER")
+
+
+class GSHEAD_PT_head(_HeadTab, bpy.types.Panel):
+    """The active head's avatar"""
+
+    bl_label = "Head"
+    bl_idname = "GSHEAD_PT_head"
+    bl_options = set()  # noqa: RUF012
+
+    def draw(self, context: Any) -> None:
+        layout = self.layout
+        mesh = heads.mesh_of(context.object)
+        try:
+            avatar = storage.read(mesh.data).avatar
+        except GsheadError as error:
+            for line in _wrap(str(error)):
+                layout.label(text=line)
+            return
+        column = layout.column(align=True)
+        column.label(text=mesh.name, icon="USER")
+        column.label(text=f"{len(avatar):,} splats on {avatar.head.name}")
+        column.label(text=f"Made with {avatar.method}" if avatar.method else "Method unknown")
+        layout.operator("gshead.save_avatar", icon="FILE_TICK")
+
+
+class GSHEAD_PT_animate(_HeadTab, bpy.types.Panel):
+    """Takes, keys and sliders of the active head"""
+
+    bl_label = "Animate"
+    bl_idname = "GSHEAD_PT_animate"
+    bl_options = set()  # noqa: RUF012
+
+    def draw(self, context: Any) -> None:
+        layout = self.layout
+        layout.operator("gshead.import_take", icon="IMPORT")
+        row = layout.row(align=True)
+        row.operator("gshead.key_all", icon="KEY_HLT")
+        row.operator("gshead.clear_pose", icon="LOOP_BACK")
+
+
+class GSHEAD_PT_render(_HeadTab, bpy.types.Panel):
+    """Rendering and export"""
+
+    bl_label = "Render and Export"
+    bl_idname = "GSHEAD_PT_render"
+    bl_options = set()  # noqa: RUF012
+    bl_order = 100
+
+    def draw(self, context: Any) -> None:
+        layout, scene = self.layout, context.scene
+        layout.prop(scene.render, "engine")
+        layout.prop(scene.render, "film_transparent", text="Transparent Background")
+        if scene.view_settings.view_transform != "Standard":
+            box = layout.box()
+            box.label(text=f"View transform {scene.view_settings.view_transform}")
+            box.label(text="changes the photo's colors.")
+            box.prop(scene.view_settings, "view_transform", text="")
+        layout.operator("gshead.export_usd", icon="EXPORT")
+
+
+def _region_panel(title: str, order: int) -> type:
+    """A sub-panel with the sliders of one region of the face."""
+
+    def draw(self: Any, context: Any) -> None:
+        rig = heads.rig_of(context.object)
+        column = self.layout.column(align=True)
+        for name in dict(region_channels(takes.channels_of(rig) if rig else [])).get(title, ()):
+            column.prop(rig, f'["{name}"]', text=readable(name), slider=True)
+
+    def poll(cls: Any, context: Any) -> bool:
+        rig = heads.rig_of(context.object)
+        return rig is not None and any(t == title for t, _ in region_channels(takes.channels_of(rig)))
+
+    key = re.sub(r"\W+", "_", title).lower()
+    members = {
+        "bl_label": title, "bl_idname": f"GSHEAD_PT_region_{key}", "bl_parent_id": "GSHEAD_PT_animate",
+        "bl_order": order, "bl_options": {"DEFAULT_CLOSED"}, "draw": draw, "poll": classmethod(poll),
+        "__doc__": f"Sliders: {title}",
+    }  # fmt: skip
+    return type(f"GSHEAD_PT_region_{key}", (_Tab, bpy.types.Panel), members)
+
+
+def readable(channel: str) -> str:
+    """``eyeBlinkLeft`` as "Eye Blink Left"."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", channel.removeprefix(RAW_PREFIX))
+    return words[:1].upper() + words[1:]
+
+
+def _draw_workers(layout: Any, session: Any) -> None:
+    client = session.current()
+    beat = client.threaded.beat if client is not None else None
+    if beat is None:
+        return
+    column = layout.column(align=True)
+    for worker in beat.workers:
+        column.label(text=f"{worker.role}: {worker.state} {worker.device}".strip())
+    if beat.notice:
+        column.label(text=beat.notice, icon="INFO")
+
+
+def _wrap(text: str) -> list[str]:
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + len(word) + 1 > _ERROR_WIDTH:
+            lines.append(line)
+            line = ""
+        line = f"{line} {word}".strip()
+    return [*lines, line] if line else lines
+
+
+TITLES = ("Eyes", "Gaze", "Brows", "Cheeks and Nose", "Jaw and Tongue", "Mouth", "Advanced")
+CLASSES = (
+    GSHEAD_PT_portrait, GSHEAD_PT_head, GSHEAD_PT_animate,
+    *(_region_panel(title, order) for order, title in enumerate(TITLES)), GSHEAD_PT_render,
+)  # fmt: skip
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

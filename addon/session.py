@@ -1,0 +1,206 @@
+"""The add-on's one connection to a backend. No bpy here.
+
+Any thread may use it: Blender renders every frame of an animation on a new thread, the viewport lives on the main
+one. The client underneath has one I/O thread that owns the sockets. A connection that broke is replaced at the next
+use, and avatars are handed over again because the new one does not know them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gshead_backend.camera import Camera
+from gshead_backend.errors import BackendError, GsheadError
+from gshead_backend.protocol import CameraSpec, Client, Endpoint, Frame, Instance
+from gshead_backend.protocol.launcher import Backend, connect_or_start
+from gshead_backend.protocol.values import camera_spec
+
+OFFLINE, STARTING, READY, LOST = "offline", "starting", "ready", "lost"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the backend is; from the preferences or the environment, never from a .blend file.
+
+    Attributes:
+        command: argument list that starts a backend on this machine, e.g. ``("gshead", "serve")``.
+        connection_file: of a remote backend; replaces ``command``.
+        start_when_needed: rendering may start the backend.
+        online: Blender's online access; a backend on another machine needs it.
+    """
+
+    command: tuple[str, ...] = ("gshead", "serve")
+    connection_file: str = ""
+    start_when_needed: bool = True
+    online: bool = False
+
+
+class Session:
+    """Owns the client and knows which avatars it has handed over."""
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.last_error = ""
+        self._client: Client | None = None
+        self._uploaded: set[str] = set()
+        self._lock = threading.RLock()
+        self._backend: Backend | None = None
+        self._connecting: threading.Thread | None = None
+
+    # --- connection -----------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """``offline``, ``starting``, ``ready`` or ``lost``; never waits."""
+        connecting, client = self._connecting, self._client
+        if connecting is not None and connecting.is_alive():
+            return STARTING
+        if client is None:
+            return OFFLINE
+        return READY if client.alive else LOST
+
+    def current(self) -> Client | None:
+        """The living client, or None; never waits."""
+        client = self._client
+        return client if client is not None and client.alive else None
+
+    def client(self, *, start: bool | None = None) -> Client:
+        """A living client, connected or started now if need be. Raises ``BackendError`` and its subclasses."""
+        with self._lock:
+            client = self.current()
+            if client is not None:
+                return client
+            self._drop()
+            if not (self.settings.start_when_needed if start is None else start):
+                raise BackendError("The backend is not running.", remedy="Press Start Backend in the sidebar.")
+            try:
+                self._client = self._connect()
+            except GsheadError as error:
+                self.last_error = str(error)
+                raise
+            self.last_error = ""
+            return self._client
+
+    def connect_in_background(self) -> None:
+        """Start or find the backend on a thread of its own; watch ``state``."""
+        if self.current() is not None or self.state == STARTING:
+            return
+
+        def work() -> None:
+            with contextlib.suppress(GsheadError):
+                self.client(start=True)
+
+        self._connecting = threading.Thread(target=work, name="gshead-connect", daemon=True)
+        self._connecting.start()
+
+    def stop(self) -> None:
+        """End this Blender's lease: a backend that no one else uses ends by itself. Quick, and safe to repeat."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        backend, self._backend = self._backend, None
+        self._uploaded = set()
+        if client is not None:
+            with contextlib.suppress(GsheadError, OSError):
+                client.close()
+        if backend is not None:
+            backend.release()
+
+    def _connect(self) -> Client:
+        settings = self.settings
+        if not settings.connection_file:
+            self._backend = connect_or_start(settings.command)
+            return Client(self._backend.endpoint, name="blender")
+        endpoint = Endpoint.read(Path(settings.connection_file).expanduser())
+        if not endpoint.local and not settings.online:
+            raise BackendError(
+                f"The backend {endpoint.address} is on another machine and Blender's online access is off.",
+                remedy="Allow online access in Preferences, System, Network.",
+            )
+        return Client(endpoint, name="blender")
+
+    # --- avatars --------------------------------------------------------------------------------------------------
+
+    def hand_over(self, client: Client, avatars: dict[str, bytes]) -> None:
+        """Give the backend the avatars it does not hold yet. Raises ``GsheadError``."""
+        for avatar_id, data in avatars.items():
+            with self._lock:
+                known = avatar_id in self._uploaded and client is self._client
+            if not known:
+                client.avatar_put(data, timeout=60)
+                self._remember(client, avatar_id)
+
+    def prune(self, wanted: set[str]) -> None:
+        """Let the backend forget avatars that no head uses any more; never waits."""
+        client = self.current()
+        with self._lock:
+            surplus = self._uploaded - wanted
+            self._uploaded &= wanted
+        if client is not None:
+            for avatar_id in surplus:
+                client.threaded.avatar_drop(avatar_id)
+
+    def _remember(self, client: Client, avatar_id: str) -> None:
+        with self._lock:
+            if client is self._client:
+                self._uploaded.add(avatar_id)
+
+    # --- work -----------------------------------------------------------------------------------------------------
+
+    def render(
+        self, camera: Camera, heads: Sequence[tuple[Instance, bytes]], *, cancelled: Callable[[], bool] = bool,
+        timeout: float = 600.0,
+    ) -> Frame:  # fmt: skip
+        """One exact frame of ``heads`` (instance and its avatar's bytes).
+
+        Args:
+            cancelled: asked often; when it says True the frame is given up and ``Cancelled`` raised.
+        """
+        client = self.client()
+        self.hand_over(client, {instance.avatar_id: data for instance, data in heads})
+        request = client.threaded.render(spec(camera), [instance for instance, _ in heads], dtype="float32", depth=True)
+        return request.wait(timeout, cancel=_Asked(cancelled))  # type: ignore[arg-type]
+
+    def reconstruct(
+        self, portrait: bytes, *, quality: str, name: str, method: str = "uvfit",
+        on_progress: Callable[[float, str], None] | None = None, cancel: threading.Event | None = None,
+    ) -> tuple[Any, bytes]:  # fmt: skip
+        """Portrait bytes to (summary, ``.gshead`` bytes); blocks. Raises ``GsheadError``."""
+        client = self.client(start=True)
+        summary = client.reconstruct(
+            portrait, method=method, quality=quality, name=name, on_progress=on_progress, cancel=cancel
+        )
+        data = client.avatar_get(summary.avatar_id, timeout=60)
+        self._remember(client, summary.avatar_id)
+        return summary, data
+
+
+def spec(camera: Camera) -> CameraSpec:
+    """The wire form of a camera."""
+    return camera_spec(
+        camera.width, camera.height, camera.K, camera.viewmat, near=camera.near, far=camera.far,
+        orthographic=camera.orthographic,
+    )  # fmt: skip
+
+
+def instance(avatar_id: str, matrix: np.ndarray, pose: Any, vertices: np.ndarray | None) -> Instance:
+    """One head to draw: by its pose, or by vertices when they are given."""
+    if vertices is None:
+        return Instance(avatar_id, matrix.ravel().tolist(), pose=pose.to_vector())
+    return Instance(avatar_id, matrix.ravel().tolist(), vertices=vertices)
+
+
+class _Asked:
+    """Looks like a ``threading.Event`` that is set when a function says so."""
+
+    def __init__(self, question: Callable[[], bool]) -> None:
+        self.is_set = question

@@ -1,0 +1,112 @@
+"""Takes as keyframes on the armature object: channels and bones, one Action slot, written in bulk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gshead_backend.avatar.take import Channel, Take
+from gshead_backend.head import ARKIT_NAMES
+
+from . import compat
+
+ROTATION_BONES = {
+    "headRotation": "root",
+    "neckRotation": "neck",
+    "leftEyeRotation": "eye.L",
+    "rightEyeRotation": "eye.R",
+}
+BEZIER, LINEAR, CONSTANT = 2, 1, 0  # values of Keyframe.interpolation
+FREE_HANDLE = 0
+
+
+def scene_fps(scene: Any) -> float:
+    """Frames per second of a scene, its base included."""
+    return scene.render.fps / scene.render.fps_base
+
+
+def apply_take(rig: Any, take: Take, *, fps: float, start: float | None = None, new_action: bool = True) -> Any:
+    """Key a take onto a rig; returns the action.
+
+    Channels that the take does not name are left as they are. In between keys Blender shows what ``Take.pose`` says.
+
+    Args:
+        fps: of the scene; keys are moved so that the take keeps its speed.
+        start: scene frame of the take's first one; its own by default.
+        new_action: make an action of the take's name instead of writing into the current one.
+    """
+    if new_action and rig.animation_data is not None:
+        rig.animation_data.action = None
+    action = compat.ensure_action(rig, take.name)
+    bag = compat.channelbag(rig, action)
+    first = take.start if start is None else start
+    for name, channel in take.channels.items():
+        times = first + (np.asarray(channel.frames) - take.start) * (fps / take.fps)
+        if name in ROTATION_BONES:
+            bone = rig.pose.bones[ROTATION_BONES[name]]
+            bone.rotation_mode = "XYZ"
+            path = f'pose.bones["{bone.name}"].rotation_euler'
+            for axis, values in enumerate(np.radians(channel.values).T):
+                _write(compat.curve(bag, path, axis, bone.name), times, values, channel)
+        else:
+            _write(compat.curve(bag, f'["{name}"]', 0, "Face"), times, channel.values, channel)
+    rig.update_tag()
+    return action
+
+
+def key_everything(rig: Any, frame: float) -> int:
+    """Key every channel and control bone as they are now; returns how many values were keyed."""
+    bag = compat.channelbag(rig, compat.ensure_action(rig, rig.name))
+    values = {(f'["{name}"]', 0, "Face"): rig[name] for name in channels_of(rig)}
+    for bone in rig.pose.bones:
+        if bone.bone.use_deform:
+            if bone.rotation_mode not in ("QUATERNION", "AXIS_ANGLE"):
+                for axis in range(3):
+                    values[f'pose.bones["{bone.name}"].rotation_euler', axis, bone.name] = bone.rotation_euler[axis]
+            elif bone.rotation_mode == "QUATERNION":
+                for axis in range(4):
+                    key = (f'pose.bones["{bone.name}"].rotation_quaternion', axis, bone.name)
+                    values[key] = bone.rotation_quaternion[axis]
+            if bone.parent is None:
+                for axis in range(3):
+                    values[f'pose.bones["{bone.name}"].location', axis, bone.name] = bone.location[axis]
+    for (path, index, group), value in values.items():
+        compat.curve(bag, path, index, group).keyframe_points.insert(frame, float(value), options={"FAST"})
+    for curve in bag.fcurves:
+        curve.update()
+    return len(values)
+
+
+def channels_of(rig: Any) -> list[str]:
+    """The ARKit channels that an armature object carries, in Apple's order, then its raw coefficients."""
+    keys = set(rig.keys())
+    return [n for n in ARKIT_NAMES if n in keys] + sorted(k for k in keys if k.startswith("raw_"))
+
+
+def clear_pose(rig: Any) -> None:
+    """All channels to zero and all control bones to rest."""
+    for name in channels_of(rig):
+        rig[name] = 0.0
+    for bone in rig.pose.bones:
+        if bone.bone.use_deform:
+            bone.matrix_basis.identity()
+            bone.location, bone.scale = (0, 0, 0), (1, 1, 1)
+            bone.rotation_euler, bone.rotation_quaternion = (0, 0, 0), (1, 0, 0, 0)
+    rig.update_tag()
+
+
+def _write(curve: Any, times: np.ndarray, values: np.ndarray, channel: Channel) -> None:
+    """Replace a curve's keys in bulk; "smooth" becomes flat Bezier handles a third of the way, which is 3t² - 2t³."""
+    count = len(times)
+    points = curve.keyframe_points
+    points.clear()
+    points.add(count)
+    points.foreach_set("co", np.stack([times, values], 1).astype(np.float32).ravel())
+    kind = {"smooth": BEZIER, "linear": LINEAR, "constant": CONSTANT}[channel.interpolation]
+    points.foreach_set("interpolation", np.full(count, kind, np.int32))
+    before = np.diff(times, prepend=times[0] - 1) / 3
+    after = np.diff(times, append=times[-1] + 1) / 3
+    for side, offset in (("left", -before), ("right", after)):
+        points.foreach_set(f"handle_{side}_type", np.full(count, FREE_HANDLE, np.int32))
+        points.foreach_set(f"handle_{side}", np.stack([times + offset, values], 1).astype(np.float32).ravel())

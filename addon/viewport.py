@@ -1,0 +1,182 @@
+"""The viewport's picture: newest-wins frames from the backend, drawn without ever waiting.
+
+``update`` reads the heads when the depsgraph changed, ``draw`` asks for a frame when view or heads changed and draws
+the newest one that has arrived; a timer redraws the region while one is on its way. While things move frames are half
+size; when they rest, one full frame follows.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import Any
+
+import bpy
+import numpy as np
+
+from gshead_backend.camera import Camera
+from gshead_backend.errors import GsheadError
+
+from . import runtime
+from .camera import viewport_camera
+from .final import wire_heads
+from .heads import visible_heads
+from .screen import Picture, draw_notice
+from .session import READY, STARTING, spec
+from .world import background_color
+
+MOVING_SCALE = 0.5
+REST_SECONDS = 0.15
+TICK_SECONDS = 1 / 60
+SLOW_TICK_SECONDS = 0.5
+
+_views: weakref.WeakSet[View] = weakref.WeakSet()
+
+
+class View:
+    """One viewport in Rendered shading: its stream, what it asked for last and the picture it shows."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self._heads: list[tuple[Any, bytes]] = []
+        self._background: np.ndarray | None = None
+        self._stream: tuple[Any, Any] | None = None  # (client, Request[int])
+        self._uploads: dict[str, Any] = {}
+        self._wish: tuple[Any, ...] = ()
+        self._changes = 0
+        self._asked_scale = 0.0
+        self._token = self._shown = 0
+        self._changed_at = 0.0
+        self._picture = Picture()
+        self._notice = ""
+        _views.add(self)
+        if not bpy.app.timers.is_registered(_tick):
+            bpy.app.timers.register(_tick, first_interval=TICK_SECONDS)
+
+    # --- called by Blender ----------------------------------------------------------------------------------------
+
+    def update(self, context: Any, depsgraph: Any) -> None:
+        """Read the heads again."""
+        try:
+            self._heads = wire_heads(visible_heads(depsgraph))
+            self._notice = ""
+        except GsheadError as error:
+            self._notice = str(error)
+        scene = depsgraph.scene_eval
+        self._background = None if scene.render.film_transparent else background_color(scene.world)
+        self._changes += 1
+
+    def draw(self, context: Any, depsgraph: Any) -> None:
+        """Ask and draw; what goes wrong becomes text in the corner and the last frame stays."""
+        region, view = context.region, context.region_data
+        notice = self._notice
+        try:
+            camera = viewport_camera(view.window_matrix, view.view_matrix, region.width, region.height)
+            notice = self._exchange(camera) or notice
+        except GsheadError as error:
+            notice = str(error)
+        self._picture.draw(region.width, region.height, self._background)
+        if notice:
+            draw_notice(notice, region)
+
+    def close(self) -> None:
+        """Give the stream back; called when Blender drops the engine."""
+        _views.discard(self)
+        if self._stream is not None:
+            client, opened = self._stream
+            self._stream = None
+            if client.alive and opened.done():
+                try:
+                    client.threaded.stream_close(opened.wait(0))
+                except GsheadError:
+                    return
+
+    # --- talking to the backend -----------------------------------------------------------------------------------
+
+    def _exchange(self, camera: Camera) -> str:
+        """Send a wish if there is one, take a frame if there is one; returns what to tell the user."""
+        if not self._heads:
+            self._picture.clear()
+            return ""
+        session = runtime.session
+        client = session.current()
+        if client is None:
+            if session.settings.start_when_needed and not session.last_error:
+                session.connect_in_background()
+            return "Starting the backend" if session.state == STARTING else session.last_error or "Backend offline"
+        stream = self._open_stream(client)
+        if stream is None or not self._upload(client):
+            return "Handing the head to the backend"
+        self._ask(client, stream, camera)
+        frame = client.threaded.stream_latest(stream, newer_than=self._shown)
+        if frame is not None:
+            self._picture.set(frame.rgba)
+            self._shown = frame.token
+        return "" if self._shown else "Waiting for the first frame"
+
+    def _open_stream(self, client: Any) -> int | None:
+        if self._stream is None or self._stream[0] is not client:
+            self._stream = (client, client.threaded.stream_open(dtype="uint8", depth=False))
+            self._uploads, self._wish, self._token, self._shown = {}, (), 0, 0
+        opened = self._stream[1]
+        return opened.wait(0) if opened.done() else None
+
+    def _upload(self, client: Any) -> bool:
+        """Whether the backend holds every avatar; starts handing over those it lacks."""
+        ready = True
+        for instance, data in self._heads:
+            request = self._uploads.get(instance.avatar_id)
+            if request is None:
+                request = self._uploads[instance.avatar_id] = client.threaded.avatar_put(data)
+            if not request.done():
+                ready = False
+            else:
+                request.wait(0)
+        return ready
+
+    def _ask(self, client: Any, stream: int, camera: Camera) -> None:
+        wish = (self._changes, camera.width, camera.height, camera.K.tobytes(), camera.viewmat.tobytes())
+        now = time.monotonic()
+        if wish != self._wish:
+            first = not self._wish
+            self._wish, self._changed_at = wish, now
+            self._send(client, stream, camera, 1.0 if first else MOVING_SCALE)
+        elif self._asked_scale < 1.0 and now - self._changed_at > REST_SECONDS:
+            self._send(client, stream, camera, 1.0)
+
+    def _send(self, client: Any, stream: int, camera: Camera, scale: float) -> None:
+        instances = [instance for instance, _ in self._heads]
+        self._token = client.threaded.stream_update(stream, spec(camera), instances, scale=scale)
+        self._asked_scale = scale
+
+    def waiting(self) -> bool:
+        """Whether a redraw is needed soon although nothing in Blender changed."""
+        if not self._heads:
+            return False
+        return self._shown < self._token or self._asked_scale < 1.0 or runtime.session.state != READY
+
+    def redraw(self) -> None:
+        """Ask Blender to draw the region again; an engine that Blender has freed takes its view along."""
+        try:
+            self._engine.tag_redraw()
+        except ReferenceError:
+            _views.discard(self)
+
+
+def _tick() -> float | None:
+    """Redraw the views that wait for something; ends with the last view."""
+    views = list(_views)
+    for view in views:
+        if view.waiting():
+            view.redraw()
+    if not views:
+        return None
+    return TICK_SECONDS if runtime.session.state == READY else SLOW_TICK_SECONDS
+
+
+def unregister() -> None:
+    """Stop the timer and give the streams back."""
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    for view in list(_views):
+        view.close()
