@@ -36,7 +36,8 @@ class FrameReader:
             raise ProtocolError("A frame's payload does not have the size that its header promises.")
         shape = (info.height, info.width)
         depth = data[1].view("<f4").reshape(shape) if "depth" in info.parts else None
-        rgba = data[0].view(np.dtype(info.dtype).newbyteorder("<")).reshape(*shape, 4)
+        # Made from its string a native type stays native: Blender's buffers refuse an explicit byte order.
+        rgba = data[0].view(np.dtype(np.dtype(info.dtype).newbyteorder("<").str)).reshape(*shape, 4)
         return Frame(rgba, depth, info.colorspace, info.alpha, info.dtype, info.origin, info.seconds)
 
     def _ring(self, ref: RingRef) -> Ring:
