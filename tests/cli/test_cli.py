@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,74 @@ def test_render_exr_and_backgrounds(avatar_file: Path, tmp_path: Path) -> None:
     image = cv2.imread(str(tmp_path / "0001.png"), cv2.IMREAD_UNCHANGED)
     assert image.shape == (64, 64, 3)
     assert image[0, 0].tolist() == [0, 128, 255]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_ends_at_once_and_leaves_only_whole_files(avatar_file: Path, tmp_path: Path) -> None:
+    command = ["render", avatar_file, "-o", tmp_path, "--take", TAKE, "--size", "1024"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "gshead_backend.cli", *map(str, command)], stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "Frame" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(30) == 130
+    assert "GSH-E103" in rest
+    assert "Traceback" not in rest
+    written = sorted(p.name for p in tmp_path.iterdir())
+    assert 0 < len(written) < 48
+    for name in written:
+        assert cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED).shape == (1024, 1024, 4)
+
+
+def test_output_may_be_cut_off_by_its_reader() -> None:
+    done = subprocess.run(
+        f"'{sys.executable}' -m gshead_backend.cli --help | head -1", shell=True, capture_output=True, text=True,
+        check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stdout.startswith("usage: gshead")
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_photo_becomes_an_avatar_frames_and_usd(tmp_path: Path) -> None:
+    """The whole way on the real portrait, on the CPU."""
+    avatar = tmp_path / "eileen.gshead"
+    photo = ROOT / "samples" / "astronaut.png"
+    done = gshead("reconstruct", photo, "-o", avatar, "--quality", "draft", "--name", "Eileen Collins", "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["name"] == "Eileen Collins"
+    assert made["head"] == "gshead-default"
+    assert made["splats"] > 10_000
+    assert made["bytes"] == avatar.stat().st_size
+    done = gshead("render", avatar, "-o", tmp_path / "out", "--take", TAKE, "--frames", "1,6,15,25,35", "--size", "256")
+    assert done.returncode == 0, done.stderr
+    front, blink, left, right, jaw = (
+        cv2.imread(str(tmp_path / "out" / f"{n:04d}.png"), cv2.IMREAD_UNCHANGED).astype(int) for n in (1, 6, 15, 25, 35)
+    )
+    assert 0.2 < (front[..., 3] > 128).mean() < 0.7, "the head fills a good part of the frame"
+    face = front[95:150, 120:170]
+    assert (face[..., 3] > 250).mean() > 0.99, "no holes in the face"
+    assert (face[..., 2] > face[..., 0]).mean() > 0.8, "skin is redder than blue"
+    for moved in (blink, left, right, jaw):
+        assert np.abs(moved - front)[..., :3].max() > 60
+    done = gshead("export", avatar, "-o", tmp_path / "eileen.usdc", "--take", TAKE, "--frames", "1-3")
+    assert done.returncode == 0, done.stderr
+    stage = Usd.Stage.Open(str(tmp_path / "eileen.usdc"))
+    assert len(stage.GetPrimAtPath("/Avatar/Splats").GetAttribute("positions").Get(2)) == made["splats"]
+
+
+def test_a_photo_without_a_face_says_so_and_writes_nothing(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "sky.png"), np.full((400, 400, 3), (230, 160, 90), np.uint8))
+    done = gshead("reconstruct", tmp_path / "sky.png", "-o", tmp_path / "sky.gshead", "--quality", "draft")
+    assert done.returncode == 3
+    assert "GSH-E303" in done.stderr
+    assert done.stdout == ""
+    assert [p.name for p in tmp_path.iterdir()] == ["sky.png"]
 
 
 def test_export_usd_and_ply(avatar_file: Path, tmp_path: Path) -> None:
