@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 # Frames of take_demo.json in which one thing is at its height.
-SHOWN = {1: "rest", 15: "left +35°", 25: "right −35°", 6: "blink", 35: "jaw open", 47: "smile", 38: "gaze"}
+SHOWN = {1: "rest", 15: "left +35°", 25: "right -35°", 6: "blink", 35: "jaw open", 47: "smile", 38: "gaze"}
 COLUMNS, CELL, BAND = 4, 384, 30
 PAPER, INK = (28, 29, 31), (225, 225, 225)
 

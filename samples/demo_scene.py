@@ -23,7 +23,7 @@ from mathutils import Vector
 PACKAGE = "bl_ext.user_default.gshead"
 SIZE = 512
 LENS_MM = 85.0
-FILL = 0.78  # of the picture's height, for the height of the head's mesh
+TOP, BOTTOM = 0.14, -0.06  # picture beyond the head's mesh, in heights of that mesh
 BACKGROUND = (0.18, 0.19, 0.21, 1.0)  # scene-linear
 
 times: dict[str, float] = {}
@@ -32,10 +32,11 @@ times: dict[str, float] = {}
 @contextmanager
 def timed(name: str) -> Iterator[None]:
     """Measure one step and say it on stderr."""
+    print(f"    {name:<28}", end="", file=sys.stderr, flush=True)
     started = time.monotonic()
     yield
     times[name] = time.monotonic() - started
-    print(f"    {name:<28} {times[name]:8.2f} s", file=sys.stderr, flush=True)
+    print(f" {times[name]:8.2f} s", file=sys.stderr, flush=True)
 
 
 def install(extension: str, backend: list[str]) -> None:
@@ -56,13 +57,16 @@ def set_scene(head: bpy.types.Object) -> None:
     data = bpy.data.cameras.new("Camera")
     data.lens, data.sensor_width = LENS_MM, 36.0
     camera = bpy.data.objects.new("Camera", data)
-    distance = (high.z - low.z) / FILL * LENS_MM / data.sensor_width
-    camera.location = (0.0, low.y - distance, (low.z + high.z) / 2)
+    tall = high.z - low.z
+    distance = tall * (1 + TOP + BOTTOM) * LENS_MM / data.sensor_width
+    camera.location = (0.0, low.y - distance, (low.z + high.z) / 2 + tall * (TOP - BOTTOM) / 2)
     camera.rotation_euler = (1.5707963, 0.0, 0.0)
     scene.collection.objects.link(camera)
     scene.camera = camera
     scene.world = bpy.data.worlds.new("Backdrop")
     scene.world.color = BACKGROUND[:3]
+    if scene.world.node_tree is not None:  # from Blender 5.0 on every world has nodes
+        scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = BACKGROUND
     scene.render.engine = "GSHEAD"
     scene.render.resolution_x = scene.render.resolution_y = SIZE
     scene.render.resolution_percentage = 100
@@ -117,7 +121,7 @@ if __name__ == "__main__":
         run(json.loads(sys.argv[-1]))
         status = 0
     except Exception as error:
-        print(f"\n{error}", file=sys.stderr)
+        print(f"\n\n{error}", file=sys.stderr)
         if not isinstance(error, RuntimeError):  # what an operator reports says enough
             traceback.print_exc()
     sys.stdout.flush()

@@ -51,7 +51,8 @@ def run_demo(root: Path, blender: Environment, portrait: Path, quality: str, out
     with tempfile.TemporaryDirectory(prefix="gshead-demo-", ignore_cleanup_errors=True) as resources:
         say(f"{blender.name}: portrait, rig, take, timeline, export")
         command = [str(blender.python(root)), str(root / "samples" / "demo_scene.py"), json.dumps(job)]
-        status = subprocess.call(command, env=blender_environment(resources), cwd=root)
+        with (out / "blender.log").open("w", encoding="utf-8") as log:
+            status = subprocess.call(command, env=blender_environment(resources), cwd=root, stdout=log)
     if status != 0:
         raise SetupError(f"The demo stopped in Blender (exit status {status}); the lines above say why.")
     command = [str(BACKEND.python(root)), str(root / "samples" / "contact_sheet.py"), str(out)]
