@@ -71,7 +71,7 @@ class Stop(LinkMessage, tag="stop"):
 
 
 class Pulse(LinkMessage, tag="pulse"):
-    """The worker's loop turns. ``state`` is ``warming`` (compiling: may be silent) or ``ready``."""
+    """The worker's loop turns. ``state`` is ``warming`` (compiling: takes avatars, no frames) or ``ready``."""
 
     state: str
     device: str = ""

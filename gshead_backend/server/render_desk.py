@@ -73,13 +73,15 @@ class RenderDesk:
                 self.worker.send(link.Unload(avatar_id=avatar_id))
 
     def feed(self) -> None:
-        """Gives an idle, warm worker its next task."""
+        """Gives an idle worker its next task; only avatars before it is warm."""
         if self.worker.failed:
             self._fail_everything(self._down())
-        while self.worker.ready and self._now is None:
+        while self.worker.listening and self._now is None:
             if self._loads:
                 self._begin_load(self._loads.popleft())
                 continue
+            if not self.worker.ready:
+                return
             wish = self._schedule.next()
             if wish is None:
                 return

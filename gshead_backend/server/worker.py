@@ -42,6 +42,7 @@ class Loop:
         self._socket = socket
         self._state = "warming"
         self._device = ""
+        self._text = ""
         self._pulsed = 0.0
         self._waiting: list[tuple[link.ToWorker, list[memoryview]]] = []
         self._stopped: set[int] = set()
@@ -49,9 +50,10 @@ class Loop:
         self._engine: EngineLike | None = None
 
     def run(self) -> None:
-        """Makes the engine, warms up, then answers until the process ends."""
+        """Makes the engine, warms up beside answering what needs no compiled code, then goes on until it is ended."""
         try:
             self._start_engine()
+            self._warm_up()
         except Exception as error:
             log.error("The worker cannot start:\n%s", traceback.format_exc())
             self._fail(0, error, fatal=True)
@@ -59,21 +61,44 @@ class Loop:
         self._state = "ready"
         self._pulse(force=True)
         while True:
-            if not self._waiting and self._socket.poll(int(PULSE * 1000)):
-                self._take()
-            self._pulse()
-            while self._waiting:
-                message, parts = self._waiting.pop(0)
-                self._handle(message, parts)
+            self._turn(PULSE)
+
+    def _turn(self, patience: float) -> None:
+        if not self._waiting and self._socket.poll(int(patience * 1000)):
+            self._take()
+        self._pulse()
+        while self._waiting:
+            self._handle(*self._waiting.pop(0))
 
     def _start_engine(self) -> None:
         self._pulse(force=True)
         module, _, name = str(self._config["engine"]).partition(":")
-        engine: EngineLike = getattr(importlib.import_module(module), name)(self._config["device"])
-        self._engine, self._device = engine, engine.device
+        self._engine = getattr(importlib.import_module(module), name)(self._config["device"])
+        self._device = self.engine.device
         self._pulse(force=True)
-        if self._config["role"] == "render":
-            engine.warm_up(lambda fraction, text: self._pulse(text))
+
+    def _warm_up(self) -> None:
+        """Compiling takes up to a minute: a thread does it, so that avatars are taken in meanwhile."""
+        if self._config["role"] != "render":
+            return
+        failure: list[Exception] = []
+
+        def compile_kernels() -> None:
+            try:
+                self.engine.warm_up(self._note)
+            except Exception as error:
+                failure.append(error)
+
+        thread = threading.Thread(target=compile_kernels, name="gshead-warm-up", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            self._turn(0.02)
+        self._text = ""
+        if failure:
+            raise failure[0]
+
+    def _note(self, fraction: float, text: str) -> None:
+        self._text = text  # the main thread sends it: sockets belong to one thread
 
     @property
     def engine(self) -> EngineLike:
@@ -91,11 +116,11 @@ class Loop:
             else:
                 self._waiting.append((message, parts))
 
-    def _pulse(self, text: str = "", *, force: bool = False) -> None:
+    def _pulse(self, *, force: bool = False) -> None:
         now = time.monotonic()
         if force or now - self._pulsed >= PULSE:
             self._pulsed = now
-            link.send(self._socket, link.Pulse(state=self._state, device=self._device, message=text))
+            link.send(self._socket, link.Pulse(state=self._state, device=self._device, message=self._text))
 
     def _handle(self, message: link.ToWorker, parts: list[memoryview]) -> None:
         try:

@@ -82,6 +82,11 @@ class Worker:
         return self._phase == "ready"
 
     @property
+    def listening(self) -> bool:
+        """It takes avatars: it is warm or warming."""
+        return self._phase in ("warming", "ready")
+
+    @property
     def failed(self) -> bool:
         """It died too often and stays down."""
         return self._phase == "failed"

@@ -142,14 +142,15 @@ def test_a_job_that_ignores_cancel_is_killed(start):
         assert _pid(client, "jobs") != first
 
 
-def test_warming_is_not_hanging_and_hello_does_not_wait_for_it(start):
-    backend = start(env={"GSHEAD_FAKE_WARMING": "2"})
+def test_while_the_worker_warms_up_only_frames_wait(start):
+    backend = start(env={"GSHEAD_FAKE_WARMING": "3"})
     began = time.monotonic()
     with ThreadedClient(backend.endpoint) as client:
         assert time.monotonic() - began < 1.0
-        request = client.avatar_put(b"GSa")
-        assert wait_until(lambda: bool(client.beat) and client.beat.workers[0].state in ("starting", "warming"), 2)
-        assert request.wait(20).avatar_id
+        avatar_id = client.avatar_put(b"GSa").wait(2.5).avatar_id
+        assert client.beat is None or client.beat.workers[0].state in ("starting", "warming")
+        assert client.render(make_camera(), [head(avatar_id, value=2)]).wait(20).rgba.any()
+        assert time.monotonic() - began > 2.5
 
 
 def test_a_timeout_is_an_error_and_the_client_goes_on(client):

@@ -91,7 +91,8 @@ def test_errors_of_a_stream_are_raised_by_its_next_look_and_it_goes_on(client):
         client.stream_update(stream, make_camera(), [], scale=0.0)
 
 
-def test_a_dead_backend_ends_a_waiting_look(backend):
+def test_a_dead_backend_ends_a_waiting_look(start):
+    backend = start()
     with Client(backend.endpoint) as client:
         stream = client.stream_open()
         backend.process.kill()
@@ -99,6 +100,7 @@ def test_a_dead_backend_ends_a_waiting_look(backend):
         with pytest.raises(BackendDiedError):
             client.stream_latest(stream, timeout=10)
         assert time.monotonic() - began < 1.0
+    start()  # and its successor clears up what it left
 
 
 def test_rings_grow_with_the_frames_and_old_files_go(client, runtime):
