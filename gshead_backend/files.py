@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,16 +18,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     passes through, and in both cases ``path`` is as it was and nothing else is left behind.
     """
     path = Path(path)
+    temporary = path.with_name(f".{path.stem[:32]}-{os.urandom(6).hex()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:32]}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # the umask decides, as for any file
     except OSError as error:
         raise _cannot_write(path, error) from error
-    temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -48,9 +45,3 @@ def _cannot_write(path: Path, error: OSError) -> ExportError:
         f"'{path}' cannot be written: {error.strerror or error}.",
         remedy="Choose a folder that you may write to and that has space left.",
     )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -152,7 +152,7 @@ def describe_avatar(data: bytes) -> dict[str, Any]:
         "format": ".".join(map(str, document["format"])),
         "created_with": document["created_with"],
         "head": document["head"]["name"],
-        "head_embedded": document["head"]["sha256"] is None,
+        "head_embedded": document["head"].get("sha256") is None,
         "splats": header["splats.triangle"]["shape"][0],
         "bytes": len(data),
         "bytes_by_part": dict(sorted(parts.items())),
@@ -198,7 +198,7 @@ def _pack_head(head: HeadModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _unpack_head(tensors: Mapping[str, np.ndarray], document: Mapping[str, Any], given: HeadModel | None) -> HeadModel:
-    if document["sha256"] is not None:
+    if document.get("sha256") is not None:
         return _installed_head(document["name"], document["sha256"], given)
     own = {name[len(_HEAD) :]: value for name, value in tensors.items() if name.startswith(_HEAD)}
     if not own:

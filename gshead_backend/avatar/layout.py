@@ -177,7 +177,7 @@ def _check_entry(name: str, entry: Any) -> tuple[int, ...]:
     if not isinstance(entry, dict):
         raise FileFormatError(f"The header of tensor '{name[:80]}' is damaged.")
     dtype, shape = entry.get("dtype"), entry.get("shape")
-    if dtype not in _ITEM_BYTES:
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
         raise FileFormatError(f"Tensor '{name[:80]}' has type {dtype!r}, which avatars do not use.")
     if not (isinstance(shape, list) and len(shape) <= 4 and all(type(s) is int and 0 <= s < 2**31 for s in shape)):
         raise FileFormatError(f"Tensor '{name[:80]}' has an impossible shape.")
