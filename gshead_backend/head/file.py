@@ -37,7 +37,7 @@ def _pack_float(a: np.ndarray) -> tuple[np.ndarray, int | None]:
     half = a.astype(np.float16)
     if np.array_equal(half.astype(np.float32), a):
         return half, None
-    for kind, bits in ((np.int16, 14), (np.uint16, 14), (np.uint16, 15), (np.uint16, 16)):
+    for kind, bits in ((np.int16, 14), (np.int16, 13), (np.uint16, 15), (np.uint16, 16)):
         fixed = np.rint(a.astype(np.float64) * 2**bits)
         low, high = np.iinfo(kind).min, np.iinfo(kind).max
         if fixed.min() >= low and fixed.max() <= high and np.array_equal((fixed / 2**bits).astype(np.float32), a):
@@ -161,6 +161,7 @@ def save_head(head: HeadModel, path: str | os.PathLike[str]) -> None:
     try:
         with os.fdopen(handle, "wb") as f:
             f.write(data)
+        os.chmod(temporary, 0o644)  # mkstemp makes private files, a head is not a secret
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -35,8 +35,10 @@ class SparseMatrix:
     def __matmul__(self, dense: np.ndarray) -> np.ndarray:
         """(columns, k) to (rows, k). Every row has at least one entry."""
         flat = np.ascontiguousarray(dense).reshape(dense.shape[0], -1)
-        gathered = flat[self.indices] * self.data[:, None].astype(flat.dtype)
-        out = np.add.reduceat(gathered, self.indptr[:-1], axis=0)
+        data = self.data.astype(flat.dtype, copy=False)
+        out = np.empty((self.indptr.size - 1, flat.shape[1]), flat.dtype)
+        for k in range(flat.shape[1]):  # a column at a time: reduceat over rows of three is several times slower
+            out[:, k] = np.add.reduceat(np.ascontiguousarray(flat[:, k])[self.indices] * data, self.indptr[:-1])
         return out.reshape(-1, *dense.shape[1:])
 
 

@@ -70,13 +70,17 @@ class PersonalHead:
         delta = self.model.expression_dirs[:, :, expression] * self.gain[expression]
         return delta if self.model.subdivision is None else self.model.subdivision @ delta
 
-    def shaped(self, pose: HeadPose) -> np.ndarray:
-        """(V, 3) float32 vertices with expression and pose correctives, before skinning."""
+    def check(self, pose: HeadPose) -> None:
+        """Raise ``ArgumentError`` when the pose was made for a head with other expressions."""
         if pose.expression.shape != self.gain.shape:
             raise ArgumentError(
                 f"This head takes {self.gain.size} expression values, got {pose.expression.size}.",
                 remedy="Use a pose made for the avatar's own head model.",
             )
+
+    def shaped(self, pose: HeadPose) -> np.ndarray:
+        """(V, 3) float32 vertices with expression and pose correctives, before skinning."""
+        self.check(pose)
         active = np.flatnonzero(pose.expression)
         shaped = self.rest
         if active.size:

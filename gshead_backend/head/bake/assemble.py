@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy.sparse as sp
+from scipy.spatial import KDTree
 
 from ..arkit import ARKIT_INDEX, ARKIT_NAMES
 from ..model import HeadModel, SparseMatrix
@@ -14,16 +16,18 @@ from ..skinning import PersonalHead, pose_from_arkit
 from .atlas import pack
 from .expressions import joint_channels, raw_expressions, rigged, settle, smooth
 from .landmarks import Detector, bake_landmarks
-from .lips import LipSeal, build_seal
+from .lids import blink_gain, clear_eyeballs, close_blinks
 from .mean import Blank, make_blank
 from .paint import paint
 from .regions import REGION_NAMES, regions
-from .rig import build_rig
+from .rig import Rig, build_rig
+from .seal import Seal, build_seal
 from .source import AnnyWheel
+from .subdivide import catmull_clark, limit
 from .surface import Surface, build_surface, control_quads
 
 NAME = "gshead-default"
-LIP_OVERLAP = 0.0005
+LIP_OVERLAP = 0.0008
 CLOSE_OVERLAP = 0.0012
 
 
@@ -32,15 +36,24 @@ def _half(a: np.ndarray) -> np.ndarray:
     return np.asarray(a, np.float16).astype(np.float32)
 
 
-def _seal(blank: Blank, surface: Surface, quads: np.ndarray) -> LipSeal:
+def _seals(blank: Blank, quads: np.ndarray) -> tuple[Seal, tuple[Seal, Seal]]:
+    """The seal of the lips, and those of the left and right lids."""
     part = blank.cage.part
-    front = quads[np.isin(part, ["face", "cavity"])]
-    edges = np.unique(np.sort(np.stack([front, np.roll(front, -1, 1)], -1).reshape(-1, 2), 1), axis=0)
-    loop = np.searchsorted(blank.skin, blank.cage.mouth)
-    near = surface.vertices_of("face", "cavity")
-    z = (surface.matrix @ blank.mean)[near, 2]
-    near = near[z > blank.mean[loop, 2].min() - 0.004]
-    return build_seal(surface.matrix, blank.mean, edges, loop, near)
+    level, fine = catmull_clark(quads, blank.control_count)
+    matrix = sp.csr_matrix(limit(fine, int(fine.max()) + 1) @ level)
+    outside = fine[np.repeat(part == "face", 4)]
+
+    def seal(loop: np.ndarray, *parts: str, **options: Any) -> Seal:
+        q = quads[np.isin(part, parts)]
+        edges = np.unique(np.sort(np.stack([q, np.roll(q, -1, 1)], -1).reshape(-1, 2), 1), axis=0)
+        return build_seal(matrix, outside, blank.mean, edges, np.searchsorted(blank.skin, loop), **options)
+
+    mouth = seal(blank.cage.mouth, "face", "cavity", ring_range=(0, 5), falloff=0.010)
+    lids = [
+        seal(blank.cage.lids[k], "face", f"socket_{name}", ring_range=(1, 6), falloff=0.004, upper_share=0.85)
+        for k, name in enumerate(("left", "right"))
+    ]
+    return mouth, (lids[0], lids[1])
 
 
 def bake_head(wheel: AnnyWheel, *, people: int, modes: int, seed: int, say: Callable[[str], None] = print) -> HeadModel:
@@ -53,7 +66,7 @@ def bake_head(wheel: AnnyWheel, *, people: int, modes: int, seed: int, say: Call
     say(f"population: {modes} components keep {100 * blank.kept:.2f} % of the variance")
     quads = control_quads(blank)
     surface = build_surface(blank)
-    seal = _seal(blank, surface, quads)
+    seal, lid_seals = _seals(blank, quads)
     say(f"lips part {1000 * np.abs(seal.gap(blank.mean)).max():.2f} mm before the seal")
     blank = replace(blank, mean=seal.close(blank.mean, LIP_OVERLAP), modes=seal.close(blank.modes))
     say(f"and {1000 * seal.gap(blank.mean).max():.2f} mm at most after it")
@@ -61,15 +74,16 @@ def bake_head(wheel: AnnyWheel, *, people: int, modes: int, seed: int, say: Call
     raw = settle(raw_expressions(wheel, blank), blank)
     rig = build_rig(blank, quads, raw[:, :, ARKIT_INDEX["jawOpen"]])
     say(f"jawOpen turns {np.degrees(rig.jaw_angle):.1f} degrees about {np.round(rig.joints[2], 4)}")
-    shapes = settle(smooth(raw, quads, _firm(blank, quads, seal)), blank)
+    shapes = close_blinks(smooth(raw, quads, _firm(blank, quads)), blank, lid_seals)
+    shapes = settle(clear_eyeballs(shapes, blank, surface, quads, lid_seals), blank)
     shapes = rigged(shapes, blank, rig, seal, CLOSE_OVERLAP)
-    return _head(blank, surface, rig, shapes, wheel)
+    return _head(blank, surface, rig, shapes, blink_gain(shapes, blank, lid_seals), wheel)
 
 
-def _firm(blank: Blank, quads: np.ndarray, seal: LipSeal) -> np.ndarray:
+def _firm(blank: Blank, quads: np.ndarray) -> np.ndarray:
     """(C,) 1 where expression deltas are not smoothed: lips, lids, inside of mouth and eyes."""
     near = np.concatenate([blank.cage.mouth, *blank.cage.lids])
-    distance = cKDTree(blank.mean[np.searchsorted(blank.skin, near)]).query(blank.mean)[0]
+    distance = KDTree(blank.mean[np.searchsorted(blank.skin, near)]).query(blank.mean)[0]
     firm = np.clip(1.6 - distance / 0.007, 0, 1)
     inner = np.unique(quads[np.isin(blank.cage.part, ["cavity", "tongue", "socket_left", "socket_right"])])
     firm[inner] = 1
@@ -77,7 +91,9 @@ def _firm(blank: Blank, quads: np.ndarray, seal: LipSeal) -> np.ndarray:
     return firm
 
 
-def _head(blank: Blank, surface: Surface, rig, shapes: np.ndarray, wheel: AnnyWheel) -> HeadModel:
+def _head(
+    blank: Blank, surface: Surface, rig: Rig, shapes: np.ndarray, gain: np.ndarray, wheel: AnnyWheel
+) -> HeadModel:
     shapes = np.where(np.abs(shapes).max(1, keepdims=True) < 2e-5, 0, shapes)
     dense = surface.matrix @ blank.mean
     nose = dense[surface.vertices_of("face")]
@@ -87,13 +103,14 @@ def _head(blank: Blank, surface: Surface, rig, shapes: np.ndarray, wheel: AnnyWh
     weights[np.arange(len(weights)), weights.argmax(1)] += 1 - weights.sum(1)
     jaw, eyes = joint_channels(rig)
     m = surface.matrix
-    matrix = SparseMatrix(m.data.astype(np.float32), m.indices.astype(np.int32), m.indptr.astype(np.int32), m.shape[1])
-    flip, mirror = cKDTree(dense).query(dense * [-1, 1, 1])
+    columns = blank.control_count
+    matrix = SparseMatrix(m.data.astype(np.float32), m.indices.astype(np.int32), m.indptr.astype(np.int32), columns)
+    flip, mirror = KDTree(dense).query(dense * [-1, 1, 1])
     if flip.max() > 2e-4:
         raise AssertionError(f"the dense head is not symmetric: {flip.max()}")
     return HeadModel(
         name=NAME, license="CC0-1.0", template=_half(blank.mean), identity_dirs=_half(blank.modes),
-        expression_dirs=_half(shapes), expression_names=ARKIT_NAMES, subdivision=matrix,
+        expression_dirs=_half(shapes), expression_names=ARKIT_NAMES, expression_gain=_half(gain), subdivision=matrix,
         faces=surface.tris.astype(np.int32), uv=pack(surface, dense, nose).astype(np.float32),
         uv_faces=surface.uv_tris.astype(np.int32), joints=rig.joints.astype(np.float32),
         joints_identity=_half(rig.joints_identity), skin_weights=weights.astype(np.float32),
@@ -118,10 +135,10 @@ def add_landmarks(head: HeadModel, detector: Detector, *, seed: int = 3, views: 
         meshes.append(person.vertices(pose_from_arkit(head, channels)).astype(np.float64))
         rests.append(person.rest)
         colors.append(paint(head, person.rest, person.joints)[0])
-    skin = head.region_mask("skin", "lips", "lids", "scalp", "ear", "mouth_cavity", "neck")
+    skin = head.region_mask("skin", "lips", "lids", "scalp", "ear", "neck")
     allowed = skin[head.faces].all(1) & (rests[0][head.faces].mean(1)[:, 2] > head.joints[3, 2] - 0.10)
     triangles, bary, sigma = bake_landmarks(
-        meshes, head.faces, colors, allowed, detector, centre=head.joints[3:].mean(0) + [0, -0.035, 0],
+        meshes, head.faces, colors, allowed, detector, centre=head.joints[3:].mean(0) - np.array([0, 0.035, 0]),
         face_height=0.14, views=views, seed=seed, lip_meshes=tuple(open_ones), rest=rests[0],
     )  # fmt: skip
     return replace(head, landmark_triangles=triangles, landmark_bary=bary, landmark_sigma=sigma)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..arkit import ARKIT_INDEX, ARKIT_NAMES
-from .lips import LipSeal
 from .mean import Blank
 from .rig import Rig, smoother
+from .seal import Seal
 from .source import AnnyWheel
 
 # Expressions that part the lips by themselves; all others keep a closed mouth closed.
@@ -37,6 +37,9 @@ def smooth(deltas: np.ndarray, quads: np.ndarray, firm: np.ndarray) -> np.ndarra
         rounds = next((r for key, r in _ROUNDS.items() if name.startswith(key)), _DEFAULT_ROUNDS)
         for _ in range(rounds):
             out[:, :, i] += loose * 0.6 * (average @ out[:, :, i] - out[:, :, i])
+        # Smoothing flattens small shapes such as the brows: give them back their strength.
+        before, after = (np.percentile(np.linalg.norm(d[:, :, i], axis=1), 99) for d in (deltas, out))
+        out[:, :, i] *= np.where(firm < 1, np.clip(before / max(after, 1e-9), 1.0, 1.3), 1.0)[:, None]
     return out
 
 
@@ -48,13 +51,13 @@ def settle(deltas: np.ndarray, blank: Blank) -> np.ndarray:
     lower = blank.slots("lower")
     for i, name in enumerate(ARKIT_NAMES):
         if name in ("jawForward", "jawLeft", "jawRight"):
-            out[lower, :, i] = out[lower, :, i].mean(0)
+            out[lower, :, i] = 0.85 * out[lower, :, i].mean(0)
         elif name != "jawOpen":
             out[lower, :, i] = 0
     return out
 
 
-def rigged(deltas: np.ndarray, blank: Blank, rig: Rig, seal: LipSeal, overlap: float) -> np.ndarray:
+def rigged(deltas: np.ndarray, blank: Blank, rig: Rig, seal: Seal, overlap: float) -> np.ndarray:
     """Shapes to add before skinning, such that with the jaw joint they reproduce the face units.
 
     jawOpen keeps what its rotation does not explain. mouthClose is solved with the jaw open, closed by the seal

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import KDTree
 
 from ...camera import Camera, look_at
 from ...errors import HeadError
@@ -14,6 +16,7 @@ from .render import cast, shade
 Detector = Callable[[np.ndarray, tuple[float, float, float]], np.ndarray | None]
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324)
 _INPUT = 192
+_SNAP_PIXELS = 9
 
 
 def tflite_detector(model: str | Path) -> Detector:
@@ -99,24 +102,27 @@ def bake_landmarks(
         if points is None:
             continue
         detected += 1
-        hits = cast(meshes[which], faces[allowed], camera)
-        ids = np.flatnonzero(allowed)
+        hits = cast(meshes[which], faces, camera)
+        good = (hits.triangle >= 0) & allowed[hits.triangle]
+        # Points on the rim of a lid or a lip often fall beside it, on the eyeball or into the mouth: take the nearest
+        # pixel of the rim instead.
+        far, (snap_y, snap_x) = distance_transform_edt(~good, return_indices=True)
         x, y = np.rint(points - 0.5).astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
         for i in np.flatnonzero(inside):
             if i in INNER_LIPS and lip_meshes and which not in lip_meshes:
                 continue
-            t = hits.triangle[y[i], x[i]]
-            if t < 0:
+            if far[y[i], x[i]] > _SNAP_PIXELS:
                 continue
-            corner = faces[ids[t]]
+            at = snap_y[y[i], x[i]], snap_x[y[i], x[i]]
+            corner = faces[hits.triangle[at]]
             a, b, c = meshes[which][corner]
             normal = np.cross(b - a, c - a)
             to_eye = camera.position - a
             facing = normal @ to_eye / max(np.linalg.norm(normal) * np.linalg.norm(to_eye), 1e-20)
             if facing < 0.15:
                 continue  # a silhouette hit says little about where along the view ray the point lies
-            found[i].append(np.r_[hits.bary[y[i], x[i]] @ rest[corner], facing**2])
+            found[i].append(np.r_[hits.bary[at] @ rest[corner], facing**2])
     if detected < views / 2:
         raise HeadError(f"Only {detected} of {views} renders of the head were recognised as a face.")
     return _settle(found, rest, faces, allowed)
@@ -149,10 +155,8 @@ def _settle(
 
 def _symmetric(points: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """Average each point with the mirror image of its counterpart, where the counterpart is beyond doubt."""
-    from scipy.spatial import cKDTree
-
     flipped = points * [-1, 1, 1]
-    gap, other = cKDTree(points).query(flipped)
+    gap, other = KDTree(points).query(flipped)
     mutual = (other[other] == np.arange(len(points))) & (gap < np.maximum(3 * sigma, 0.004))
     out = points.copy()
     out[mutual] = (points[mutual] + flipped[other[mutual]]) / 2
@@ -161,11 +165,9 @@ def _symmetric(points: np.ndarray, sigma: np.ndarray) -> np.ndarray:
 
 def nearest_on_mesh(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each point the closest triangle (of the 24 with nearest centres) and barycentric coordinates on it."""
-    from scipy.spatial import cKDTree
-
     corners = vertices[faces]
     k = min(24, len(faces))
-    near = cKDTree(corners.mean(1)).query(points, k=k)[1].reshape(len(points), k)
+    near = KDTree(corners.mean(1)).query(points, k=k)[1].reshape(len(points), k)
     bary = closest_barycentric(points[:, None], corners[near])
     gap = np.linalg.norm((bary[..., None] * corners[near]).sum(-2) - points[:, None], axis=-1)
     best = gap.argmin(1)

@@ -38,7 +38,7 @@ def regions(blank: Blank, surface: Surface, wheel: AnnyWheel) -> np.ndarray:
     ears = _ear_mask(blank, wheel)
     out[face[(matrix[face] @ ears) > 0.5]] = number["ear"]
     for name, loops, count in (("lips", [blank.cage.mouth], _LIP_RINGS), ("lids", list(blank.cage.lids), _LID_RINGS)):
-        out[face[(matrix[face] @ _near(blank, np.concatenate(loops), count)) > 0.5]] = number[name]
+        out[face[(matrix[face] @ _near(blank, np.concatenate(loops), count)) > 0.35]] = number[name]
     neck = np.flatnonzero(out == number["neck"])
     slope = dense[neck, 1] + 0.5 * (dense[neck, 2] + 0.105)
     out[neck[slope < -0.185]] = number["torso"]

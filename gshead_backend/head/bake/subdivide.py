@@ -27,7 +27,7 @@ def catmull_clark(quads: np.ndarray, count: int) -> tuple[sp.csr_matrix, np.ndar
     Returns:
         matrix (new points, count) and the new quads.
     """
-    new, edges, total = split(quads, count)
+    new, edges, _ = split(quads, count)
     E, F = len(edges), len(quads)
     face = _rows(np.repeat(np.arange(F), 4), quads.ravel(), np.full(4 * F, 0.25), (F, count))
     ends = _rows(np.repeat(np.arange(E), 2), edges.ravel(), np.full(2 * E, 0.5), (E, count))

@@ -38,7 +38,7 @@ def build_surface(blank: Blank) -> Surface:
     """Subdivide the skin, clip the bust, add eyes, teeth and gums."""
     quads, c = control_quads(blank), blank.control_count
     level, fine = catmull_clark(quads, c)
-    matrix = sp.csr_matrix(limit(fine, level.shape[0]) @ level)
+    matrix = sp.csr_matrix(limit(fine, int(fine.max()) + 1) @ level)
     dense = matrix @ blank.mean
     tris, corner = triangulate(fine, dense)
     used_uv, uv_quads = np.unique(blank.cage.uv_quads, return_inverse=True)
@@ -54,7 +54,7 @@ def build_surface(blank: Blank) -> Surface:
     pieces = [(matrix, tris, uv, uv_tris, part)]
     for name in ("eye_left", "eye_right"):
         at = blank.slots(name)
-        radius = np.linalg.norm(blank.mean[at][1] - blank.mean[at][0])
+        radius = float(np.linalg.norm(blank.mean[at][1] - blank.mean[at][0]))
         m, t, u, ut = eye_ball(at.start, c, radius)
         pieces.append((m, t, u, ut, np.full(len(t), name)))
     for upper, crown, edge in ((True, UPPER_CROWN, UPPER_EDGE), (False, LOWER_CROWN, LOWER_EDGE)):
@@ -85,7 +85,7 @@ def _join(pieces: list[tuple]) -> Surface:
     )
 
 
-def _quantise(matrix: sp.csr_matrix, bits: int = 14) -> sp.csr_matrix:
+def _quantise(matrix: sp.csr_matrix, bits: int = 13) -> sp.csr_matrix:
     """Weights as multiples of 2**-bits whose rows still sum to exactly one, so that they store in 16 bits."""
     matrix = matrix.tocsr(copy=True)
     matrix.data[np.abs(matrix.data) < 2.0**-bits] = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-REACH = 0.06
+REACH = 0.09
 # Mesiodistal width, crown height, depth at the neck and at the edge of half an arch, in millimetres (Ash and Nelson,
 # Dental Anatomy): central and lateral incisor, canine, two premolars, two molars.
 UPPER = np.array([
@@ -103,7 +103,7 @@ def _gum(arch: Arch, sizes: np.ndarray, centres: np.ndarray, scale: float) -> tu
     height = np.interp(np.abs(s), centres, sizes[:, 1]) / 1000
     depth = np.interp(np.abs(s), centres, sizes[:, 2]) / 1000
     border = height * (0.80 + 0.15 * inside)
-    t, n = arch.frame(s)
+    _, n = arch.frame(s)
     rows = []
     for k in range(_GUM_SIDES):
         a = 2 * np.pi * k / _GUM_SIDES
@@ -122,10 +122,9 @@ def grid_faces(rows: np.ndarray, *, closed: bool) -> tuple[np.ndarray, np.ndarra
 
     A row of equal indices is a pole: its degenerate triangles are left out, and each column keeps its own uv there.
     """
-    r, c = rows.shape
     grid = np.concatenate([rows, rows[:, :1]], 1) if closed else rows
     at = np.arange(grid.size).reshape(grid.shape)
-    u, v = np.meshgrid(np.linspace(0, 1, grid.shape[1]), np.linspace(0, 1, r))
+    u, v = np.meshgrid(np.linspace(0, 1, grid.shape[1]), np.linspace(0, 1, len(rows)))
     uv = np.stack([u, v], -1).reshape(-1, 2)
     cells = np.stack([at[:-1, :-1], at[1:, :-1], at[1:, 1:], at[:-1, 1:]], -1).reshape(-1, 4)
     uv_tris = np.concatenate([cells[:, [0, 1, 2]], cells[:, [0, 2, 3]]])
