@@ -79,8 +79,28 @@ def classify(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> Pixel
     guide = cv2.cvtColor(fit.image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     stack = np.stack([_guided(guide, p, round(6 * scale), 2e-4) for p in stack]).clip(0, 1) + 1e-6
     stack /= stack.sum(0, keepdims=True)
+    stack = _connected_hair(stack, fit.matte, yy)
     face = (covered & (fields["face"] < 0.004) & below_brow).astype(np.float32)
     return PixelClasses(*stack.astype(np.float32), face)
+
+
+def _connected_hair(stack: np.ndarray, matte: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Dark collars are not hair: below the chin, hair counts only where it hangs together with the head's.
+
+    ``height`` (H, W): below the chin, in face heights.
+    """
+    hair = ((stack[1] > 0.5) & (matte > 0.5)).astype(np.uint8)
+    _, labels = cv2.connectedComponents(hair, connectivity=4)
+    size = np.maximum(np.bincount(labels.ravel()), 1)
+    on_head = np.bincount(labels.ravel(), (height < -0.25).ravel())
+    middle = np.bincount(labels.ravel(), height.ravel()) / size
+    strange = (on_head < 0.15 * size) & (middle > -0.25)
+    strange[0] = False
+    lost = cv2.dilate(strange[labels].astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    out = stack.copy()
+    out[2] = np.where(lost, out[2] + out[1], out[2])
+    out[1] = np.where(lost, 0, out[1])
+    return out
 
 
 def _vertex_maps(surface: HeadSurface, triangle: np.ndarray) -> dict[str, np.ndarray]:

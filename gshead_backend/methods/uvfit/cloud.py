@@ -77,6 +77,7 @@ def make_cloud(surface: HeadSurface, samples: Samples, shell: Shell, rest: np.nd
     sigma = s * np.array([TANGENT_SIGMA, TANGENT_SIGMA, TANGENT_SIGMA * NORMAL_SIGMA])
     lid = surface.lid[samples.triangle]
     sigma[lid, :2] *= 1.45  # a closing lid unrolls one way only: more than its triangles' area tells
+    sigma[shell.covered_ear[faces].any(1), :2] *= 1.5  # a flattened ear's triangles are squeezed unevenly
     part = surface.part[samples.triangle]
     hair = hair_mask(blend(shell.hair)) * (part == 0)
     clothes = blend(shell.clothes) * (part == 0)

@@ -22,7 +22,7 @@ def observe(
     uv, _, _, _ = view.pixels(cloud.posed)
     scale = unit_scale(fit.image)
     cloud.color = sample(photo, uv).astype(np.float64)
-    matte = cv2.erode(np.ascontiguousarray(fit.matte, np.float32), disc(3 * scale))
+    matte = cv2.erode(np.ascontiguousarray(fit.matte, np.float32), disc(5 * scale))
     trust = view.visibility(cloud.posed, cloud.posed_normal) * smoothstep(sample(matte, uv), 0.5, 0.95)
     skin = cloud.is_part("skin")
     p_hair, p_skin, p_clothes = (sample(m, uv) for m in (classes.hair, classes.skin, classes.clothes))
@@ -90,7 +90,7 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
             prior = 0.97 * prior
         graph = neighbour_graph(cloud.rest[outer[mine]], cloud.normal[outer[mine]])
         w = weight[mine] * (1 - _lashes(surface, cloud, outer[mine], even[mine], skin_median))
-        hold = np.where(cloud.lid[outer[mine]], 0.01, 2e-4) if label == 0 else np.full(mine.sum(), 2e-3)
+        hold = np.where(cloud.lid[outer[mine]], 0.01, 2e-4) if label == 0 else np.full(mine.sum(), 8e-3)
         solved = screened_poisson(graph, value[mine], w, prior, hold)
         if label == 0:
             solved = relight(solved, np.ones(mine.sum()), shade[mine])

@@ -6,7 +6,7 @@ the region and u = 0 on the matte's outline, which makes a round bar out of a st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,16 +23,19 @@ from .surface import CHIN, PARTS, HeadSurface, smoothstep
 
 _GRID = 128
 _CLOTHES_DEPTH, _HAIR_DEPTH, _RECEDE = 0.05, 0.028, 0.25
+_DISSOLVE = {"clothes": (0.015, 0.05), "hair": (0.08, 0.16)}
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """height, middle: (H, W) metres (view axis). mask: (H, W) bool where splats are wanted. region: splat region."""
+    """height, middle: (H, W) metres (view axis). mask: (H, W) bool where splats are wanted. region: splat region.
+    solid: (H, W) 0..1 opacity."""
 
     mask: np.ndarray
     height: np.ndarray
     middle: np.ndarray
     region: str
+    solid: np.ndarray
 
 
 def leftovers(
@@ -58,11 +61,17 @@ def fade_bust(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, posed: np.nd
     s = surface.scale
     centre = np.array([marks[CHIN, 0], marks[CHIN, 1] - 0.03 * s, marks[[234, 454], 2].mean() - 0.03 * s])
     bottom = _lowest_visible(fit, centre)
-    radii = np.array([0.2 * s, max(centre[1] - bottom, 0.06 * s), 0.16 * s])
+    radii = np.array([0.175 * s, max(centre[1] - bottom, 0.06 * s), 0.16 * s])
     d = (cloud.posed - centre) / radii
     below = smoothstep(-d[:, 1], -0.15, 0.25)
     rho = np.sqrt((d**2).sum(1))
     factor = 1 - smoothstep(rho, 0.72, 0.98) * below
+    matte = cv2.blur(np.ascontiguousarray(fit.matte, np.float32), (5, 5))
+    uvz = fit.camera.project(cloud.posed)
+    framed = (uvz[:, :2] > 0).all(1) & (uvz[:, :2] < [fit.camera.width, fit.camera.height]).all(1)
+    worn = np.isin(cloud.region, [REGIONS.index(n) for n in ("clothes", "neck")]) & framed
+    # Shoulders wider than the person's are cut along the outline, front and back.
+    factor = np.where(worn, factor * smoothstep(sample(matte, uvz[:, :2]), 0.15, 0.6), factor)
     hanging = np.isin(cloud.region, [REGIONS.index(n) for n in ("clothes", "neck", "skin", "hair")])
     factor = np.where(hanging, factor, 1.0)
     opacity = np.clip(factor / (1 + np.exp(-cloud.opacity_logit)), 1e-4, 1 - 1e-4)
@@ -149,7 +158,11 @@ def _clothes(fit: PortraitFit, classes: PixelClasses, view: View) -> _Layer | No
     low = np.arange(h)[:, None] > fit.landmarks[CHIN, 1] - 0.02 * h
     mask = low & (classes.clothes > 0.5)
     mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc(4 * scale)) > 0
-    return _beyond(fit, view, mask, 150 * scale**2, _CLOTHES_DEPTH, "clothes")
+    layer = _beyond(fit, view, mask, 150 * scale**2, _CLOTHES_DEPTH, "clothes")
+    if layer is None:
+        return None
+    rise = (np.arange(h)[:, None] - fit.landmarks[CHIN, 1]) / h
+    return replace(layer, solid=layer.solid * smoothstep(rise, -0.02, 0.06))
 
 
 def _hair(fit: PortraitFit, classes: PixelClasses, view: View) -> _Layer | None:
@@ -164,7 +177,9 @@ def _beyond(
     scale = unit_scale(fit.image)
     person = fit.matte > 0.5
     covered = np.isfinite(view.depth)
-    mask = _large(person & ~covered & mask, smallest)
+    mask = (person & ~covered & mask).astype(np.uint8)
+    sturdy = cv2.dilate(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc(2.5 * scale)), disc(1.5 * scale))
+    mask = _large((mask > 0) & (sturdy > 0), smallest)  # slivers along jaw and neck are the fit's error
     if not mask.any() or not covered.any():
         return None
     rim = covered & (cv2.erode(covered.astype(np.uint8), disc(2 * scale)) == 0)
@@ -179,7 +194,9 @@ def _beyond(
     height = _inflate(mask, ~person | (covered & ~rim), metres)
     height = thickest * np.tanh(height / thickest)
     overlap = cv2.dilate(mask.astype(np.uint8), disc(1.5 * scale)) > 0
-    return _Layer(overlap & person, height, middle, region)
+    # Its depth is a guess: it dissolves before it can look like a board from the side.
+    solid = 1 - smoothstep(distance * metres, *_DISSOLVE[region])
+    return _Layer(overlap & person, height, middle, region, solid)
 
 
 def _splats(
@@ -206,6 +223,9 @@ def _splats(
     parts = [_sheet(fit, surface, layer.region, uv, middle, sign * height, sign * slope, c, trust, stride * metres)
              for sign, c, trust in sides]  # fmt: skip
     cloud = parts[0].join(parts[1])
+    opacity = np.clip(np.tile(sample(layer.solid.astype(np.float32), uv), 2).astype(np.float64) * 0.95, 1e-4, 0.95)
+    cloud.opacity_logit = np.log(opacity / (1 - opacity))
+    cloud = cloud.keep(opacity > 0.02)
     rebind(cloud, surface, posed, np.arange(len(cloud)), steady_triangles(surface, bust=layer.region == "clothes"))
     return cloud
 

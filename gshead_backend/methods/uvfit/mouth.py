@@ -36,6 +36,8 @@ def paint_mouth(surface: HeadSurface, cloud: Cloud, rest: np.ndarray) -> None:
             shade = shade * (0.55 + 0.45 * np.clip(cloud.normal[mine] @ [0.0, 0.5, 0.866], 0, 1))[:, None]
             groove = np.exp(-((cloud.rest[mine, 0] / (0.0025 * surface.scale)) ** 2))
             shade = shade * (1 - 0.12 * groove)[:, None]
+        if name == "teeth":  # the gaps between crowns
+            shade = shade * (0.72 + 0.28 * np.clip(np.abs(cloud.normal[mine, 2]) * 1.15, 0, 1))[:, None]
         own = smoothstep(cloud.confidence[mine], 0.1, 0.4)[:, None] if name == "teeth" else 0.0
         cloud.color[mine] = (1 - own) * base * shade + own * cloud.color[mine]
         if name != "teeth":

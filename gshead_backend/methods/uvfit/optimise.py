@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...avatar.drive_torch import SplatFrames, TorchAvatar
+from ...avatar.drive_torch import TorchAvatar
 from ...avatar.types import Avatar, Splats
 from ...camera import Camera, look_at
 from ...portrait.types import PortraitFit, Progress

@@ -67,7 +67,7 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     shell = build_shell(fit, surface, classes, rest, posed)
     stages.begin(0.1, "placing splats")
     density = vertex_density(surface)
-    samples = sample_surface(surface, rest + shell.displacement, density, preset.splats, options.seed)
+    samples = sample_surface(surface, rest + shell.displacement, density, shell.folded, preset.splats, options.seed)
     cloud = make_cloud(surface, samples, shell, rest, posed)
     stages.begin(0.14, "reading colours")
     view = View.of(posed + shell.displacement, surface.faces, fit.camera)
@@ -77,6 +77,7 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     grain(cloud, surface, photo, (classes.hair > 0.8) & (fit.matte > 0.9), options.seed)
     paint_eyes(fit, surface, cloud, photo, view, rest)
     paint_mouth(surface, cloud, rest)
+    _close_unseen(cloud)
     stages.begin(0.2, "adding hair and clothes")
     _steady_hair(surface, cloud, rest)
     beyond = leftovers(fit, surface, classes, photo, view, posed, preset.leftover)
@@ -98,6 +99,12 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     stages.end()
     progress(1.0, "done")
     return avatar
+
+
+def _close_unseen(cloud: Cloud) -> None:
+    """Where there is no detail to keep sharp, wider splats leave no pinholes."""
+    unseen = cloud.is_part("skin") & ~cloud.lid & (cloud.confidence < 0.1)
+    cloud.sigma[unseen, :2] *= 1.2
 
 
 def _steady_hair(surface: HeadSurface, cloud: Cloud, rest: np.ndarray) -> None:

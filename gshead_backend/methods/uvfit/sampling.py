@@ -46,14 +46,19 @@ def vertex_density(surface: HeadSurface) -> np.ndarray:
     return density
 
 
-def sample_surface(surface: HeadSurface, vertices: np.ndarray, density: np.ndarray, count: int, seed: int) -> Samples:
-    """``count`` points on ``vertices`` (V, 3): oversampled by area times ``density`` (V,), then relaxed."""
+def sample_surface(
+    surface: HeadSurface, vertices: np.ndarray, density: np.ndarray, empty: np.ndarray, count: int, seed: int
+) -> Samples:
+    """``count`` points on ``vertices`` (V, 3): oversampled by area times ``density`` (V,), then relaxed.
+
+    ``empty`` (F,) bool: triangles that get none.
+    """
     rng = np.random.default_rng(seed)
     corners = vertices[surface.faces]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = 0.5 * np.linalg.norm(cross, axis=1)
     weight = density[surface.faces].mean(1) * _hidden_eye(surface, corners.mean(1))
-    mass = area * weight
+    mass = area * weight * ~empty
     if count <= 0 or mass.sum() <= 0:
         raise ValueError(f"cannot place {count} samples on a surface of mass {mass.sum()}")
     m = count * _CANDIDATES

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
 from ...camera import Camera
@@ -16,6 +17,7 @@ from .surface import HeadSurface, smoothstep, vertex_normals
 
 _ANGLES = 240
 _THICKNESS = (0.002, 0.055)
+_PADDING = (0.002, 0.03)
 _TAPER = 0.028
 
 
@@ -27,12 +29,14 @@ class Shell:
         hair, clothes: (V,) 0..1.
         displacement: (V, 3) metres from the neutral mesh to the outer surface, in head space.
         covered_ear: (V,) bool, ears hidden under hair.
+        folded: (F,) bool, triangles of flattened ears that face inward: nothing belongs on them.
     """
 
     hair: np.ndarray
     clothes: np.ndarray
     displacement: np.ndarray
     covered_ear: np.ndarray
+    folded: np.ndarray
 
 
 def build_shell(
@@ -44,14 +48,15 @@ def build_shell(
     flat = _flatten(surface, rest, covered_ear)
     outward = _outward(surface, flat)
     shape = hair_mask(hair) * _taper(surface, flat, hair)
-    outline = _Outline.of(fit, surface, classes, flat + (posed - rest), hair)
+    crown = surface.crown + flat.mean(0) - surface.vertices.mean(0)
+    outline = _Outline(fit, surface, classes.hair > 0.4, flat + (posed - rest), hair > 0.3, crown)
     reach = np.zeros(hair.size)
     for _ in range(3):  # what tapering and smoothing lose against the outline is made up for
         outline.correct(flat + (posed - rest) + reach[:, None] * outward)
         reach = _smooth(surface, outline.thickness() * shape, 12)
-    displacement = (flat - rest) + reach[:, None] * outward
+    displacement = (flat - rest) + reach[:, None] * outward + _padding(fit, surface, classes, posed, clothes)
     displacement[~surface.skin] = 0
-    return Shell(hair, clothes, displacement, covered_ear)
+    return Shell(hair, clothes, displacement, covered_ear, _folded(surface, rest + displacement, covered_ear))
 
 
 def hair_mask(hair: np.ndarray) -> np.ndarray:
@@ -78,8 +83,9 @@ def _vote(
     prior = 0.01
     total = weight + mirrored + prior
     hair = (weight * p_hair + mirrored * p_hair[mirror] + prior * surface.scalp) / total
-    bust = smoothstep(surface.neck, 0.9, 1.0) * 0.5
-    clothes = (weight * p_clothes + mirrored * p_clothes[mirror] + prior * bust) / total
+    dressed = _dressed_below(surface, p_clothes, weight)
+    hidden = 0.05 * dressed
+    clothes = (weight * p_clothes + mirrored * p_clothes[mirror] + hidden) / (total + hidden)
     hair = _smooth(surface, _screened(surface, hair, total, 0.25), 4) * _hair_limit(surface)
     clothes = _screened(surface, clothes, total, 0.25)
     covered = np.zeros_like(surface.ear)
@@ -112,6 +118,20 @@ def _rim_vote(
     return weight * surface.skin * (1 - smoothstep(surface.neck, 0.0, 0.3)), hair
 
 
+def _dressed_below(surface: HeadSurface, p_clothes: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(V,) 0..1 by height alone: clothes seen in front go all the way around and down."""
+    seen = (weight > 0.05) & (surface.neck > 0.3)
+    if seen.sum() < 30:
+        return smoothstep(surface.neck, 0.9, 1.0) * 0.5
+    y = surface.vertices[:, 1]
+    edges = np.linspace(y[seen].min(), y[seen].max() + 1e-6, 16)
+    bins = np.clip(np.digitize(y[seen], edges) - 1, 0, 14)
+    total = np.bincount(bins, weight[seen], 15)
+    share = np.bincount(bins, (weight * p_clothes)[seen], 15) / np.maximum(total, 1e-6)
+    share = np.maximum.accumulate(np.where(total > 0.1, share, 0)[::-1])[::-1]
+    return smoothstep(np.interp(y, 0.5 * (edges[1:] + edges[:-1]), share), 0.3, 0.7) * (surface.neck > 0.1)
+
+
 def _hair_limit(surface: HeadSurface) -> np.ndarray:
     """(V,) 0 on jaw, throat and lower neck: hair that hangs there is no shell of the head (see ``leftovers``)."""
     y, z, s = surface.vertices[:, 1], surface.vertices[:, 2], surface.scale
@@ -138,14 +158,21 @@ def _smooth(surface: HeadSurface, value: np.ndarray, steps: int) -> np.ndarray:
     return value
 
 
+def _folded(surface: HeadSurface, outer: np.ndarray, ears: np.ndarray) -> np.ndarray:
+    corners = outer[surface.faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    radial = corners.mean(1) - (surface.crown + outer.mean(0) - surface.vertices.mean(0))
+    length = np.linalg.norm(normal, axis=1) * np.linalg.norm(radial, axis=1)
+    inward = (normal * radial).sum(1) < 0.0 * np.maximum(length, 1e-20)
+    return inward & ears[surface.faces].any(1)
+
+
 def _flatten(surface: HeadSurface, rest: np.ndarray, ears: np.ndarray) -> np.ndarray:
-    """Covered ears are pulled flat, so that hair does not bulge over them."""
+    """Covered ears become the membrane over their rim, so that hair does not bulge over them."""
     flat = rest.astype(np.float64).copy()
-    if not ears.any():
-        return flat
-    average = surface.laplacian[ears]
-    for _ in range(300):
-        flat[ears] -= average @ flat
+    if ears.any():
+        rows = surface.laplacian[ears].tocsc()
+        flat[ears] = spsolve(rows[:, ears], -(rows[:, ~ears] @ flat[~ears]))
     return flat
 
 
@@ -166,27 +193,24 @@ def _taper(surface: HeadSurface, vertices: np.ndarray, hair: np.ndarray) -> np.n
 
 
 class _Outline:
-    """Hair thickness from the matte: per image angle on the outline, their median toward and away from the camera."""
+    """Thickness of hair or clothes from the matte: per image angle about ``centre`` on the outline, their median
+    toward and away from the camera."""
 
     def __init__(
-        self, camera: Camera, surface: HeadSurface, mask: np.ndarray, posed: np.ndarray, hair: np.ndarray
-    ) -> None:
-        self._camera, self._surface, self._mask = camera, surface, mask
-        self._outer = surface.skin & (hair > 0.3)
-        centre3 = surface.crown + posed.mean(0) - surface.vertices.mean(0)
-        self._centre = camera.project(centre3[None])[0]
+        self, fit: PortraitFit, surface: HeadSurface, mask: np.ndarray, posed: np.ndarray, worn: np.ndarray,
+        centre: np.ndarray, limits: tuple[float, float] = _THICKNESS,
+    ) -> None:  # fmt: skip
+        camera = fit.camera
+        self._camera, self._surface, self._limits = camera, surface, limits
+        self._mask, self._person = mask, fit.matte > 0.5
+        self._outer = surface.skin & worn
+        self._centre = camera.project(centre[None])[0]
         self._metres = (self._centre[2] if not camera.orthographic else 1.0) / camera.K[0, 0]
         self._bins, self._bald = self._polar(posed)
         facing = View.of(posed, surface.faces, camera).facing(posed, vertex_normals(posed, surface.faces))
         self._back = _away(camera, posed, surface)
         self._rim = 1 - smoothstep(np.maximum(facing, self._back), 0.25, 0.75)
         self._spread = np.zeros(_ANGLES)
-
-    @classmethod
-    def of(
-        cls, fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, posed: np.ndarray, hair: np.ndarray
-    ) -> _Outline:
-        return cls(fit.camera, surface, fit.matte * (classes.hair > 0.4), posed, hair)
 
     def _polar(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(V,) angle bin and radius in pixels about the cranium's centre; angle 0 is up in the image."""
@@ -201,16 +225,16 @@ class _Outline:
         reached, whole = np.zeros(_ANGLES), np.zeros(_ANGLES)
         np.maximum.at(reached, bins[self._outer], radius[self._outer])
         np.maximum.at(whole, bins[self._surface.skin], radius[self._surface.skin])
-        outline = _outline(self._mask, self._centre[:2], reached)
+        outline = _outline(self._person, self._mask, self._centre[:2], reached)
         valid = (reached > 0.9 * whole) & (outline > 0)
         if valid.sum() < _ANGLES // 20:
-            self._spread = np.maximum(self._spread, 0.006)
+            self._spread = np.maximum(self._spread, self._limits[0])
             return
         centres = (np.arange(_ANGLES) + 0.5) / _ANGLES * 2 * np.pi - np.pi
         missing = np.interp(centres, centres[valid], ((outline - reached) * self._metres)[valid], period=2 * np.pi)
         spread = self._spread + missing
         spread = gaussian_filter1d(median_filter(spread, 9, mode="wrap"), 2.0, mode="wrap")
-        self._spread = np.clip(spread, *_THICKNESS)
+        self._spread = np.clip(spread, *self._limits)
 
     def thickness(self) -> np.ndarray:
         """(V,) metres."""
@@ -220,23 +244,47 @@ class _Outline:
         return self._rim * self._spread[self._bins] + (1 - self._rim) * inner
 
 
+def _padding(
+    fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, posed: np.ndarray, clothes: np.ndarray
+) -> np.ndarray:
+    """(V, 3) metres: collars and shoulders pushed out to the outline of the clothes."""
+    worn = surface.skin & (clothes > 0.4)
+    if worn.sum() < 50:
+        return np.zeros_like(posed)
+    bare = surface.skin & ~worn
+    distance = cKDTree(posed[bare]).query(posed)[0] if bare.any() else np.full(clothes.size, 1.0)
+    shape = smoothstep(clothes, 0.3, 0.7) * (0.1 + 0.9 * smoothstep(distance / surface.scale, 0.0, 0.03))
+    centre = np.array([posed[worn, 0].mean(), np.quantile(posed[worn, 1], 0.1), posed[worn, 2].mean()])
+    outline = _Outline(fit, surface, classes.clothes > 0.4, posed, worn, centre, _PADDING)
+    normal = vertex_normals(posed, surface.faces)
+    normal = np.stack([_smooth(surface, normal[:, i], 30) for i in range(3)], 1)
+    reach = np.zeros(clothes.size)
+    for _ in range(3):
+        outline.correct(posed + reach[:, None] * normal)
+        reach = _smooth(surface, outline.thickness() * shape, 25)
+    return reach[:, None] * normal
+
+
 def _away(camera: Camera, posed: np.ndarray, surface: HeadSurface) -> np.ndarray:
     to_eye = camera.position - posed
     to_eye /= np.linalg.norm(to_eye, axis=1, keepdims=True)
     return np.clip(-(to_eye * vertex_normals(posed, surface.faces)).sum(1), 0, 1)
 
 
-def _outline(mask: np.ndarray, centre: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """(_ANGLES,) pixels: how far the mask reaches outward without a gap from ``start``; 0 where it does not begin."""
+def _outline(person: np.ndarray, mask: np.ndarray, centre: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """(_ANGLES,) pixels: how far the person reaches outward without a gap; 0 where it does not end in ``mask``."""
     angles = (np.arange(_ANGLES) + 0.5) / _ANGLES * 2 * np.pi - np.pi
     direction = np.stack([np.sin(angles), -np.cos(angles)], 1)
-    steps = np.arange(0, 0.6 * mask.shape[0], 0.5)
-    radius = np.maximum(start - 6, 1)[:, None] + steps
+    steps = np.arange(0, 0.7 * mask.shape[0], 0.5)
+    radius = np.maximum(0.6 * start, 1)[:, None] + steps
     point = centre + radius[..., None] * direction[:, None]
     column = np.clip(point[..., 0], 0, mask.shape[1] - 1).astype(int)
     row = np.clip(point[..., 1], 0, mask.shape[0] - 1).astype(int)
     inside = (point[..., 0] >= 0) & (point[..., 1] >= 0)
     inside &= (point[..., 0] < mask.shape[1]) & (point[..., 1] < mask.shape[0])
-    solid = (mask[row, column] > 0.5) & inside
-    run = np.cumprod(solid, axis=1).sum(1)
-    return np.where(run > 0, radius[np.arange(_ANGLES), np.maximum(run - 1, 0)], 0.0)
+    solid = person[row, column] & inside & (mask[row, column] | (radius < start[:, None]))
+    last = np.maximum(np.cumprod(solid, axis=1).sum(1) - 1, 0)
+    at = np.arange(_ANGLES)
+    back = np.maximum(last - 4, 0)  # two pixels inside the edge, where the classes are sure
+    ends = solid[:, 0] & mask[row[at, back], column[at, back]] & inside[at, np.minimum(last + 1, steps.size - 1)]
+    return np.where(ends, radius[at, last], 0.0)

@@ -50,8 +50,22 @@ def grain(cloud: Cloud, surface: HeadSurface, photo: np.ndarray, hair_pixels: np
     table = _detail_table(photo, hair_pixels)
     level = norm.cdf(noise) * (table.size - 1)
     ratio = np.interp(level, np.arange(table.size), table)
-    unseen = 1 - smoothstep(cloud.confidence[hair], 0.05, 0.35)
-    cloud.color[hair] = np.clip(cloud.color[hair] * (1 + unseen * (ratio - 1))[:, None], 0, 1)
+    tinted = _tint(cloud.color[hair] * ratio[:, None], photo[hair_pixels])
+    unseen = (1 - smoothstep(cloud.confidence[hair], 0.05, 0.35))[:, None]
+    cloud.color[hair] = np.clip((1 - unseen) * cloud.color[hair] + unseen * tinted, 0, 1)
+
+
+def _tint(color: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """The hue that the photo's hair has at each brightness: lit strands are paler, not just brighter."""
+    grey = pixels.mean(1)
+    edges = np.quantile(grey, np.linspace(0, 1, 13))
+    bins = np.clip(np.searchsorted(edges, grey) - 1, 0, 11)
+    count = np.maximum(np.bincount(bins, minlength=12), 1)
+    mean = np.stack([np.bincount(bins, pixels[:, c], 12) / count for c in range(3)], 1)
+    level = mean.mean(1)
+    wanted = color.mean(1)
+    hue = np.stack([np.interp(wanted, level, mean[:, c] / np.maximum(level, 0.02)) for c in range(3)], 1)
+    return 0.25 * color + 0.75 * hue * wanted[:, None]
 
 
 def _detail_table(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -158,7 +158,7 @@ def _build(head: HeadModel) -> HeadSurface:
     ear = _ears(head, x, skin, marks, scale)
     if ear.any():
         ear_z = float(np.quantile(x[ear, 2], 0.6))
-    scalp = _scalp_prior(head, x, skin, ear, marks, crown, scale)
+    scalp = _scalp_prior(x, skin, ear, marks, crown, ear_z, scale)
     jaw_y = marks[CHIN, 1]
     neck = smoothstep(jaw_y - x[:, 1] + 0.35 * np.minimum(x[:, 2] - marks[CHIN, 2] + 0.05 * scale, 0), 0.005, 0.03)
     lid, rigid = _moving(head, person, part)
@@ -180,8 +180,7 @@ def _ears(head: HeadModel, x: np.ndarray, skin: np.ndarray, marks: np.ndarray, s
 
 
 def _scalp_prior(
-    head: HeadModel, x: np.ndarray, skin: np.ndarray, ear: np.ndarray, marks: np.ndarray, crown: np.ndarray,
-    scale: float,
+    x: np.ndarray, skin: np.ndarray, ear: np.ndarray, marks: np.ndarray, crown: np.ndarray, ear_z: float, scale: float
 ) -> np.ndarray:  # fmt: skip
     """Above a plane from the hairline over the forehead to the nape: soft over 2 cm, never on ears or face."""
     front = marks[FOREHEAD] + np.array([0, 0.004, -0.004]) * scale
@@ -193,7 +192,10 @@ def _scalp_prior(
     normal *= np.sign(normal[1])
     prior = smoothstep((x - front) @ normal, -0.004 * scale, 0.014 * scale)
     temple = smoothstep(marks[FOREHEAD, 2] - 0.035 * scale - x[:, 2], 0.0, 0.02 * scale)
-    prior = np.maximum(prior * np.maximum(temple, x[:, 1] > marks[FOREHEAD, 1]), 0)
+    prior = prior * np.maximum(temple, x[:, 1] > marks[FOREHEAD, 1])
+    # Behind the ears the hairline runs straight down to the nape.
+    behind = smoothstep(ear_z - 0.012 * scale - x[:, 2], 0.0, 0.02 * scale)
+    prior = np.maximum(prior, behind * smoothstep(x[:, 1] - nape[1], -0.006 * scale, 0.012 * scale))
     return prior * skin * ~ear
 
 
