@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ArgumentError
-
 # A triangle that collapses must not make its splats vanish from a log-scale export, nor explode them.
 SCALE_RANGE = (1e-3, 1e3)
+CHUNK = 8192
+"""Triangles or splats worked on at a time, so that temporaries stay in the processor's cache."""
+
 _TINY = 1e-20
 
 
@@ -36,17 +37,24 @@ class TriangleFrames:
 def triangle_frames(vertices: np.ndarray, faces: np.ndarray) -> TriangleFrames:
     """Frames of the triangles ``faces`` (T, 3) over ``vertices`` (V, 3) metres.
 
-    Degenerate triangles get some finite orthonormal frame. Raises ``ArgumentError`` on NaN or infinite vertices.
+    Degenerate triangles get some finite orthonormal frame.
     """
-    vertices = np.asarray(vertices, np.float32)
-    if vertices.ndim != 2 or vertices.shape[1] != 3:
-        raise ArgumentError(f"Vertices must have shape (V, 3), got {vertices.shape}.")
-    if not np.isfinite(vertices).all():
-        raise ArgumentError("Vertices hold NaN or infinity.", remedy="Check the modifiers of the head's mesh.")
     planar = np.ascontiguousarray(vertices.T)
-    v0 = planar[:, faces[:, 0]]
-    e1 = planar[:, faces[:, 1]] - v0
-    e2 = planar[:, faces[:, 2]] - v0
+    count = faces.shape[0]
+    out = TriangleFrames(
+        np.empty((3, 3, count), np.float32), np.empty((4, count), np.float32), np.empty(count, np.float32)
+    )
+    for start in range(0, count, CHUNK):
+        part = slice(start, start + CHUNK)
+        axes, out.area[part] = _axes(*(np.stack([c[faces[part, k]] for c in planar]) for k in range(3)))
+        out.axes[:, :, part] = axes
+        out.quat[:, part] = quats_from_axes(axes)
+    return out
+
+
+def _axes(v0: np.ndarray, v1: np.ndarray, v2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Axes (3, 3, T) and areas (T,) of triangles with corners (3, T)."""
+    e1, e2 = v1 - v0, v2 - v0
     normal = _cross(e1, e2)
     length = np.sqrt(_dot(normal, normal))
     edge = np.sqrt(_dot(e1, e1))
@@ -56,9 +64,7 @@ def triangle_frames(vertices: np.ndarray, faces: np.ndarray) -> TriangleFrames:
     sliver = np.flatnonzero(length <= 1e-3 * edge * np.sqrt(_dot(e2, e2)))
     if sliver.size:  # the cross product of nearly parallel edges is mostly rounding error
         z[:, sliver] = _perpendicular(x[:, sliver], z[:, sliver])
-    y = _cross(z, x)
-    axes = np.stack([x, y, z])
-    return TriangleFrames(axes, quats_from_axes(axes), 0.5 * length)
+    return np.stack([x, _cross(z, x), z]), 0.5 * length
 
 
 def relative_scale(area: np.ndarray, rest_area: np.ndarray) -> np.ndarray:

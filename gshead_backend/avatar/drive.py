@@ -12,8 +12,8 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..head.pose import HeadPose
-from .binding import TriangleFrames, multiply_planar, relative_scale, triangle_frames
-from .types import Avatar, DynamicResidual, Splats
+from .binding import CHUNK, TriangleFrames, multiply_planar, relative_scale, triangle_frames
+from .types import Avatar, Splats
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,15 @@ class Binding:
     """What an avatar keeps between frames.
 
     Attributes:
-        faces: (T, 3) the triangles that carry splats. slot: (N,) index of each splat's triangle into them.
-        bary: (3, N). rest_area: (T,) on the avatar's neutral mesh. neutral: (V, 3) that mesh.
+        faces: (T, 3) the triangles that carry splats. rest_area: (T,) theirs on the neutral mesh.
+        neutral: (V, 3) that mesh: the person at rest.
+        slot: (N,) each splat's triangle in ``faces``. corners: (3, N) its vertices. bary: (3, N).
         offset: (3, N). rotation: (4, N) unit. scale: (N, 3) metres. opacity: (N,). color: (N, 3).
     """
 
     faces: np.ndarray
     slot: np.ndarray
+    corners: np.ndarray
     bary: np.ndarray
     rest_area: np.ndarray
     neutral: np.ndarray
@@ -53,6 +55,7 @@ def _bind(avatar: Avatar) -> Binding:
     return Binding(
         faces=faces,
         slot=slot.reshape(-1),
+        corners=np.ascontiguousarray(faces[slot.reshape(-1)].T),
         bary=np.ascontiguousarray(avatar.bary.T, np.float32),
         rest_area=triangle_frames(neutral, faces).area,
         neutral=neutral,
@@ -84,45 +87,60 @@ def drive_vertices(avatar: Avatar, vertices: np.ndarray, pose: HeadPose | None =
         vertices: (V, 3) metres, head space; however they came about.
         pose: drives the dynamic residual only; None leaves it at the neutral pose.
     """
-    if vertices.shape != (avatar.head.vertex_count, 3):
-        raise ArgumentError(
-            f"The avatar's head has {avatar.head.vertex_count} vertices, got an array of shape {vertices.shape}.",
-            remedy="Send the evaluated vertices of the avatar's own mesh, without modifiers that change their number.",
-        )
+    vertices = checked_vertices(avatar, vertices)
     b = binding_of(avatar)
     frames = triangle_frames(vertices, b.faces)
-    offset, rotation, scale, opacity, color = b.offset, b.rotation, b.scale, b.opacity, b.color
-    if avatar.dynamic is not None:
-        offset, rotation, scale, opacity, color = _apply_residual(avatar, avatar.dynamic, b, pose)
-    s = relative_scale(frames.area, b.rest_area)[b.slot]
-    return Splats(
-        means=_means(frames, b, np.asarray(vertices, np.float32), offset * s),
-        quats=np.ascontiguousarray(multiply_planar(frames.quat[:, b.slot], rotation).T),
-        scales=scale * s[:, None],
-        opacities=opacity,
-        colors=color,
-    )
-
-
-def _means(frames: TriangleFrames, b: Binding, vertices: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """(N, 3): barycentric point plus the scaled offset along the triangle's axes."""
+    offset, rotation, scale, opacity, color = appearance(avatar, pose)
     corners = np.ascontiguousarray(vertices.T)
-    out = np.empty((offset.shape[1], 3), np.float32)
+    relative = relative_scale(frames.area, b.rest_area)
+    n = b.slot.size
+    means, quats, scales = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32), np.empty((n, 3), np.float32)
+    for start in range(0, n, CHUNK):
+        part = slice(start, start + CHUNK)
+        at = b.slot[part]
+        s = relative[at]
+        _place(frames, at, corners, b.corners[:, part], b.bary[:, part], offset[:, part] * s, means[part])
+        quats[part] = multiply_planar(np.stack([q[at] for q in frames.quat]), rotation[:, part]).T
+        np.multiply(scale[part], s[:, None], out=scales[part])
+    return Splats(means, quats, scales, opacity, color)
+
+
+def _place(
+    frames: TriangleFrames, at: np.ndarray, vertices: np.ndarray, corners: np.ndarray, bary: np.ndarray,
+    offset: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    """out (n, 3): barycentric point of ``vertices[:, corners]`` plus ``offset`` (3, n) along the triangle's axes."""
     for i in range(3):
-        axis = frames.axes[:, i]
-        at = corners[i][b.faces]
-        total = offset[0] * axis[0][b.slot]
+        total = offset[0] * frames.axes[0, i][at]
         for j in (1, 2):
-            total += offset[j] * axis[j][b.slot]
+            total += offset[j] * frames.axes[j, i][at]
         for k in range(3):
-            total += b.bary[k] * at[:, k][b.slot]
+            total += bary[k] * vertices[i][corners[k]]
         out[:, i] = total
-    return out
 
 
-def _apply_residual(
-    avatar: Avatar, d: DynamicResidual, b: Binding, pose: HeadPose | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def checked_vertices(avatar: Avatar, vertices: np.ndarray) -> np.ndarray:
+    """(V, 3) float32; raises ``ArgumentError`` when there are too few or many, or NaN or infinite ones."""
+    v = avatar.head.vertex_count
+    if vertices.shape != (v, 3):
+        raise ArgumentError(
+            f"The avatar's head has {v} vertices, got an array of shape {vertices.shape}.",
+            remedy="Send the evaluated vertices of the avatar's own mesh, without modifiers that change their number.",
+        )
+    vertices = np.asarray(vertices, np.float32)
+    if not np.isfinite(vertices).all():
+        raise ArgumentError("Vertices hold NaN or infinity.", remedy="Check the modifiers of the head's mesh.")
+    return vertices
+
+
+Appearance = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def appearance(avatar: Avatar, pose: HeadPose | None) -> Appearance:
+    """offset (3, N), rotation (4, N) unit, scale (N, 3), opacity (N,), color (N, 3) with the dynamic residual added."""
+    b, d = binding_of(avatar), avatar.dynamic
+    if d is None:
+        return b.offset, b.rotation, b.scale, b.opacity, b.color
     features = np.zeros(d.gain.shape[1], np.float32) if pose is None else pose_features(pose)
     if features.size != d.gain.shape[1]:
         raise ArgumentError(f"The avatar's residual takes {d.gain.shape[1]} pose values, got {features.size}.")

@@ -11,6 +11,7 @@ from splat_fixtures import random_avatar, random_splats
 
 from gshead_backend.avatar.binding import triangle_frames
 from gshead_backend.avatar.drive import drive, drive_vertices
+from gshead_backend.avatar.drive_fast import drive_fast, drive_vertices_fast, vertices_fast
 from gshead_backend.avatar.drive_torch import PARAMETERS, TorchAvatar
 from gshead_backend.avatar.splats import concatenate, transform_splats
 from gshead_backend.avatar.types import Splats
@@ -80,6 +81,27 @@ def test_torch_drive_equals_numpy_drive(tiny_head, dynamic):
     np.testing.assert_allclose(np.abs((mine.quats * twin.quats.numpy()).sum(1)), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_numba_drive_equals_numpy_drive(tiny_head, dynamic):
+    avatar = random_avatar(tiny_head, dynamic=dynamic)
+    pose = some_pose(tiny_head)
+    np.testing.assert_allclose(vertices_fast(avatar, pose), avatar.personal.vertices(pose), atol=1e-6)
+    mine, fast = drive(avatar, pose), drive_fast(avatar, pose)
+    assert_same(mine, fast)
+    np.testing.assert_allclose(np.abs((mine.quats * fast.quats).sum(1)), 1, atol=1e-5)
+
+
+def test_numba_drive_without_subdivision_and_with_pose_correctives(tiny_head):
+    rest = tiny_head.subdivision @ tiny_head.template
+    dense = replace(
+        tiny_head, template=rest, subdivision=None, expression_dirs=tiny_head.subdivision @ tiny_head.expression_dirs,
+        identity_dirs=tiny_head.subdivision @ tiny_head.identity_dirs,
+        pose_correctives=(np.random.default_rng(0).standard_normal((*rest.shape, 36)) * 1e-3).astype(np.float32),
+    )  # fmt: skip
+    avatar, pose = random_avatar(dense, 500), some_pose(dense)
+    np.testing.assert_allclose(vertices_fast(avatar, pose), avatar.personal.vertices(pose), atol=1e-6)
+
+
 def test_dynamic_residual_moves_only_its_own_splats(tiny_head):
     still = random_avatar(tiny_head)
     moving = random_avatar(tiny_head, dynamic=True)
@@ -105,7 +127,7 @@ def test_collapsed_triangles_stay_finite(tiny_head):
     for collapsed in (np.zeros_like(v), flat, line, np.nextafter(np.float32(1), 2) * line + flat * 1e-9):
         splats = drive_vertices(avatar, collapsed.astype(np.float32))
         torch_splats = TorchAvatar(avatar).drive_vertices(torch.tensor(collapsed, dtype=torch.float32))
-        for s in (splats, torch_splats):
+        for s in (splats, torch_splats, drive_vertices_fast(avatar, collapsed.astype(np.float32))):
             for name in ("means", "quats", "scales"):
                 assert np.isfinite(np.asarray(getattr(s, name))).all(), name
             np.testing.assert_allclose(np.linalg.norm(np.asarray(s.quats), axis=1), 1, atol=1e-3)

@@ -11,10 +11,11 @@ from torch import Tensor
 from ...avatar.types import Splats
 from ...camera import Camera
 from ...errors import OutOfMemoryError
+from ...parallel import NUMBA_LOCK
 from ..compose import finish
 from ..types import Rendered
 from . import blending, layout, projection
-from .pipeline import LOCK, Tiles, blend, build_tiles, in_threes, lens_of, rasterize_numpy
+from .pipeline import Tiles, blend, build_tiles, in_threes, lens_of, rasterize_numpy
 
 
 class _Rasterize(torch.autograd.Function):
@@ -23,7 +24,7 @@ class _Rasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, camera: Camera, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         splats = Splats(*(_array(t) for t in tensors))
-        with LOCK:
+        with NUMBA_LOCK:
             tiles = build_tiles(splats, camera, slots=True)
             images = blend(tiles, splats.colors, camera, None, finished=False)
         color, alpha, depth = (torch.from_numpy(a) for a in images)
@@ -52,7 +53,7 @@ def _backward(
 ) -> tuple[np.ndarray, ...]:
     given = (splats.means, splats.quats, splats.scales, splats.opacities, splats.colors)
     out = tuple(np.empty_like(a) for a in given)
-    with LOCK:
+    with NUMBA_LOCK:
         rows = _pair_gradients(splats.colors, tiles, pixel, grad)
         projection.gather_backward(
             splats.means, splats.quats, splats.scales, splats.opacities, camera.viewmat, lens_of(camera),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +9,10 @@ import numpy as np
 from ...avatar.types import Splats
 from ...camera import Camera
 from ...errors import OutOfMemoryError
+from ...parallel import NUMBA_LOCK
 from ..constants import TILE
 from ..types import Rendered
 from . import blending, layout, projection, sorting
-
-LOCK = threading.Lock()
-"""numba's default threading layers must not be entered from two threads at once."""
 
 MAX_PAIRS = 1 << 28
 """Most (tile, splat) pairs of one frame: 1 GiB of indices. A head at 1080p has about a million."""
@@ -48,7 +45,7 @@ def lens_of(camera: Camera) -> tuple[float, float, float, float]:
 
 
 def build_tiles(splats: Splats, camera: Camera, *, slots: bool) -> Tiles:
-    """Project and sort float32 C-contiguous arrays. The caller holds ``LOCK``."""
+    """Project and sort float32 C-contiguous arrays. The caller holds ``NUMBA_LOCK``."""
     n = len(splats)
     tiles_x, tiles_y = -(-camera.width // TILE), -(-camera.height // TILE)
     geometry = np.empty((n, layout.GEOMETRY_WIDTH), np.float32)
@@ -87,7 +84,7 @@ def in_threes(array: np.ndarray) -> list[np.ndarray]:
 def blend(
     tiles: Tiles, colors: np.ndarray, camera: Camera, background: np.ndarray | None, *, finished: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colour (H, W, C), alpha (H, W) and depth (H, W); sums only unless ``finished``. The caller holds ``LOCK``.
+    """Colour (H, W, C), alpha (H, W) and depth (H, W); sums only unless ``finished``. The caller holds ``NUMBA_LOCK``.
 
     Three channels are blended at a time.
     """
@@ -118,7 +115,7 @@ def rasterize_numpy(splats: Splats, camera: Camera, background: np.ndarray | Non
     """Render numpy splats; torch is not touched."""
     splats = as_arrays(splats)
     try:
-        with LOCK:
+        with NUMBA_LOCK:
             tiles = build_tiles(splats, camera, slots=False)
             return Rendered(*blend(tiles, splats.colors, camera, background, finished=True))
     except MemoryError as e:
