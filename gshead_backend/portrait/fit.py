@@ -27,6 +27,9 @@ from .warp import Warper, together
 WARN_YAW = math.radians(35)
 MAX_YAW = math.radians(62)
 MAX_PITCH = math.radians(45)
+INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324)
+INNER_LIP_SIGMA = 0.0018
+LOST = 0.01  # metres; a landmark of larger scatter was not found on the head at all
 _solvers: dict[str, HeadSolver] = {}
 _warpers: dict[str, Warper] = {}
 
@@ -81,12 +84,24 @@ def _solve(
     mean, sd = focal_prior((w, h), photo.focal_px, EXIF_SD)
     seen = Observation(
         local[:LANDMARKS],
-        solver.head.landmark_sigma.astype(np.float64),
+        _trusted(solver.head.landmark_sigma),
         crop.to_crop(np.array([w / 2, h / 2])),
         (mean + math.log(crop.scale), sd),
     )
     start = solver.initial(seen, located.landmarks.depth * crop.scale)
     return seen, solver.solve(seen, start)
+
+
+def _trusted(sigma: np.ndarray) -> np.ndarray:
+    """(468,) metres of landmark scatter, capped where the detector is known to be sharp on photos.
+
+    A head's scatter is measured on renders, whose lips have little contrast; in photos the inner lips are clear,
+    and what they say about an open mouth nothing else says.
+    """
+    sigma = sigma.astype(np.float64)
+    sharp = list(INNER_LIPS)
+    sigma[sharp] = np.minimum(sigma[sharp], np.where(sigma[sharp] < LOST, INNER_LIP_SIGMA, LOST))
+    return sigma
 
 
 def head_angles(R: np.ndarray) -> tuple[float, float, float]:

@@ -20,9 +20,10 @@ NEAR_JAW = 0.055  # of the face height
 OUTWARD = 0.5  # cosine between the contour's normal and the way out from the nose
 REACH = 0.035  # of the face height
 STEPS = 29
-_NOT_FACE = ("eye", "ear", "teeth", "gum", "tongue", "mouth", "neck", "torso")
+_NOT_FACE = ("eye", "teeth", "gum", "tongue", "mouth", "torso")
 BEND = 6.0
-SAMPLES = 160
+SECTORS = 240  # directions around the nose
+SAME_DEPTH = 0.018  # metres
 
 
 @dataclass(frozen=True)
@@ -47,20 +48,21 @@ def find_outline(
     unit = face_height(landmarks)
     edges, mix, normals = _contour(head, vertices, camera)
     points = vertices[edges[:, 0]] * (1 - mix[:, None]) + vertices[edges[:, 1]] * mix[:, None]
-    pixels = camera.project(points)[:, :2]
+    pixels, depth = np.split(camera.project(points), [2], axis=1)
     across = normals @ camera.viewmat[:2, :3].T
     across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
     keep = _near_jaw(pixels, across, landmarks, unit)
-    if keep.sum() < 12:
+    edges, mix, pixels, across, depth = edges[keep], mix[keep], pixels[keep], across[keep], depth[keep, 0]
+    order = _outermost(pixels, depth, landmarks)
+    if len(order) < 12:
         return None
-    edges, mix, pixels, across = edges[keep], mix[keep], pixels[keep], across[keep]
-    order = _along(pixels, landmarks)
     edges, mix, pixels, across = edges[order], mix[order], pixels[order], across[order]
     offsets = np.linspace(-REACH, REACH, STEPS) * unit
     evidence = _evidence(image, matte, pixels, across, offsets, unit)
     chosen = _smoothest(evidence, offsets / (REACH * unit))
     strength = evidence[np.arange(len(chosen)), chosen]
     weight = np.clip((strength - 0.15) / 0.35, 0, 1)
+    weight *= np.clip(1 - np.abs(offsets[chosen] - _median(offsets[chosen])) / (0.01 * unit), 0, 1)
     at_rim = (chosen == 0) | (chosen == STEPS - 1)
     return Outline(edges, mix, across * offsets[chosen][:, None], np.where(at_rim, 0, weight))
 
@@ -97,14 +99,23 @@ def _near_jaw(pixels: np.ndarray, across: np.ndarray, landmarks: np.ndarray, uni
     return (distance < NEAR_JAW * unit) & ((out * across).sum(1) > OUTWARD)
 
 
-def _along(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Order by angle about the nose, from one ear under the chin to the other, thinned to ``SAMPLES``."""
+def _outermost(pixels: np.ndarray, depth: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Indices of what is really the outline, in order from one ear under the chin to the other.
+
+    Seen from the nose, the jaw is the nearest contour to the camera in each direction (the neck lies behind it), and
+    of the folds at the same depth the outermost hides the others.
+    """
     d = pixels - landmarks[4]
     up = landmarks[10] - landmarks[152]
     up = up / np.linalg.norm(up)
     angle = np.arctan2(d @ np.array([-up[1], up[0]]), -(d @ up))
-    order = np.argsort(angle)
-    return order[np.unique(np.linspace(0, len(order) - 1, min(SAMPLES, len(order))).astype(int))]
+    sector = np.floor((angle + np.pi) / (2 * np.pi) * SECTORS).astype(int)
+    chosen = []
+    for s in np.unique(sector):
+        inside = np.flatnonzero(sector == s)
+        front = inside[depth[inside] < depth[inside].min() + SAME_DEPTH]
+        chosen.append(front[np.linalg.norm(d[front], axis=1).argmax()])
+    return np.array(chosen, int)
 
 
 def _evidence(
@@ -124,6 +135,12 @@ def _evidence(
     edge = np.linalg.norm(change, axis=-1) / 40 * darker
     drop = np.clip(mattes[:, :-4] - mattes[:, 4:], 0, 1)
     return np.maximum(np.clip(edge, 0, 0.8), drop)
+
+
+def _median(values: np.ndarray, reach: int = 4) -> np.ndarray:
+    """Running median over ``2 * reach + 1`` neighbours."""
+    padded = np.pad(values, reach, mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=1)
 
 
 def _smoothest(evidence: np.ndarray, relative: np.ndarray) -> np.ndarray:

@@ -27,9 +27,8 @@ ITERATIONS = 30
 EXPRESSION_FROM = 4
 IDENTITY_FROM = 6
 SIGMA_MIN, SIGMA_MAX = 0.0015, 0.02
-CORRELATION = 0.6  # neighbouring landmarks err together: each weighs like this share of an independent one
+CORRELATION = 0.3  # neighbouring landmarks err together: each weighs like this share of an independent one
 ROBUST = 0.05  # of the interocular distance
-BACK_FACING = 0.05
 
 
 @dataclass(frozen=True)
@@ -243,7 +242,7 @@ class HeadSolver:
         """(n,) 0..1: landmarks at camera-space points (n, 3) that face the camera."""
         normal = self.points.normal @ state.R.T
         facing = -(normal * camera).sum(1) / np.linalg.norm(camera, axis=1)
-        return np.clip((facing + 0.1) / 0.35, BACK_FACING, 1)
+        return np.clip((facing - 0.05) / 0.35, 0, 1)
 
     def _add_priors(self, H: np.ndarray, g: np.ndarray, seen: Observation, state: State, z: np.ndarray) -> None:
         b, ctl = self.head.identity_count, self.controls

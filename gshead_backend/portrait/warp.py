@@ -22,7 +22,7 @@ from ..head.rotation import euler_to_matrix
 from .outline import Outline
 from .solver import SIGMA_MIN, HeadSolver, Observation, State, dense_rows
 
-SMOOTH = 0.012  # metres; details smaller than this are not followed
+SMOOTH = 0.008  # metres; details smaller than this are not followed
 PULL = 0.02
 MAX_OFFSET = 0.006
 
