@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gshead_backend.errors import Cancelled
-
 from . import compat, compose, runtime
 from .camera import render_camera
 from .heads import PosedHead, visible_heads

@@ -27,7 +27,7 @@ class GsheadPreferences(bpy.types.AddonPreferences):
 
     backend_command: bpy.props.StringProperty(
         name="Backend Command",
-        description="Words that start the backend on this machine, such as: gshead serve. A JSON list is taken as it is",
+        description="What starts the backend on this machine, such as: gshead serve. A JSON list is taken as it is",
         default="gshead serve",
         update=_changed,
     )

@@ -23,12 +23,12 @@ from .takes import scene_fps
 
 @dataclass
 class Samples:
-    """One entry a frame: pose, head space to world, camera; and the frames whose mesh was deformed by more."""
+    """One entry a frame: pose, vertices where the mesh is deformed by more, head space to world, and camera."""
 
     poses: list[HeadPose] = field(default_factory=list)
     transforms: list[np.ndarray] = field(default_factory=list)
     cameras: list[Camera] = field(default_factory=list)
-    deformed: list[int] = field(default_factory=list)
+    vertices: list[np.ndarray | None] = field(default_factory=list)
 
 
 def sample_head(context: Any, mesh_object: Any, frames: range, *, with_camera: bool = True) -> Samples:
@@ -45,8 +45,7 @@ def sample_head(context: Any, mesh_object: Any, frames: range, *, with_camera: b
             samples.poses.append(state.pose)
             world = np.array(mesh_object.evaluated_get(depsgraph).matrix_world, np.float64)
             samples.transforms.append(head_to_world(world))
-            if state.vertices is not None:
-                samples.deformed.append(frame)
+            samples.vertices.append(state.vertices)
             if with_camera and scene.camera is not None:
                 samples.cameras.append(render_camera(scene.camera.evaluated_get(depsgraph), scene.render))
     finally:
@@ -70,6 +69,7 @@ def export_head(
     export_usd(
         Path(path), storage.read(mesh_object.data).avatar, samples.poses, pxr=compat.bundled_pxr(),
         fps=scene_fps(context.scene), start_frame=frames.start, camera=samples.cameras or None,
-        transform=samples.transforms, mode=mode, precision=precision, up_axis="Z", progress=progress,
+        transform=samples.transforms, vertices=samples.vertices, mode=mode, precision=precision, up_axis="Z",
+        progress=progress,
     )  # fmt: skip
     return samples

@@ -45,9 +45,6 @@ class GSHEAD_OT_export_usd(bpy.types.Operator, ExportHelper):
             context, heads.mesh_of(context.object), bpy.path.abspath(self.filepath), mode=self.mode,
             precision=self.precision, with_camera=self.use_camera,
         )  # fmt: skip
-        if samples.deformed:
-            text = f"{len(samples.deformed)} frames are deformed by more than the rig; the file shows the rig alone"
-            self.report({"WARNING"}, text)
         self.report({"INFO"}, f"Wrote {len(samples.poses)} frames to {self.filepath}")
         return {"FINISHED"}
 

@@ -12,7 +12,7 @@ from gshead_backend.avatar.types import Avatar
 
 from . import layout
 from .axes import to_blender
-from .drivers import drive_by_property, drive_by_sum
+from .drivers import drive_by_property, drive_by_rotation, drive_by_sum
 
 SKIN_ATTRIBUTE = "gshead_color"
 
@@ -99,8 +99,8 @@ def _build_armature(context: Any, avatar: Avatar, name: str) -> Any:
     rig.select_set(True)
     bpy.ops.object.mode_set(mode="EDIT")
     joints = dict(zip(layout.JOINT_BONES, to_blender(avatar.personal.joints.astype(np.float64)), strict=True))
-    for bone_name, parent in layout.BONE_PARENTS.items():
-        joint = bone_name.removeprefix("MCH-")
+    for bone_name, parent in layout.bone_parents(avatar.head).items():
+        joint = bone_name.removeprefix("MCH-").removeprefix(layout.COPY_PREFIX)
         bone = data.edit_bones.new(bone_name)
         # Straight up with roll 0: the bone's axes are head space's, so its local rotation is FLAME's.
         bone.head = joints[joint]
@@ -117,6 +117,9 @@ def _build_armature(context: Any, avatar: Avatar, name: str) -> Any:
         bone.rotation_mode = "XYZ"
         if bone.name not in layout.JOINT_BONES:
             bone.lock_location = bone.lock_scale = bone.lock_rotation = (True, True, True)
+        if bone.name.startswith(layout.COPY_PREFIX):
+            copy = bone.constraints.new("COPY_ROTATION")
+            copy.target, copy.subtarget = rig, bone.name.removeprefix(layout.COPY_PREFIX)
     rig.show_in_front = True
     data.display_type = "STICK"
     return rig
@@ -141,9 +144,18 @@ def _add_shape_keys(obj: Any, avatar: Avatar, keys: list[layout.ShapeKey]) -> No
         block = obj.shape_key_add(name=key.name, from_mix=False)
         block.slider_min, block.slider_max = key.low, key.high
         block.value = 0.0
-        moved = rest + to_blender(key.delta(avatar.personal))
-        block.data.foreach_set("co", moved.astype(np.float32).ravel())
+        _move(block, rest, key.delta(avatar.personal))
+    for name, _, _, delta in layout.correctives(avatar.head):
+        block = obj.shape_key_add(name=name, from_mix=False)
+        block.slider_min, block.slider_max = -2.0, 2.0
+        block.value = 0.0
+        _move(block, rest, delta)
     obj.active_shape_key_index = 0
+
+
+def _move(block: Any, rest: np.ndarray, delta: np.ndarray) -> None:
+    moved = rest + to_blender(delta)
+    block.data.foreach_set("co", moved.astype(np.float32).ravel())
 
 
 def _add_drivers(obj: Any, rig: Any, avatar: Avatar, keys: list[layout.ShapeKey]) -> None:
@@ -152,3 +164,5 @@ def _add_drivers(obj: Any, rig: Any, avatar: Avatar, keys: list[layout.ShapeKey]
         drive_by_property(blocks, f'key_blocks["{key.name}"].value', rig, key.channel)
     for (bone, axis), terms in layout.bone_drivers(avatar.head).items():
         drive_by_sum(rig, f'pose.bones["{bone}"].rotation_euler', rig, terms, index=axis)
+    for name, bone, expression, _ in layout.correctives(avatar.head):
+        drive_by_rotation(blocks, f'key_blocks["{name}"].value', rig, bone, expression)

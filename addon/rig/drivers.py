@@ -38,6 +38,23 @@ def drive_by_sum(owner: Any, data_path: str, target: Any, terms: dict[str, float
     return curve
 
 
+def drive_by_rotation(owner: Any, data_path: str, rig: Any, bone: str, expression: str) -> Any:
+    """Make ``owner.data_path`` follow an expression in w, x, y, z: a bone's local quaternion with constraints."""
+    curve = _fresh(owner, data_path, -1)
+    curve.driver.type = "SCRIPTED"
+    for component in "wxyz":
+        if component not in expression:
+            continue
+        variable = curve.driver.variables.new()
+        variable.name, variable.type = component, "TRANSFORMS"
+        target = variable.targets[0]
+        target.id, target.bone_target = rig, bone
+        target.transform_space, target.rotation_mode = "LOCAL_SPACE", "QUATERNION"
+        target.transform_type = f"ROT_{component.upper()}"
+    curve.driver.expression = expression
+    return curve
+
+
 def _fresh(owner: Any, data_path: str, index: int) -> Any:
     owner.driver_remove(data_path, index)
     curve = owner.driver_add(data_path, index)

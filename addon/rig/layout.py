@@ -19,6 +19,16 @@ BONE_PARENTS = {
     "root": None, "neck": "root", "MCH-jaw": "neck", "jaw": "MCH-jaw",
     "MCH-eye.L": "neck", "eye.L": "MCH-eye.L", "MCH-eye.R": "neck", "eye.R": "MCH-eye.R",
 }  # fmt: skip
+# Bones that stand beside a control and copy it, so that its rotation against the neck can be read by drivers.
+COPY_PREFIX = "COP-"
+# Pose correctives: the bone whose local rotation R drives nine shape keys by the elements of R - I.
+CORRECTIVE_BONES = ("neck", "COP-jaw", "COP-eye.L", "COP-eye.R")
+CORRECTIVE_PREFIX = "pose_"
+# Elements of R - I, row by row, of the unit quaternion w, x, y, z.
+ROTATION_ELEMENTS = (
+    "-2*(y*y+z*z)", "2*(x*y-w*z)", "2*(x*z+w*y)", "2*(x*y+w*z)", "-2*(x*x+z*z)", "2*(y*z-w*x)", "2*(x*z-w*y)",
+    "2*(y*z+w*x)", "-2*(x*x+y*y)",
+)  # fmt: skip
 BONE_LENGTH = {"root": 0.06, "neck": 0.09, "jaw": 0.035, "eye.L": 0.025, "eye.R": 0.025}
 RAW_PREFIX = "raw_"
 RAW_RANGE = 5.0
@@ -73,6 +83,25 @@ def speaks_arkit(head: HeadModel) -> bool:
     """Whether the head's expressions are the ARKit channels themselves (the default head's are)."""
     same = head.expression_names == ARKIT_NAMES
     return same and np.array_equal(head.arkit_expression, np.eye(len(ARKIT_NAMES), dtype=np.float32))
+
+
+def bone_parents(head: HeadModel) -> dict[str, str | None]:
+    """Every bone of the rig and its parent, parents first."""
+    if head.pose_correctives is None:
+        return dict(BONE_PARENTS)
+    return {**BONE_PARENTS, **{bone: "neck" for bone in CORRECTIVE_BONES if bone.startswith(COPY_PREFIX)}}
+
+
+def correctives(head: HeadModel) -> list[tuple[str, str, str, np.ndarray]]:
+    """(shape key, bone, expression in w x y z, (V, 3) head-space delta) of each pose corrective of the head."""
+    if head.pose_correctives is None:
+        return []
+    out = []
+    for k in range(head.pose_correctives.shape[2]):
+        bone, element = CORRECTIVE_BONES[k // 9], k % 9
+        name = f"{CORRECTIVE_PREFIX}{bone.removeprefix(COPY_PREFIX)}_{element // 3}{element % 3}"
+        out.append((name, bone, ROTATION_ELEMENTS[element], head.pose_correctives[:, :, k]))
+    return out
 
 
 def bone_drivers(head: HeadModel) -> dict[tuple[str, int], dict[str, float]]:

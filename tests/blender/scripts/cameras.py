@@ -70,7 +70,8 @@ def main() -> None:
         worst["pixels"] = max(worst["pixels"], float(np.abs(got[:, :2] - pixels).max()))
         through = cameras.viewport_camera(window, view, made.width, made.height)
         assert through.orthographic == (kind == "ORTHO")
-        assert np.isclose(through.near, 0.05, rtol=1e-3) and np.isclose(through.far, 40, rtol=2e-2), through
+        assert np.isclose(through.near, 0.05, rtol=1e-3), through
+        assert np.isclose(through.far, 40, rtol=2e-2), through
         worst["viewport"] = max(worst["viewport"], float(np.abs(through.project(points)[:, :2] - pixels).max()))
         render.use_border = True
         render.border_min_x, render.border_max_x, render.border_min_y, render.border_max_y = 0.2, 0.7, 0.15, 0.9
