@@ -19,8 +19,11 @@ def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:
     """sRGB-encoded values to linear, float32, any shape; negative values are mirrored, values over 1 extended."""
     x = np.asarray(encoded, np.float32)
     a = np.abs(x)
-    out = np.where(a <= 0.04045, a / 12.92, ((a + 0.055) / 1.055) ** np.float32(2.4))
-    return np.copysign(out, x).astype(np.float32, copy=False)
+    out = a + np.float32(0.055)
+    out *= np.float32(1 / 1.055)
+    np.power(out, np.float32(2.4), out=out)
+    np.multiply(a, np.float32(1 / 12.92), out=out, where=a <= np.float32(0.04045))
+    return np.copysign(out, x, out=out)
 
 
 def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
@@ -49,13 +52,27 @@ def encoded_to_linear_premultiplied(color: np.ndarray, alpha: np.ndarray) -> np.
         color: (H, W, 3) sRGB-encoded, premultiplied. alpha: (H, W) 0..1.
 
     Returns:
-        (H, W, 4) float32, linear Rec.709, premultiplied. Fully transparent pixels cost almost nothing.
+        (H, W, 4) float32, linear Rec.709, premultiplied. Only the rectangle that holds the heads is computed.
     """
     out = np.zeros((*alpha.shape, 4), np.float32)
-    seen = alpha >= ALPHA_FLOOR
-    a = np.clip(alpha[seen], 0.0, 1.0).astype(np.float32, copy=False)
-    out[seen, :3] = premultiply(srgb_to_linear(unpremultiply(np.asarray(color[seen], np.float32), a)), a)
-    out[seen, 3] = a
+    box = _seen_box(alpha)
+    if box is not None:
+        out[box] = _dense_linear(color[box], alpha[box])
+    return out
+
+
+def _seen_box(alpha: np.ndarray) -> tuple[slice, slice] | None:
+    rows, columns = (np.flatnonzero(alpha.max(axis) >= ALPHA_FLOOR) for axis in (1, 0))
+    return (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if rows.size else None
+
+
+def _dense_linear(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    a = np.clip(alpha, 0.0, 1.0).astype(np.float32, copy=False)
+    a[a < ALPHA_FLOOR] = 0.0
+    straight = color * (1.0 / np.maximum(a, np.float32(ALPHA_FLOOR)))[..., None]
+    out = np.empty((*a.shape, 4), np.float32)
+    np.multiply(srgb_to_linear(straight), a[..., None], out=out[..., :3])
+    out[..., 3] = a
     return out
 
 
@@ -69,8 +86,7 @@ def encoded_to_srgb8(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     out[..., :3] = _quantise(color)
     out[..., 3] = _quantise(alpha)
     edge = (alpha >= ALPHA_FLOOR) & (alpha < 1.0 - 1.0 / 512.0)
-    linear = encoded_to_linear_premultiplied(color[edge][None], alpha[edge][None])[0, :, :3]
-    out[edge, :3] = _quantise(linear_to_srgb(linear))
+    out[edge, :3] = _quantise(linear_to_srgb(_dense_linear(color[edge], alpha[edge])[..., :3]))
     return out
 
 

@@ -21,6 +21,7 @@ from ..head.pose import HeadPose
 from ..protocol.limits import scaled
 from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo
 from ..protocol.transfer import pack_frame
+from ..raster.types import Rendered
 
 Progress = Callable[[float, str], None]
 
@@ -97,7 +98,8 @@ class Engine:
 
     def warm_up(self, progress: Progress) -> None:
         """Draws one splat into a tiny frame: that compiles, or loads, everything a frame needs."""
-        from ..avatar import drive, file  # noqa: F401  imported now, so that the first avatar does not wait
+        from ..avatar import file  # noqa: F401  imported now, so that the first avatar does not wait
+        from ..avatar.drive_fast import warm_up
         from ..raster import rasterize
 
         progress(0.0, "Compiling the rasterizer")
@@ -106,6 +108,8 @@ class Engine:
         arrays = (eye[2:], np.eye(4)[:1], np.full((1, 3), 0.1), one, np.ones((1, 3)))
         splats = Splats(*(self._on_device(np.ascontiguousarray(a, np.float32)) for a in arrays))
         rasterize(splats, camera)
+        if self.device == "cpu":
+            warm_up()
 
     def _on_device(self, array: np.ndarray) -> Any:
         if self.device == "cpu":
@@ -141,38 +145,38 @@ class Engine:
         """One frame: drive every head, place it, rasterize all splats together, convert to ``dtype``."""
         start = time.perf_counter()
         view = _camera(camera, scale)
-        color, alpha, z = self._pixels(view, heads)
-        parts = [pack_frame(color, alpha, dtype)]
-        if depth:
-            parts.append(np.ascontiguousarray(z, "<f4"))
+        if not heads:
+            parts = _empty_frame(view, dtype)
+        elif self.device == "cpu":
+            rendered = self._rasterize(view, heads)
+            parts = [pack_frame(rendered.color, rendered.alpha, dtype), np.ascontiguousarray(rendered.depth, "<f4")]
+        else:
+            parts = self._draw_on_gpu(view, heads, dtype)
+        parts = parts if depth else parts[:1]
         info = FrameInfo(
             view.width, view.height, dtype, "srgb" if dtype == "uint8" else "linear-rec709",
             parts=["rgba", "depth"][: len(parts)], seconds=time.perf_counter() - start,
         )  # fmt: skip
         return info, parts
 
-    def _pixels(self, view: Camera, heads: list[HeadInstance]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        from ..avatar.splats import concatenate, transform_splats
-
-        if not heads:
-            shape = (view.height, view.width)
-            return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32), np.full(shape, np.inf, np.float32)
-        if len(heads) == 1:  # the rasterizer takes any affine view: no need to move the splats
-            view = replace(view, viewmat=view.viewmat @ heads[0].matrix)
-            return self._rasterize(self._drive(heads[0]), view)
-        return self._rasterize(concatenate([transform_splats(self._drive(h), h.matrix) for h in heads]), view)
-
-    def _rasterize(self, splats: Splats, view: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        from ..raster import rasterize
-
-        if self.device == "cpu":
-            rendered = rasterize(splats, view)
-            return rendered.color, rendered.alpha, rendered.depth
+    def _draw_on_gpu(self, view: Camera, heads: list[HeadInstance], dtype: Dtype) -> list[np.ndarray]:
         import torch
 
+        from .packing_torch import pack_frame as pack_on_gpu
+
         with torch.inference_mode():
-            rendered = rasterize(splats, view)
-            return rendered.color.cpu().numpy(), rendered.alpha.cpu().numpy(), rendered.depth.cpu().numpy()
+            rendered = self._rasterize(view, heads)
+            rgba = pack_on_gpu(rendered.color, rendered.alpha, dtype)
+            return [rgba.cpu().numpy(), rendered.depth.float().cpu().numpy()]
+
+    def _rasterize(self, view: Camera, heads: list[HeadInstance]) -> Rendered:
+        from ..avatar.splats import concatenate, transform_splats
+        from ..raster import rasterize
+
+        if len(heads) == 1:  # the rasterizer takes any affine view: no need to move the splats
+            view = replace(view, viewmat=view.viewmat @ heads[0].matrix)
+            return rasterize(self._drive(heads[0]), view)
+        return rasterize(concatenate([transform_splats(self._drive(h), h.matrix) for h in heads]), view)
 
     def _drive(self, head: HeadInstance) -> Any:
         avatar = self._avatars.get(head.avatar_id)
@@ -181,18 +185,15 @@ class Engine:
         model = (avatar if self.device == "cpu" else avatar.avatar).head
         _check_fit(head, model.expression_count, model.vertex_count)
         if self.device == "cpu":
-            from ..avatar.drive import drive, drive_vertices
+            from ..avatar.drive_fast import drive_fast, drive_vertices_fast
 
             if head.vertices is not None:
-                return drive_vertices(avatar, head.vertices, head.pose)
+                return drive_vertices_fast(avatar, head.vertices, head.pose)
             assert head.pose is not None
-            return drive(avatar, head.pose)
-        import torch
-
-        with torch.inference_mode():
-            if head.vertices is not None:
-                return avatar.drive_vertices(self._on_device(head.vertices), head.pose)
-            return avatar.drive(head.pose)
+            return drive_fast(avatar, head.pose)
+        if head.vertices is not None:
+            return avatar.drive_vertices(self._on_device(head.vertices), head.pose)
+        return avatar.drive(head.pose)
 
     def reconstruct(self, portrait: bytes, method: str, quality: str, name: str, progress: Progress) -> Made:
         """Portrait bytes to ``.gshead`` bytes. ``progress`` raises ``Cancelled`` when the user asked to stop."""
@@ -220,6 +221,11 @@ class Engine:
             import torch
 
             torch.cuda.empty_cache()
+
+
+def _empty_frame(view: Camera, dtype: Dtype) -> list[np.ndarray]:
+    shape = (view.height, view.width)
+    return [np.zeros((*shape, 4), dtype), np.full(shape, np.inf, np.float32)]
 
 
 def _camera(spec: CameraSpec, scale: float) -> Camera:
