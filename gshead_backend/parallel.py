@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
+
+import numpy as np
 
 NUMBA_LOCK = threading.Lock()
 """Hold it around calls of ``parallel=True`` kernels: numba's portable threading layer breaks when two threads enter."""
+
+
+def kernel_array(array: Any, dtype: Any = np.float32) -> np.ndarray:
+    """The array as kernels are compiled for it: contiguous, aligned, writable; copied only when it is not.
+
+    numba compiles a kernel anew, for seconds, when an array is read-only or strided (as those from files and messages).
+    """
+    return np.require(array, dtype, ("C", "A", "W"))

@@ -63,7 +63,7 @@ def _bind(avatar: Avatar) -> Binding:
         rotation=rotation,
         scale=np.exp(np.asarray(avatar.log_scale, np.float32)),
         opacity=_sigmoid(np.asarray(avatar.opacity_logit, np.float32)),
-        color=np.ascontiguousarray(avatar.color, np.float32),
+        color=np.require(avatar.color, np.float32, ("C", "W")),
     )
 
 

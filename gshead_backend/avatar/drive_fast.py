@@ -14,7 +14,7 @@ from numba import njit, prange
 from ..head.pose import HeadPose
 from ..head.rotation import axis_angle_to_matrix
 from ..head.skinning import joint_transforms
-from ..parallel import NUMBA_LOCK
+from ..parallel import NUMBA_LOCK, kernel_array
 from .binding import SCALE_RANGE
 from .drive import appearance, binding_of, checked_vertices
 from .types import Avatar, Splats
@@ -40,7 +40,7 @@ class _Skinning:
 def _skinning_of(avatar: Avatar) -> _Skinning:
     if "fast_skinning" not in avatar._cache:
         head, v = avatar.head, avatar.head.vertex_count
-        f32, i32 = (lambda a: np.ascontiguousarray(a, np.float32)), (lambda a: np.ascontiguousarray(a, np.int32))
+        f32, i32 = kernel_array, (lambda a: kernel_array(a, np.int32))
         sparse = head.subdivision
         rows = (
             (np.ones(v), np.arange(v), np.arange(v + 1))
@@ -63,7 +63,7 @@ def vertices_fast(avatar: Avatar, pose: HeadPose) -> np.ndarray:
     rest = k.rest
     if person.model.pose_correctives is not None:
         feature = (axis_angle_to_matrix(pose.rotations[1:]) - np.eye(3)).reshape(-1).astype(np.float32)
-        rest = np.ascontiguousarray(rest + person.model.pose_correctives @ feature, np.float32)
+        rest = kernel_array(rest + person.model.pose_correctives @ feature)
     A = joint_transforms(axis_angle_to_matrix(pose.rotations), person.joints)
     A[:, :, 3] += pose.translation  # weights sum to 1
     out = np.empty_like(k.rest)
@@ -80,13 +80,25 @@ def drive_fast(avatar: Avatar, pose: HeadPose) -> Splats:
 def drive_vertices_fast(avatar: Avatar, vertices: np.ndarray, pose: HeadPose | None = None) -> Splats:
     """:func:`~gshead_backend.avatar.drive.drive_vertices`, on all cores."""
     b = binding_of(avatar)
-    vertices = np.ascontiguousarray(checked_vertices(avatar, vertices))
+    vertices = kernel_array(checked_vertices(avatar, vertices))
     offset, rotation, scale, opacity, color = appearance(avatar, pose)
     n = b.slot.size
     means, quats, scales = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32), np.empty((n, 3), np.float32)
     with NUMBA_LOCK:
         _place(vertices, b.corners, b.slot, b.rest_area, b.bary, offset, rotation, scale, means, quats, scales)
     return Splats(means, quats, scales, opacity, color)
+
+
+def warm_up() -> None:
+    """Compile (or load from numba's cache) what a frame needs."""
+    f32, i32 = np.zeros((3, 3), np.float32), np.zeros(4, np.int32)
+    with NUMBA_LOCK:
+        _skin(f32, f32[0], i32, i32, f32, np.zeros((3, 5), np.float32), np.zeros((5, 3, 4), np.float32), f32.copy())
+        _place(
+            f32, np.zeros((3, 1), np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32), f32[:, :1].copy(),
+            f32[:, :1].copy(), np.zeros((4, 1), np.float32), f32[:1], f32[:1].copy(), np.zeros((1, 4), np.float32),
+            f32[:1].copy(),
+        )  # fmt: skip
 
 
 @njit(parallel=True, cache=True, error_model="numpy")

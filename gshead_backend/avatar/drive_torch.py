@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ..errors import ArgumentError
 from ..head.pose import HeadPose
+from ..head.rotation import axis_angle_to_matrix
+from ..head.skinning import joint_transforms
 from .binding import SCALE_RANGE
 from .drive import binding_of, pose_features
 from .types import Avatar, Splats
@@ -53,6 +55,7 @@ class TorchAvatar:
         self._bary = self._tensor(avatar.bary).float()
         self._rest_area = self._tensor(b.rest_area)
         self.parameters = {name: self._tensor(getattr(avatar, name)).float() for name in PARAMETERS}
+        self._skinning: tuple[Tensor, ...] | None = None
         d = avatar.dynamic
         if d is not None:
             self._index = self._tensor(d.index).long()
@@ -63,7 +66,31 @@ class TorchAvatar:
 
     def drive(self, pose: HeadPose, overrides: Mapping[str, Tensor] | None = None) -> Splats:
         """Splats of a pose; ``overrides`` replaces any of ``PARAMETERS``, each (N, ...) on this device."""
-        return self.drive_vertices(self._tensor(self.avatar.personal.vertices(pose)), pose, overrides)
+        return self.drive_vertices(self.vertices(pose), pose, overrides)
+
+    def vertices(self, pose: HeadPose) -> Tensor:
+        """(V, 3) posed vertices on this device; what crosses over to it is one small array."""
+        person, head = self.avatar.personal, self.avatar.head
+        person.check(pose)
+        if self._skinning is None:
+            dirs = head.expression_dirs * person.gain
+            dense = dirs if head.subdivision is None else head.subdivision @ dirs
+            arrays = [person.rest.reshape(-1), dense.reshape(-1, head.expression_count), head.skin_weights]
+            if head.pose_correctives is not None:
+                arrays.append(head.pose_correctives.reshape(-1, 36))
+            self._skinning = tuple(self._tensor(a).float() for a in arrays)
+        rest, dirs, weights, *correctives = self._skinning
+        rotations = axis_angle_to_matrix(pose.rotations)
+        A = joint_transforms(rotations, person.joints)
+        A[:, :, 3] += pose.translation  # weights sum to 1
+        feature = (rotations[1:] - np.eye(3)).reshape(-1)
+        small = self._tensor(np.concatenate([pose.expression, A.reshape(-1), feature]).astype(np.float32))
+        expression, A, feature = small.split([pose.expression.size, 60, 36])
+        shaped = torch.addmv(rest, dirs, expression)
+        if correctives:
+            shaped = torch.addmv(shaped, correctives[0], feature)
+        blended = (weights @ A.view(5, 12)).view(-1, 3, 4)
+        return (blended[:, :, :3] @ shaped.view(-1, 3, 1))[:, :, 0] + blended[:, :, 3]
 
     def drive_vertices(
         self, vertices: Tensor | np.ndarray, pose: HeadPose | None = None, overrides: Mapping[str, Tensor] | None = None

@@ -91,7 +91,7 @@ def test_numba_drive_equals_numpy_drive(tiny_head, dynamic):
     np.testing.assert_allclose(np.abs((mine.quats * fast.quats).sum(1)), 1, atol=1e-5)
 
 
-def test_numba_drive_without_subdivision_and_with_pose_correctives(tiny_head):
+def test_fast_skinning_without_subdivision_and_with_pose_correctives(tiny_head):
     rest = tiny_head.subdivision @ tiny_head.template
     dense = replace(
         tiny_head, template=rest, subdivision=None, expression_dirs=tiny_head.subdivision @ tiny_head.expression_dirs,
@@ -100,6 +100,7 @@ def test_numba_drive_without_subdivision_and_with_pose_correctives(tiny_head):
     )  # fmt: skip
     avatar, pose = random_avatar(dense, 500), some_pose(dense)
     np.testing.assert_allclose(vertices_fast(avatar, pose), avatar.personal.vertices(pose), atol=1e-6)
+    np.testing.assert_allclose(TorchAvatar(avatar).vertices(pose), avatar.personal.vertices(pose), atol=1e-6)
 
 
 def test_dynamic_residual_moves_only_its_own_splats(tiny_head):

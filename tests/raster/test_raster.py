@@ -333,3 +333,19 @@ def test_numpy_rendering_does_not_load_torch():
         "assert r.alpha.max() > 0; assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_arrays_from_files_and_messages_do_not_compile_the_kernels_again():
+    from gshead_backend.raster.cpu import blending, projection
+
+    splats, camera = random_splats(50), perspective()
+    before = rasterize(splats, camera).color
+    known = len(projection.project.signatures), len(blending.blend_rgb.signatures)
+    frozen = Splats(*(np.array(getattr(splats, f)) for f in PARAMETERS))
+    viewmat = np.frombuffer(camera.viewmat.tobytes()).reshape(4, 4)
+    for f in PARAMETERS:
+        getattr(frozen, f).setflags(write=False)
+    strided = replace(frozen, colors=np.asfortranarray(frozen.colors), means=frozen.means.astype(np.float64))
+    for given in (frozen, strided):
+        np.testing.assert_array_equal(rasterize(given, replace(camera, viewmat=viewmat)).color, before)
+    assert (len(projection.project.signatures), len(blending.blend_rgb.signatures)) == known

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...avatar.types import Splats
 from ...camera import Camera
 from ...errors import OutOfMemoryError
-from ...parallel import NUMBA_LOCK
+from ...parallel import NUMBA_LOCK, kernel_array
 from ..compose import finish
 from ..types import Rendered
 from . import blending, layout, projection
@@ -40,7 +40,7 @@ class _Rasterize(torch.autograd.Function):
         pixel = torch.cat([alpha[..., None], depth[..., None], color], -1)
         grad = torch.cat([g_alpha[..., None], g_depth[..., None], g_color], -1)
         try:
-            out = _backward(splats, ctx.camera, ctx.tiles, pixel.numpy(), np.ascontiguousarray(grad.numpy()))
+            out = _backward(splats, ctx.camera, ctx.tiles, pixel.numpy(), kernel_array(grad.numpy()))
         except MemoryError as e:
             raise OutOfMemoryError(
                 f"Not enough memory for the gradients of {len(splats)} splats.", remedy="Use a lower quality."
@@ -56,7 +56,7 @@ def _backward(
     with NUMBA_LOCK:
         rows = _pair_gradients(splats.colors, tiles, pixel, grad)
         projection.gather_backward(
-            splats.means, splats.quats, splats.scales, splats.opacities, camera.viewmat, lens_of(camera),
+            splats.means, splats.quats, splats.scales, splats.opacities, kernel_array(camera.viewmat, np.float64), lens_of(camera),
             float(camera.width), float(camera.height), camera.orthographic, tiles.first_pair, rows, *out,
         )  # fmt: skip
     return out
@@ -101,7 +101,7 @@ def rasterize_torch(splats: Splats, camera: Camera, background: Tensor | None = 
 
 
 def _array(t: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(t.detach().numpy(), np.float32)
+    return kernel_array(t.detach().numpy())
 
 
 def warm_up_gradients(splats: Splats, camera: Camera) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from ...avatar.types import Splats
 from ...camera import Camera
 from ...errors import OutOfMemoryError
-from ...parallel import NUMBA_LOCK
+from ...parallel import NUMBA_LOCK, kernel_array
 from ..constants import TILE
 from ..types import Rendered
 from . import blending, layout, projection, sorting
@@ -52,7 +52,7 @@ def build_tiles(splats: Splats, camera: Camera, *, slots: bool) -> Tiles:
     extent = np.empty((n, 4), np.int32)
     pairs = np.empty(n, np.int64)
     projection.project(
-        splats.means, splats.quats, splats.scales, splats.opacities, camera.viewmat, lens_of(camera),
+        splats.means, splats.quats, splats.scales, splats.opacities, kernel_array(camera.viewmat, np.float64), lens_of(camera),
         float(camera.width), float(camera.height), camera.near, camera.far, camera.orthographic,
         geometry, extent, pairs,
     )  # fmt: skip
@@ -89,7 +89,7 @@ def blend(
     Three channels are blended at a time.
     """
     h, w, c = camera.height, camera.width, colors.shape[1]
-    behind = np.zeros(c, np.float32) if background is None else np.ascontiguousarray(background, np.float32)
+    behind = np.zeros(c, np.float32) if background is None else kernel_array(background)
     behind = behind.reshape(1, 1, c) if behind.ndim == 1 else behind
     alpha, depth = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
     parts = []
@@ -104,11 +104,8 @@ def blend(
 
 
 def as_arrays(splats: Splats) -> Splats:
-    """The same splats as float32 C-contiguous numpy arrays."""
-    f32 = lambda a: np.ascontiguousarray(a, np.float32)  # noqa: E731
-    return Splats(
-        f32(splats.means), f32(splats.quats), f32(splats.scales), f32(splats.opacities), f32(splats.colors)
-    )  # fmt: skip
+    """The same splats as arrays the kernels take."""
+    return Splats(*(kernel_array(getattr(splats, f.name)) for f in fields(Splats)))
 
 
 def rasterize_numpy(splats: Splats, camera: Camera, background: np.ndarray | None = None) -> Rendered:
