@@ -34,6 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in args or bool(os.environ.get("GSHEAD_DEBUG"))
     args = [a for a in args if a != "--debug"]
+    try:
+        code = _run(args, debug)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of our output has gone, e.g. ``gshead doctor | head -1``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _run(args: Sequence[str], debug: bool) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage(), file=sys.stdout if args else sys.stderr)
         return OK if args else USAGE
@@ -47,11 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return importlib.import_module(f"{__name__}.{verb}").main(args[1:])
     except SystemExit as leaving:  # tyro has printed help (0) or what is wrong with the arguments (2)
         return leaving.code if isinstance(leaving.code, int) else OK if leaving.code is None else USAGE
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         return _report(Cancelled("Interrupted."), args, debug)
-    except BrokenPipeError:  # the reader of our output has gone, e.g. ``gshead doctor | head -1``
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except GsheadError as error:
         return _report(error, args, debug)
     except Exception as error:

@@ -106,14 +106,14 @@ def pose_at(avatar: Avatar, take: Take | None, frame: int) -> HeadPose:
 
 
 def _driver(avatar: Avatar, device: str) -> tuple[Callable[[HeadPose], Splats], str]:
-    """``drive`` on the chosen device: numpy on the CPU, torch on CUDA."""
+    """``drive`` on the chosen device: numba on the CPU, torch on CUDA."""
     from ..server.engine import resolve_device
 
     chosen = resolve_device(device)
     if chosen == "cpu":
-        from ..avatar.drive import drive
+        from ..avatar.drive_fast import drive_fast
 
-        return (lambda pose: drive(avatar, pose)), chosen
+        return (lambda pose: drive_fast(avatar, pose)), chosen
     from ..avatar.drive_torch import TorchAvatar
 
     return TorchAvatar(avatar, chosen).drive, chosen

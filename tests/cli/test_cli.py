@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,8 @@ from tiny_avatar import make_tiny_avatar
 
 from gshead_backend.avatar import save_avatar
 from gshead_backend.head import HeadModel
+from gshead_backend.protocol import Client
+from gshead_backend.protocol.launcher import start_backend
 
 ROOT = Path(__file__).parents[2]
 TAKE = ROOT / "samples" / "take_demo.json"
@@ -233,6 +236,22 @@ def test_doctor_says_how_to_fix_what_is_missing(tmp_path: Path) -> None:
     assert "gshead assets fetch" in done.stdout
     assert "GSHEAD_RUNTIME_DIR" in done.stdout or "0700" in done.stdout
     assert done.stderr == ""
+
+
+def test_serve_answers_and_ends_with_its_starter(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gshead_backend.cli", "serve", "--grace", "0.2", "--device", "cpu"]
+    with tempfile.TemporaryDirectory(prefix="gsh-") as runtime:
+        backend = start_backend(command, directory=runtime, env={"PYTHONPATH": str(ROOT)})
+        with Client(backend.endpoint, name="test") as client:
+            assert client.hello().pid == backend.endpoint.pid
+            second = gshead("serve", "--runtime-dir", runtime)
+            assert second.returncode == 4
+            assert "GSH-E600" in second.stderr
+            done = gshead("doctor", "--json", GSHEAD_RUNTIME_DIR=runtime)
+            found = next(c for c in json.loads(done.stdout)["checks"] if c["name"] == "backend")
+            assert str(backend.endpoint.pid) in found["detail"]
+        backend.release()
+        assert backend.wait(20) == 0
 
 
 def test_heads_and_assets_are_listed(tmp_path: Path) -> None:
