@@ -70,7 +70,7 @@ class Blender:
         }  # fmt: skip
         return subprocess.Popen(
             [str(blender_python(self.version)), str(SCRIPTS / f"{script}.py")], env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.resources,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.resources,
         )  # fmt: skip
 
     def run(self, script: str, *, timeout: float = 200, **arguments: Any) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""The avatar stays with its head: save, reopen, duplicate, append, link, undo, delete; and it renders the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import common
+import render_setup
+
+
+def avatar_id(obj) -> str:
+    return common.module("storage").read(obj.data).avatar_id
+
+
+def main() -> None:
+    out = Path(common.ARGS["out"])
+    made = render_setup.scene_with_head()
+    storage, heads = common.module("storage"), common.module("heads")
+    wanted = avatar_id(made.mesh)
+    made.rig["jawOpen"] = 0.7
+    made.rig.update_tag()
+    seen = {"wanted": wanted}
+    file = out / "head.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(file), compress=True)
+    render_setup.render_exr(out / "before.exr")
+
+    bpy.ops.wm.open_mainfile(filepath=str(file))
+    mesh, rig = bpy.data.objects["Ada"], bpy.data.objects["Ada Rig"]
+    seen["reopened"] = avatar_id(mesh)
+    bpy.context.scene.render.engine = "GSHEAD"
+    render_setup.render_exr(out / "after.exr")
+
+    for obj in (mesh, rig):
+        obj.select_set(True)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.duplicate()
+    twin = heads.mesh_of(bpy.context.object)
+    seen["duplicated"], seen["twin"] = avatar_id(twin), twin.name
+    seen["texts"] = len([t for t in bpy.data.texts if t.name.startswith(".gshead")])
+    twin_rig = heads.rig_of(twin)
+    twin_rig["jawOpen"], rig["jawOpen"] = 1.0, 0.0
+    twin_rig.location.x = 0.25
+    for changed in (twin_rig, rig):
+        changed.update_tag()
+    found = {h.name: h.state for h in heads.visible_heads(bpy.context.evaluated_depsgraph_get())}
+    seen["jaws"] = {name: float(abs(s.pose.jaw_pose).max()) for name, s in found.items()}
+    seen["as_vertices"] = [name for name, s in found.items() if s.vertices is not None]
+
+    collection = bpy.data.collections.new("Heads")
+    collection.objects.link(mesh)
+    instance = bpy.data.objects.new("Instance", None)
+    instance.instance_type, instance.instance_collection = "COLLECTION", collection
+    instance.location.x = -0.25
+    bpy.context.scene.collection.objects.link(instance)
+    bpy.context.view_layer.update()
+    places = [h.matrix[0, 3] for h in heads.visible_heads(bpy.context.evaluated_depsgraph_get())]
+    seen["instances"] = sorted(round(float(x), 3) for x in places)
+
+    for linked in (False, True):
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        with bpy.data.libraries.load(str(file), link=linked) as (source, target):
+            target.objects = source.objects
+        for obj in target.objects:
+            bpy.context.scene.collection.objects.link(obj)
+        key = "linked" if linked else "appended"
+        seen[key] = avatar_id(bpy.data.objects["Ada"])
+        state = heads.visible_heads(bpy.context.evaluated_depsgraph_get())[0].state
+        seen[f"{key}_jaw"] = float(abs(state.pose.jaw_pose).max())
+    assert storage.is_head(bpy.data.objects["Ada"])
+
+    bpy.ops.wm.open_mainfile(filepath=str(file))
+    for obj in list(bpy.data.objects):
+        bpy.data.objects.remove(obj)
+    bpy.ops.outliner.orphans_purge(do_recursive=True)
+    seen["after_delete"] = len([t for t in bpy.data.texts if t.name.startswith(".gshead")])
+    common.report(**seen)
+
+
+main()

@@ -1,0 +1,56 @@
+"""A scene with one tiny head and a camera, for the scripts that render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import common
+
+
+def tiny_bytes(**options: Any) -> bytes:
+    """A tiny avatar as the bytes of a .gshead file."""
+    from gshead_backend.avatar.file import avatar_to_bytes
+
+    return avatar_to_bytes(common.tiny_avatar(**options))
+
+
+def scene_with_head(size: int = 96, count: int = 800, seed: int = 3) -> Any:
+    """An empty scene with a head, a camera in front of it and the engine chosen; returns the head's objects."""
+    common.enable()
+    scene = bpy.context.scene
+    made = common.module("heads").add_head(bpy.context, tiny_bytes(count=count, seed=seed), "Ada")
+    add_camera(scene, size)
+    return made
+
+
+def add_camera(scene: Any, size: int) -> None:
+    """A camera 0.8 m in front of the origin, and square frames of ``size`` pixels."""
+    data = bpy.data.cameras.new("Camera")
+    data.lens = 85.0
+    camera = bpy.data.objects.new("Camera", data)
+    camera.location, camera.rotation_euler = (0.0, -0.8, 0.0), (1.5707963, 0.0, 0.0)
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    render = scene.render
+    render.engine = "GSHEAD"
+    render.resolution_x = render.resolution_y = size
+    render.resolution_percentage = 100
+    render.film_transparent = True
+    scene.view_settings.view_transform = "Standard"
+    scene.view_layers[0].use_pass_z = True
+
+
+def render_exr(path: Path, *, frame: int | None = None) -> None:
+    """Render one frame with its passes into a multilayer EXR (32 bit, uncompressed)."""
+    scene = bpy.context.scene
+    if frame is not None:
+        scene.frame_set(frame)
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "MULTI_LAYER_IMAGE"
+    settings.file_format = "OPEN_EXR_MULTILAYER"
+    settings.color_depth, settings.exr_codec = "32", "NONE"
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)

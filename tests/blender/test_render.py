@@ -1,0 +1,108 @@
+"""F12 through the real backend: passes, regions, background, lattices, and failures that write no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenEXR
+import pytest
+from harness import Blender
+
+from gshead_backend.avatar.drive import drive
+from gshead_backend.avatar.file import load_avatar
+from gshead_backend.avatar.splats import transform_splats
+from gshead_backend.camera import Camera
+from gshead_backend.head import HeadPose
+from gshead_backend.protocol.transfer import pack_frame
+from gshead_backend.raster import rasterize
+
+SIZE = 96
+OUTSIDE = 1e10
+
+
+def read_exr(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 4) Combined and (H, W) Depth of a multilayer EXR."""
+    channels = OpenEXR.File(str(path), separate_channels=True).channels()
+    layer = next(name.split(".")[0] for name in channels if ".Combined." in name)
+    rgba = np.stack([channels[f"{layer}.Combined.{c}"].pixels for c in "RGBA"], -1)
+    return rgba, channels[f"{layer}.Depth.Z"].pixels
+
+
+def expected(folder: Path, told: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """What the project's own rasterizer makes of the pose, place and camera that the add-on read."""
+    avatar = load_avatar(folder / "avatar.gshead")
+    width, height, K, viewmat, near, far, orthographic = told["camera"]
+    camera = Camera(width, height, np.reshape(K, (3, 3)), np.reshape(viewmat, (4, 4)), near, far, orthographic)
+    splats = drive(avatar, HeadPose.from_vector(np.array(told["pose"])))
+    image = rasterize(transform_splats(splats, np.reshape(told["matrix"], (4, 4))), camera)
+    return pack_frame(np.asarray(image.color), np.asarray(image.alpha), "float32"), np.asarray(image.depth)
+
+
+def left_edge(rgba: np.ndarray) -> int:
+    return int(np.flatnonzero((rgba[..., 3] > 0.5).any(0))[0])
+
+
+@pytest.fixture(scope="module")
+def shots(installed: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The pictures of ``render_passes``, once per version."""
+    folder = tmp_path_factory.mktemp("shots")
+    blender = Blender(*installed, runtime=tmp_path_factory.mktemp("r", numbered=True))
+    return folder, blender.run("render_passes", out=str(folder))
+
+
+@pytest.mark.parametrize("name", ["rest", "posed", "region"])
+def test_a_still_is_what_the_rasterizer_draws(shots: tuple[Path, dict[str, Any]], name: str) -> None:
+    folder, told = shots
+    rgba, depth = read_exr(folder / f"{name}.exr")
+    wanted, wanted_depth = expected(folder, told["poses"][name])
+    assert wanted[..., 3].max() > 0.9, "the head is in the picture"
+    np.testing.assert_allclose(rgba, wanted, atol=2e-4)
+    seen = np.isfinite(wanted_depth)
+    assert (depth[~seen] == OUTSIDE).all()
+    np.testing.assert_allclose(depth[seen], wanted_depth[seen], atol=2e-4)
+    if name == "region":
+        assert rgba.shape[:2] == (int(0.6 * SIZE) - int(0.1 * SIZE), int(0.8 * SIZE) - int(0.25 * SIZE))
+
+
+def test_the_world_shows_behind_the_head_without_transparent_film(shots: tuple[Path, dict[str, Any]]) -> None:
+    folder, told = shots
+    over, _ = read_exr(folder / "background.exr")
+    clear, _ = expected(folder, told["poses"]["background"])
+    assert (over[..., 3] == 1).all()
+    wanted = clear[..., :3] + (1 - clear[..., 3:]) * np.array([0.2, 0.4, 0.6])
+    np.testing.assert_allclose(over[..., :3], wanted, atol=2e-4)
+
+
+def test_a_lattice_moves_the_splats(shots: tuple[Path, dict[str, Any]]) -> None:
+    folder, told = shots
+    before, _ = read_exr(folder / "lattice_rest.exr")
+    after, _ = read_exr(folder / "lattice.exr")
+    assert not told["poses"]["lattice_rest"]["vertices"], "an undeformed lattice changes nothing: a pose is enough"
+    assert told["poses"]["lattice"]["vertices"]
+    assert left_edge(after) - left_edge(before) >= 5
+
+
+def test_a_head_hidden_from_render_is_not_drawn(shots: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = shots
+    rgba, depth = read_exr(folder / "hidden.exr")
+    assert (rgba == 0).all()
+    assert (depth == OUTSIDE).all()
+
+
+def test_failures_raise_with_the_reason_and_write_no_file(shots: tuple[Path, dict[str, Any]]) -> None:
+    folder, told = shots
+    assert "no camera" in told["failures"]["camera"].lower()
+    assert "GSH-E101" in told["failures"]["bytes"]
+    assert not (folder / "must_not_exist.exr").exists()
+
+
+def test_modifiers_that_change_the_vertex_count_are_said_and_drawn_by_the_rig(
+    shots: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, told = shots
+    assert told["subdivided"]
+    assert "follow the rig only" in told["output"]
+    rgba, _ = read_exr(folder / "subdivided.exr")
+    assert rgba[..., 3].max() > 0.9
