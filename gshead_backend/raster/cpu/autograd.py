@@ -15,7 +15,7 @@ from ...parallel import NUMBA_LOCK, kernel_array
 from ..compose import finish
 from ..types import Rendered
 from . import blending, layout, projection
-from .pipeline import Tiles, blend, build_tiles, in_threes, lens_of, rasterize_numpy
+from .pipeline import Tiles, blend, build_tiles, in_threes, rasterize_numpy, view_of
 
 
 class _Rasterize(torch.autograd.Function):
@@ -56,8 +56,8 @@ def _backward(
     with NUMBA_LOCK:
         rows = _pair_gradients(splats.colors, tiles, pixel, grad)
         projection.gather_backward(
-            splats.means, splats.quats, splats.scales, splats.opacities, kernel_array(camera.viewmat, np.float64), lens_of(camera),
-            float(camera.width), float(camera.height), camera.orthographic, tiles.first_pair, rows, *out,
+            splats.means, splats.quats, splats.scales, splats.opacities, *view_of(camera), bool(camera.orthographic),
+            tiles.first_pair, rows, *out,
         )  # fmt: skip
     return out
 

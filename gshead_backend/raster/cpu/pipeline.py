@@ -38,10 +38,11 @@ class Tiles:
     tiles_x: int
 
 
-def lens_of(camera: Camera) -> tuple[float, float, float, float]:
-    """fx, fy, cx, cy in pixels."""
+def view_of(camera: Camera) -> tuple[np.ndarray, tuple[float, float, float, float], float, float]:
+    """What kernels take of a camera: view matrix, (fx, fy, cx, cy), width, height."""
     K = camera.K
-    return float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])
+    lens = (float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2]))
+    return kernel_array(camera.viewmat, np.float64), lens, float(camera.width), float(camera.height)
 
 
 def build_tiles(splats: Splats, camera: Camera, *, slots: bool) -> Tiles:
@@ -52,9 +53,8 @@ def build_tiles(splats: Splats, camera: Camera, *, slots: bool) -> Tiles:
     extent = np.empty((n, 4), np.int32)
     pairs = np.empty(n, np.int64)
     projection.project(
-        splats.means, splats.quats, splats.scales, splats.opacities, kernel_array(camera.viewmat, np.float64), lens_of(camera),
-        float(camera.width), float(camera.height), camera.near, camera.far, camera.orthographic,
-        geometry, extent, pairs,
+        splats.means, splats.quats, splats.scales, splats.opacities, *view_of(camera),
+        float(camera.near), float(camera.far), bool(camera.orthographic), geometry, extent, pairs,
     )  # fmt: skip
     first_pair = np.zeros(n + 1, np.int64)
     np.cumsum(pairs, out=first_pair[1:])
