@@ -34,10 +34,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: str | Path) -> None:
+    """Raise ``ExportError`` now if ``path`` cannot be written, instead of after minutes of work."""
+    path = Path(path)
+    if path.is_dir():
+        raise ExportError(f"'{path}' cannot be written: it is a folder.", remedy="Give the name of a file.")
+    with contextlib.suppress(_Dismissed), atomic_path(path):
+        raise _Dismissed
+
+
 def write_atomic(path: str | Path, data: bytes) -> None:
     """Write ``data`` to ``path`` in one step. Raises ``ExportError``."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+class _Dismissed(Exception):
+    pass
 
 
 def _cannot_write(path: Path, error: OSError) -> ExportError:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gshead_backend.errors import ExportError
-from gshead_backend.files import atomic_path, write_atomic
+from gshead_backend.files import atomic_path, check_writable, write_atomic
 
 
 def _write_half(path: Path) -> None:
@@ -46,4 +46,7 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "file" / "below", tmp_path / "folder", tmp_path / ("x" * 300)):
         with pytest.raises(ExportError, match="cannot be written"):
             write_atomic(path, b"")
+        with pytest.raises(ExportError, match="cannot be written"):
+            check_writable(path)
+    check_writable(tmp_path / "fine")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]

@@ -144,7 +144,9 @@ def _gpu() -> Iterator[Finding]:
         if driver:
             wanted = "https://pytorch.org/get-started/locally/"
             problem = "this torch has no CUDA" if torch.version.cuda is None else "torch cannot use it"
-            fix = f"Install a CUDA build of torch that this driver supports ({wanted}), then run this again."
+            fix = (
+                f"In a checkout: python3 bootstrap.py setup --torch cu130. Elsewhere install torch with CUDA: {wanted}"
+            )
             yield Finding("GPU", "warning", f"{driver.splitlines()[0]}, but {problem}; the CPU is used", fix)
         else:
             yield Finding("GPU", "ok", "none with CUDA; the CPU is used")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import ArgumentError
+from ..files import check_writable
 from .console import Progress, bytes_text, emit, parse
 from .render import pose_at, read_take
 
@@ -37,6 +38,7 @@ def export(
     """
     if out.suffix.lower() not in (*USD_ENDINGS, ".ply"):
         raise ArgumentError(f"'{out.name}' must end in {', '.join(USD_ENDINGS)} or .ply.")
+    check_writable(out)
     from ..avatar import load_avatar
 
     person = load_avatar(avatar)

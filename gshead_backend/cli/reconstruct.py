@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import ArgumentError, FileFormatError
+from ..files import check_writable, write_atomic
 from .console import Progress, bytes_text, emit, parse, warn
 
 
@@ -38,10 +39,10 @@ def reconstruct(
     if out.suffix != ".gshead":
         raise ArgumentError(f"The avatar file '{out}' must end in .gshead.")
     data = _read(photo)
+    check_writable(out)
     progress, started = Progress(), time.perf_counter()
     progress(0.0, "Loading")
     from ..avatar import avatar_from_bytes, avatar_to_bytes, describe_avatar
-    from ..files import write_atomic
     from ..head import load_head
     from ..methods import ReconstructOptions, get_method
     from ..portrait.fit import fit_portrait

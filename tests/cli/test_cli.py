@@ -70,6 +70,7 @@ def test_version_is_quick_and_loads_nothing_heavy() -> None:
         (["render", __file__, "-o", "x"], 3, "stderr", "GSH-E101"),
         (["export", "absent.gshead", "-o", "x.fbx"], 2, "stderr", "must end in"),
         (["reconstruct", "absent.jpg", "-o", "x.gshead"], 3, "stderr", "GSH-E101: 'absent.jpg' cannot be read"),
+        (["reconstruct", __file__, "-o", f"{__file__}/x.gshead"], 1, "stderr", "GSH-E700"),
         (["reconstruct", "absent.jpg", "-o", "x.jpg"], 2, "stderr", "must end in .gshead"),
         (["head"], 2, "stderr", "import"),
         (["serve", "--name", "no spaces"], 2, "stderr", "1 to 40 letters"),
