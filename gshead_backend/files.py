@@ -37,6 +37,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def check_writable(path: str | Path) -> None:
     """Raise ``ExportError`` now if ``path`` cannot be written, instead of after minutes of work."""
     path = Path(path)
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # for example a name that is too long
+        raise _cannot_write(path, error) from error
     if path.is_dir():
         raise ExportError(f"'{path}' cannot be written: it is a folder.", remedy="Give the name of a file.")
     with contextlib.suppress(_Dismissed), atomic_path(path):
