@@ -115,9 +115,10 @@ class OutOfMemoryError(RenderError):
 
 
 class ProtocolError(GsheadError):
-    """A message breaks the wire protocol."""
+    """A message breaks the wire protocol. ``sender_id`` is the id of that message when it could still be read."""
 
     code = "GSH-E500"
+    sender_id: int = 0
 
 
 class VersionError(ProtocolError):

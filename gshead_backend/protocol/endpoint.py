@@ -58,7 +58,7 @@ class Endpoint:
 
     @classmethod
     def read(cls, path: Path | str) -> Endpoint:
-        """Reads a connection file.
+        """Reads a connection file. One that was copied out of its runtime directory gives a remote endpoint.
 
         Raises:
             BackendError: there is none or it cannot be read.
@@ -76,6 +76,8 @@ class Endpoint:
             endpoint = cls(**known)
         except (ValueError, TypeError, RecursionError) as error:
             raise BackendError(f"The connection file {path} cannot be read: {error}.") from None
+        if Path(path).absolute().parent != Path(endpoint.runtime_dir):
+            endpoint = endpoint.remote(endpoint.address)
         check_address(endpoint)
         return endpoint
 

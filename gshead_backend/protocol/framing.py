@@ -38,12 +38,6 @@ REQUEST_TYPES = _tags(Request)
 REPLY_TYPES = _tags(Reply)
 
 
-class HeaderError(ProtocolError):
-    """A header could not be read. ``sender_id`` is the id of the message when at least that was readable."""
-
-    sender_id: int = 0
-
-
 def encode(message: Message) -> bytes:
     """The JSON header of a message."""
     return _encoder.encode(message)
@@ -66,17 +60,20 @@ def _decode(header: bytes | memoryview, decoder: msgspec.json.Decoder[Any], know
             )
         message: Message = decoder.decode(header)
     except (VersionError, UnsupportedError) as error:
-        error.sender_id = sender_id  # type: ignore[attr-defined]
-        raise
+        raise _marked(error, sender_id) from None
     except _FAILURES as error:
-        wrapped = HeaderError(f"A message header cannot be read: {str(error)[:200] or type(error).__name__}.")
-        wrapped.sender_id = sender_id
-        raise wrapped from None
+        text = f"A message header cannot be read: {str(error)[:200] or type(error).__name__}."
+        raise _marked(ProtocolError(text), sender_id) from None
     return message
 
 
+def _marked(error: ProtocolError, sender_id: int) -> ProtocolError:
+    error.sender_id = sender_id
+    return error
+
+
 def decode_request(header: bytes | memoryview) -> Message:
-    """A client's header. Raises ``VersionError``, ``UnsupportedError`` or ``HeaderError``, each with ``sender_id``."""
+    """A client's header. Raises ``ProtocolError``, ``VersionError`` or ``UnsupportedError`` with ``sender_id``."""
     return _decode(header, _requests, REQUEST_TYPES)
 
 

@@ -211,7 +211,7 @@ class Front:
             self._requests.handle(session, message, parts)
         except GsheadError as caught:
             answer = error_message(caught)
-            answer.parent = parent or int(getattr(caught, "sender_id", 0))
+            answer.parent = parent or (caught.sender_id if isinstance(caught, ProtocolError) else 0)
             if isinstance(message, m.StreamUpdate):
                 answer.stream, answer.token = message.stream, message.token
             self._replies.send_to(identity, answer)

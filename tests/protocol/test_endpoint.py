@@ -92,7 +92,11 @@ def test_connection_file_round_trip_hides_keys_and_is_private(tmp_path):
     assert Endpoint.read(path) == endpoint
     assert secret not in repr(endpoint)
     assert endpoint.local
-    assert not endpoint.remote("tcp://gpu:1").local
+    copied = tmp_path / "copied.json"
+    copied.touch(0o600)
+    copied.write_bytes(path.read_bytes())
+    assert not Endpoint.read(copied).local, "a copy elsewhere is for another machine: no rings, no process id"
+    assert Endpoint.read(copied) == endpoint.remote("tcp://127.0.0.1:5555")
     path.chmod(0o644)
     with pytest.raises(AuthenticationError, match="mode 644"):
         Endpoint.read(path)

@@ -1,0 +1,145 @@
+"""The whole backend with its real engine on a tiny head: what comes over the wire is what the rooms compute."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gshead_backend.avatar.drive import drive, drive_vertices
+from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes
+from gshead_backend.avatar.splats import concatenate, transform_splats
+from gshead_backend.camera import Camera, orbit_camera
+from gshead_backend.errors import FileFormatError, GsheadError, ImageError, ProtocolError
+from gshead_backend.head import HeadPose
+from gshead_backend.protocol import Client, Instance, camera_spec
+from gshead_backend.protocol.launcher import start_backend
+from gshead_backend.protocol.transfer import pack_frame
+from gshead_backend.raster import rasterize
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tiny_avatar import make_tiny_avatar
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a real backend on the CPU; one for the module, because it compiles when it starts."""
+    run = tmp_path_factory.mktemp("real") / "run"
+    run.mkdir(mode=0o700)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from gshead_backend.cli import main; sys.exit(main())"
+    backend = start_backend([sys.executable, "-c", code, "serve", "--device", "cpu"], directory=run)
+    with Client(backend.endpoint) as client:
+        yield client
+    backend.wait(10)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """The backend is shared by the module here, so its workers and rings outlive a test."""
+
+
+@pytest.fixture(scope="module")
+def avatar(tiny_head):
+    return avatar_from_bytes(avatar_to_bytes(make_tiny_avatar(tiny_head, dynamic=True)))
+
+
+@pytest.fixture(scope="module")
+def avatar_id(real, avatar):
+    return real.avatar_put(avatar_to_bytes(avatar))
+
+
+def _spec(camera: Camera):
+    return camera_spec(camera.width, camera.height, camera.K, camera.viewmat, near=camera.near, far=camera.far)
+
+
+def _pose(avatar, seed: int) -> HeadPose:
+    rng = np.random.default_rng(seed)
+    vector = rng.uniform(-0.3, 0.3, avatar.head.expression_count + 18).astype(np.float32)
+    vector[-3:] = 0
+    return HeadPose.from_vector(vector)
+
+
+CAMERA = orbit_camera(25, 10, size=(160, 120), distance=0.9)
+
+
+def _expected(splats, dtype="float32"):
+    rendered = rasterize(splats, CAMERA)
+    return pack_frame(rendered.color, rendered.alpha, dtype), rendered.depth
+
+
+def test_a_posed_head_equals_drive_and_rasterize(real, avatar, avatar_id):
+    pose = _pose(avatar, 1)
+    frame = real.render(_spec(CAMERA), [Instance(avatar_id, np.eye(4), pose.to_vector())])
+    rgba, depth = _expected(drive(avatar, pose))
+    assert frame.rgba[..., 3].max() > 0.5
+    assert np.abs(frame.rgba - rgba).max() < 1e-4
+    seen = np.isfinite(depth)
+    assert np.array_equal(np.isfinite(frame.depth), seen)
+    assert np.abs(frame.depth[seen] - depth[seen]).max() < 1e-4
+
+
+def test_a_placed_head_and_two_heads_equal_moved_splats(real, avatar, avatar_id):
+    one, two = np.eye(4), np.eye(4)
+    one[:3, 3] = -0.1, 0.02, 0.0
+    two[:3, :3] = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]]) * 0.8
+    two[:3, 3] = 0.12, 0.0, 0.05
+    poses = [_pose(avatar, 2), _pose(avatar, 3)]
+    heads = [Instance(avatar_id, m, p.to_vector()) for m, p in zip((one, two), poses, strict=True)]
+    moved = [transform_splats(drive(avatar, p), m) for m, p in zip((one, two), poses, strict=True)]
+    single = real.render(_spec(CAMERA), heads[1:])
+    assert np.abs(single.rgba - _expected(moved[1])[0]).max() < 2e-3
+    both = real.render(_spec(CAMERA), heads)
+    assert np.abs(both.rgba - _expected(concatenate(moved))[0]).max() < 2e-3
+
+
+def test_vertices_with_and_without_a_pose(real, avatar, avatar_id):
+    pose = _pose(avatar, 4)
+    vertices = (avatar.personal.vertices(pose) * [1.0, 1.2, 1.0]).astype(np.float32)
+    without = real.render(_spec(CAMERA), [Instance(avatar_id, np.eye(4), vertices=vertices)])
+    assert np.abs(without.rgba - _expected(drive_vertices(avatar, vertices))[0]).max() < 1e-4
+    with_pose = real.render(_spec(CAMERA), [Instance(avatar_id, np.eye(4), pose.to_vector(), vertices)])
+    assert np.abs(with_pose.rgba - _expected(drive_vertices(avatar, vertices, pose))[0]).max() < 1e-4
+    assert not np.array_equal(without.rgba, with_pose.rgba), "the pose drives the residual"
+
+
+def test_a_viewport_frame_is_the_same_picture(real, avatar, avatar_id):
+    pose = _pose(avatar, 5)
+    stream = real.stream_open(depth=True)
+    token = real.stream_update(stream, _spec(CAMERA), [Instance(avatar_id, np.eye(4), pose.to_vector())], scale=0.5)
+    small = real.stream_latest(stream, newer_than=token - 1, timeout=30)
+    assert small is not None
+    assert small.rgba.shape == (60, 80, 4)
+    token = real.stream_update(stream, _spec(CAMERA), [Instance(avatar_id, np.eye(4), pose.to_vector())])
+    frame = real.stream_latest(stream, newer_than=token - 1, timeout=30)
+    assert frame is not None
+    expected = _expected(drive(avatar, pose), "uint8")[0]
+    assert np.abs(frame.rgba.astype(int) - expected).max() <= 1
+    real.stream_close(stream)
+
+
+def test_wrong_poses_avatars_and_photos_are_named_errors(real, avatar, avatar_id):
+    with pytest.raises(ProtocolError, match="expression values"):
+        real.render(_spec(CAMERA), [Instance(avatar_id, np.eye(4), np.zeros(18))])
+    with pytest.raises(ProtocolError, match="vertices were sent"):
+        real.render(_spec(CAMERA), [Instance(avatar_id, np.eye(4), vertices=np.zeros((3, 3)))])
+    with pytest.raises(FileFormatError):
+        real.avatar_put(b"not an avatar at all")
+    with pytest.raises(FileFormatError):
+        real.avatar_put(avatar_to_bytes(avatar)[:-100])
+    with pytest.raises(ImageError):
+        real.reconstruct(b"not a photo")
+    with pytest.raises(GsheadError):
+        real.reconstruct(b"\x89PNG\r\n\x1a\n")
+    assert real.render(_spec(CAMERA), []).rgba.shape == (120, 160, 4)
+
+
+def test_the_same_pose_gives_the_same_bytes(real, avatar, avatar_id):
+    heads = [Instance(avatar_id, np.eye(4), _pose(avatar, 6).to_vector())]
+    first, second = (real.render(_spec(CAMERA), heads, dtype="float16") for _ in range(2))
+    assert first.rgba.tobytes() == second.rgba.tobytes()
+    assert first.depth.tobytes() == second.depth.tobytes()
