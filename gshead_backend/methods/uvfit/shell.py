@@ -80,7 +80,7 @@ def _vote(
     weight = weight + rim
     mirror = surface.head.mirror
     mirrored = 0.3 * weight[mirror] * (weight < 0.1)
-    prior = 0.01
+    prior = 0.01 + 0.03 * smoothstep(surface.scalp, 0.8, 1.0)
     total = weight + mirrored + prior
     hair = (weight * p_hair + mirrored * p_hair[mirror] + prior * surface.scalp) / total
     dressed = _dressed_below(surface, p_clothes, weight)
