@@ -22,7 +22,7 @@ MAX_SPLATS = 2_000_000
 MAX_VERTICES = 200_000
 MAX_IDENTITY = 1024
 MAX_EXPRESSIONS = 1024
-MAX_EXPRESSION_VALUES = 20_000_000  # control points times expressions, dense in memory
+MAX_EXPRESSION_VALUES = 20_000_000  # points times expressions: they are dense in memory
 MAX_RANK = 256
 MAX_NAME = 200
 _ITEM_BYTES = {"F32": 4, "F16": 2, "I64": 8, "I32": 4, "I16": 2, "U16": 2, "U8": 1, "I8": 1}
@@ -224,8 +224,9 @@ def _check_head(header: Mapping[str, Any], head: Mapping[str, Any]) -> None:
         raise FileFormatError("The embedded head's fixed-point table is damaged.")
     expressions = len(meta["expression_names"])
     control = (header.get("head.template", {}).get("shape") or [0])[0]
-    if expressions > MAX_EXPRESSIONS or control > MAX_VERTICES or expressions * control > MAX_EXPRESSION_VALUES:
-        raise FileFormatError(f"The embedded head has {control} points and {expressions} expressions: too many.")
+    points = max(control, header["avatar.vertex_offsets"]["shape"][0])
+    if expressions > MAX_EXPRESSIONS or points > MAX_VERTICES or expressions * points > MAX_EXPRESSION_VALUES:
+        raise FileFormatError(f"The embedded head has {points} points and {expressions} expressions: too many.")
 
 
 def _check_dynamic(avatar: Avatar) -> None:
