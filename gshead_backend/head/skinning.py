@@ -81,23 +81,59 @@ class PersonalHead:
     def shaped(self, pose: HeadPose) -> np.ndarray:
         """(V, 3) float32 vertices with expression and pose correctives, before skinning."""
         self.check(pose)
-        active = np.flatnonzero(pose.expression)
+        weight = pose.expression * self.gain
+        active = np.flatnonzero(weight)
         shaped = self.rest
         if active.size:
-            delta = self.model.expression_dirs[:, :, active] @ (pose.expression * self.gain)[active]
-            shaped = shaped + (delta if self.model.subdivision is None else self.model.subdivision @ delta)
+            dirs = dense_expressions(self.model)
+            few = 2 * active.size < weight.size
+            shaped = shaped + (weight[active] @ dirs[active] if few else weight @ dirs).reshape(-1, 3)
         if self.model.pose_correctives is not None:
             feature = (axis_angle_to_matrix(pose.rotations[1:]) - np.eye(3)).reshape(-1).astype(np.float32)
-            shaped = shaped + self.model.pose_correctives @ feature
+            shaped = shaped + (self.model.pose_correctives.reshape(-1, 36) @ feature).reshape(-1, 3)
         return shaped
 
     def vertices(self, pose: HeadPose) -> np.ndarray:
-        """(V, 3) float32 posed vertices in head space, metres."""
+        """(V, 3) float32 posed vertices in head space, metres.
+
+        Weights sum to one, so the sum over joints is the motion of the commonest joint plus, at the vertices that
+        another joint moves differently, that joint's share of the difference.
+        """
         A = joint_transforms(axis_angle_to_matrix(pose.rotations), self.joints).astype(np.float32)
-        blended = (self.model.skin_weights @ A.reshape(5, 12)).reshape(-1, 3, 4)
         shaped = self.shaped(pose)
-        out = np.einsum("vab,vb->va", blended[:, :, :3], shaped) + blended[:, :, 3]
-        return out + pose.translation
+        base, followers = joint_followers(self.model)
+        out = shaped @ A[base, :, :3].T
+        out += A[base, :, 3] + pose.translation
+        for joint, (rows, weights) in followers.items():
+            difference = A[joint] - A[base]
+            if np.abs(difference).max() > 1e-9:
+                moved = np.take(shaped, rows, axis=0, mode="clip") @ difference[:, :3].T + difference[:, 3]
+                out[rows] += weights * moved
+        return out
+
+
+def dense_expressions(model: HeadModel) -> np.ndarray:
+    """(E, 3 V) float32: every expression on the dense mesh, computed once per model and kept."""
+    if "dense_expressions" not in model._cache:
+        deltas = np.empty((model.expression_count, model.vertex_count, 3), np.float32)
+        for e, delta in enumerate(deltas):
+            control = np.ascontiguousarray(model.expression_dirs[:, :, e])
+            delta[:] = control if model.subdivision is None else model.subdivision @ control
+        model._cache["dense_expressions"] = deltas.reshape(model.expression_count, -1)
+    return model._cache["dense_expressions"]
+
+
+def joint_followers(model: HeadModel) -> tuple[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
+    """The joint with the largest weight in all, and for every other joint its rows (n,) and weights (n, 1)."""
+    if "joint_followers" not in model._cache:
+        base = int(model.skin_weights.sum(0).argmax())
+        followers = {}
+        for joint in range(len(PARENTS)):
+            rows = np.flatnonzero(model.skin_weights[:, joint])
+            if joint != base and rows.size:
+                followers[joint] = rows, np.ascontiguousarray(model.skin_weights[rows, joint, None], np.float32)
+        model._cache["joint_followers"] = base, followers
+    return model._cache["joint_followers"]
 
 
 def pose_from_arkit(

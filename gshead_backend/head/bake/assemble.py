@@ -105,7 +105,7 @@ def _head(
     m = surface.matrix
     columns = blank.control_count
     matrix = SparseMatrix(m.data.astype(np.float32), m.indices.astype(np.int32), m.indptr.astype(np.int32), columns)
-    flip, mirror = KDTree(dense).query(dense * [-1, 1, 1])
+    flip, mirror = map(np.asarray, KDTree(dense).query(dense * [-1, 1, 1]))
     if flip.max() > 2e-4:
         raise AssertionError(f"the dense head is not symmetric: {flip.max()}")
     return HeadModel(

@@ -10,7 +10,8 @@ _POWER = 0.62
 # Cell of each part: left, bottom, width, height. The face keeps a margin to its neighbours for filtering.
 _CELLS = {
     "face": (0.005, 0.005, 0.60, 0.99), "torso": (0.615, 0.60, 0.38, 0.395), "cavity": (0.615, 0.42, 0.20, 0.17),
-    "tongue": (0.825, 0.42, 0.17, 0.17), "eye_left": (0.615, 0.215, 0.19, 0.19), "eye_right": (0.805, 0.215, 0.19, 0.19),
+    "tongue": (0.825, 0.42, 0.17, 0.17),
+    "eye_left": (0.615, 0.215, 0.19, 0.19), "eye_right": (0.805, 0.215, 0.19, 0.19),
     "socket_left": (0.615, 0.145, 0.09, 0.06), "socket_right": (0.71, 0.145, 0.09, 0.06),
     "gums_upper": (0.805, 0.18, 0.19, 0.025), "gums_lower": (0.805, 0.15, 0.19, 0.025),
 }  # fmt: skip

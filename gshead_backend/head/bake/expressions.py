@@ -16,8 +16,10 @@ OPENING = (
     "mouthUpperUpRight", "tongueOut",
 )  # fmt: skip
 # Rounds of smoothing: the raw face units carry knife edges and blotches.
-_ROUNDS = {"cheekPuff": 14, "mouthSmile": 10, "mouthFrown": 8, "cheekSquint": 8, "noseSneer": 6, "mouthStretch": 8,
-           "mouthDimple": 8, "brow": 6, "jawOpen": 4, "eyeBlink": 3, "eyeLook": 3, "eyeSquint": 4, "eyeWide": 3}  # fmt: skip
+_ROUNDS = {
+    "cheekPuff": 14, "mouthSmile": 10, "mouthFrown": 8, "cheekSquint": 8, "noseSneer": 6, "mouthStretch": 8,
+    "mouthDimple": 8, "brow": 6, "jawOpen": 4, "eyeBlink": 3, "eyeLook": 3, "eyeSquint": 4, "eyeWide": 3,
+}  # fmt: skip
 _DEFAULT_ROUNDS = 5
 LOOK_UP, LOOK_DOWN, LOOK_IN, LOOK_OUT = (float(np.radians(a)) for a in (20.0, 24.0, 30.0, 28.0))
 

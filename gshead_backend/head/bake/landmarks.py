@@ -106,7 +106,7 @@ def bake_landmarks(
         good = (hits.triangle >= 0) & allowed[hits.triangle]
         # Points on the rim of a lid or a lip often fall beside it, on the eyeball or into the mouth: take the nearest
         # pixel of the rim instead.
-        far, (snap_y, snap_x) = distance_transform_edt(~good, return_indices=True)
+        far, snap = (np.asarray(a) for a in distance_transform_edt(~good, return_indices=True) or ())
         x, y = np.rint(points - 0.5).astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
         for i in np.flatnonzero(inside):
@@ -114,7 +114,7 @@ def bake_landmarks(
                 continue
             if far[y[i], x[i]] > _SNAP_PIXELS:
                 continue
-            at = snap_y[y[i], x[i]], snap_x[y[i], x[i]]
+            at = tuple(snap[:, y[i], x[i]])
             corner = faces[hits.triangle[at]]
             a, b, c = meshes[which][corner]
             normal = np.cross(b - a, c - a)
@@ -156,7 +156,7 @@ def _settle(
 def _symmetric(points: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """Average each point with the mirror image of its counterpart, where the counterpart is beyond doubt."""
     flipped = points * [-1, 1, 1]
-    gap, other = KDTree(points).query(flipped)
+    gap, other = map(np.asarray, KDTree(points).query(flipped))
     mutual = (other[other] == np.arange(len(points))) & (gap < np.maximum(3 * sigma, 0.004))
     out = points.copy()
     out[mutual] = (points[mutual] + flipped[other[mutual]]) / 2
@@ -167,7 +167,7 @@ def nearest_on_mesh(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray)
     """For each point the closest triangle (of the 24 with nearest centres) and barycentric coordinates on it."""
     corners = vertices[faces]
     k = min(24, len(faces))
-    near = KDTree(corners.mean(1)).query(points, k=k)[1].reshape(len(points), k)
+    near = np.asarray(KDTree(corners.mean(1)).query(points, k=k)[1]).reshape(len(points), k)
     bary = closest_barycentric(points[:, None], corners[near])
     gap = np.linalg.norm((bary[..., None] * corners[near]).sum(-2) - points[:, None], axis=-1)
     best = gap.argmin(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 
 from ..arkit import ARKIT_INDEX
 from .mean import Blank
@@ -57,7 +57,7 @@ def clear_eyeballs(
     average = smoother(quads, len(blank.mean))
     for name in ("left", "right"):
         eye = blank.mean[blank.slots("eye_" + name)]
-        centre, radius = eye[0], np.linalg.norm(eye[1] - eye[0])
+        centre, radius = eye[0], float(np.linalg.norm(eye[1] - eye[0]))
         away = np.linalg.norm(rest[face] - centre, axis=1)
         lid = face[(away < radius * 1.5) & (away > radius * 1.01) & (rest[face, 2] > centre[2])]
         rows = surface.matrix[lid]
@@ -90,10 +90,10 @@ def _needed(local: np.ndarray, move: np.ndarray, radius: float) -> np.ndarray:
 
 def _fit(rows: sp.csr_matrix, push: np.ndarray, average: sp.csr_matrix) -> np.ndarray:
     """Smooth control displacement that reproduces ``push`` on the dense vertices."""
-    n = rows.shape[1]
+    n = int(average.indptr.size - 1)
     rough = sp.identity(n) - average
     normal = rows.T @ rows + 0.05 * (rough.T @ rough) + 1e-3 * sp.identity(n)
-    return np.stack([spsolve(sp.csc_matrix(normal), rows.T @ push[:, a]) for a in range(3)], 1)
+    return np.asarray(splu(sp.csc_matrix(normal)).solve(rows.T @ push))
 
 
 def blink_gain(shapes: np.ndarray, blank: Blank, seals: tuple[Seal, Seal]) -> np.ndarray:

@@ -18,6 +18,11 @@ _LIP_RINGS, _LID_RINGS = 6, 4
 _HAIRLINE = np.array([[-0.30, -0.075], [-0.175, -0.070], [-0.130, -0.045], [-0.108, -0.005], [-0.092, 0.022],
                       [-0.070, 0.030], [-0.048, 0.046], [-0.028, 0.060], [0.0, 0.070], [0.05, 0.075]])  # fmt: skip
 
+_PARTS = {
+    "socket": "eye_socket", "cavity": "mouth_cavity", "tongue": "tongue", "eye_left": "eye_left", "torso": "neck",
+    "eye_right": "eye_right", "teeth_upper": "teeth_upper", "teeth_lower": "teeth_lower", "gums": "gums",
+}  # fmt: skip
+
 
 def regions(blank: Blank, surface: Surface, wheel: AnnyWheel) -> np.ndarray:
     """(V,) uint8 index into ``REGION_NAMES``."""
@@ -26,11 +31,7 @@ def regions(blank: Blank, surface: Surface, wheel: AnnyWheel) -> np.ndarray:
     out = np.full(len(dense), number["skin"], np.uint8)
     for part in sorted(set(surface.part)):
         used = np.unique(surface.tris[surface.part == part])
-        for prefix, name in (("socket", "eye_socket"), ("cavity", "mouth_cavity"), ("tongue", "tongue"), ("eye_left", "eye_left"),
-                             ("eye_right", "eye_right"), ("teeth_upper", "teeth_upper"), ("teeth_lower", "teeth_lower"),
-                             ("gums", "gums"), ("torso", "neck")):  # fmt: skip
-            if part.startswith(prefix):
-                out[used] = number[name]
+        out[used] = number[next((name for prefix, name in _PARTS.items() if part.startswith(prefix)), "skin")]
     face = surface.vertices_of("face")
     out[face] = number["skin"]
     scalp = dense[face, 1] > np.interp(dense[face, 2], _HAIRLINE[:, 0], _HAIRLINE[:, 1])

@@ -40,7 +40,7 @@ class BaseMesh:
         """(n,) the point on the other side; the mesh is symmetric to float precision."""
         from scipy.spatial import KDTree
 
-        gap, index = KDTree(self.points).query(self.points * [-1, 1, 1])
+        gap, index = map(np.asarray, KDTree(self.points).query(self.points * [-1, 1, 1]))
         if gap.max() > 2e-4:
             raise FileFormatError(f"The base mesh is not symmetric: {gap.max() * 1000:.2f} mm.")
         return index

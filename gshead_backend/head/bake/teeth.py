@@ -165,7 +165,7 @@ def tooth_row(
     arch = Arch(outer, 1.0 if upper else -1.0)
     centres, scale = _positions(sizes, arch.length)
     name = "upper" if upper else "lower"
-    made = [
+    made: list[tuple[str, int, tuple[np.ndarray, ...]]] = [
         (f"teeth_{name}", 1, _tooth(arch, side * s, size, scale))
         for side in (1, -1)
         for s, size in zip(centres, sizes, strict=True)
