@@ -53,7 +53,9 @@ def fit_portrait(data: bytes, head: HeadModel, *, progress: Progress = no_progre
     crop, probability = head_window(photo.image, points)
     image = crop.cut(photo.image)
     local = crop.to_crop(points)
-    matte = cut_out(image, probability, local, tuple(_box(crop, b) for b in located.rivals))
+    matte = cut_out(
+        image, probability, local, crop.inside(photo.image.shape), tuple(_box(crop, b) for b in located.rivals)
+    )
     if photo.alpha is not None:
         matte = np.minimum(matte, crop.cut(photo.alpha).astype(np.float32) / 255)
     progress(0.7, "Fitting the head")

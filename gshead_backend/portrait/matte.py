@@ -36,8 +36,8 @@ def head_window(image: np.ndarray, points: np.ndarray) -> tuple[Crop, np.ndarray
         image: the whole photo. points: (478, 2) landmarks in it.
     """
     wide = head_crop(points, WIDE_FACTOR).resized(NET * 2)
-    seen = people(wide.cut(image)) * wide.inside(image.shape)
-    crop = head_crop(points, _needed_factor(wide, seen, points))
+    seen = people(wide.cut(image))
+    crop = head_crop(points, _needed_factor(wide, seen * wide.inside(image.shape), points))
     scale = wide.scale / crop.scale
     x, y = (
         (((np.arange(crop.size) + 0.5) / crop.scale + crop.origin[k] - wide.origin[k]) * wide.scale - 0.5).astype(
@@ -48,7 +48,7 @@ def head_window(image: np.ndarray, points: np.ndarray) -> tuple[Crop, np.ndarray
     coarse = cv2.remap(seen, *np.meshgrid(x, y), interpolation=cv2.INTER_LINEAR)
     tight = people(crop.cut(image))
     probability = (tight + scale * coarse) / (1 + scale)
-    return crop, (probability * crop.inside(image.shape)).astype(np.float32)
+    return crop, probability.astype(np.float32)
 
 
 def _needed_factor(wide: Crop, seen: np.ndarray, points: np.ndarray) -> float:
@@ -68,12 +68,17 @@ def _needed_factor(wide: Crop, seen: np.ndarray, points: np.ndarray) -> float:
 
 
 def cut_out(
-    image: np.ndarray, probability: np.ndarray, landmarks: np.ndarray, rivals: tuple[np.ndarray, ...] = ()
+    image: np.ndarray,
+    probability: np.ndarray,
+    landmarks: np.ndarray,
+    inside: np.ndarray,
+    rivals: tuple[np.ndarray, ...] = (),
 ) -> np.ndarray:
-    """(S, S) float32 matte of one head.
+    """(S, S) float32 matte of one head; nothing outside the photo, and no soft edge where the photo ends.
 
     Args:
         image: (S, S, 3) uint8 crop. probability: (S, S) from :func:`head_window`. landmarks: (478, 2) crop pixels.
+        inside: (S, S) bool, pixels that the photo covers.
         rivals: (4,) boxes of other faces, crop pixels.
     """
     unit = face_height(landmarks)
@@ -83,7 +88,7 @@ def cut_out(
     mask &= _enlarged(_of_this_head(*_reduced(mask, landmarks, unit)), mask.shape)
     soft = np.where(mask, np.maximum(probability, 0.5), np.minimum(probability, 0.5))
     near = cv2.dilate(mask.astype(np.uint8), _disk(0.035 * unit)).astype(bool)
-    return _refine(image, np.where(near, soft, 0).astype(np.float32), mask, unit)
+    return _refine(image, np.where(near, soft, 0).astype(np.float32), mask, unit) * inside.astype(np.float32)
 
 
 def _reduced(mask: np.ndarray, points: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray, float]:
