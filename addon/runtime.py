@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shlex
+import sys
 from typing import Any
 
 import bpy
@@ -49,9 +51,10 @@ def configure(preferences: Any | None) -> None:
     )
 
 
-def _stop(*_: Any, _session: Session = session) -> None:
-    # Bound as a default because the wheel runs this handler after Python has emptied the module.
-    _session.stop()
+def _stop(*_: Any, _session: Session = session, _finalizing: Any = sys.is_finalizing) -> None:
+    # Blender as a Python module quits after Python has emptied all modules; ``atexit`` has done the work by then.
+    if not _finalizing():
+        _session.stop()
 
 
 @bpy.app.handlers.persistent
@@ -63,6 +66,7 @@ def register() -> None:
     handlers = compat.exit_handlers()
     if handlers is not None:
         handlers.append(_stop)
+    atexit.register(_stop)
     bpy.app.handlers.load_post.append(_file_opened)
 
 
@@ -72,4 +76,5 @@ def unregister() -> None:
         handlers.remove(_stop)
     if _file_opened in bpy.app.handlers.load_post:
         bpy.app.handlers.load_post.remove(_file_opened)
+    atexit.unregister(_stop)
     session.stop()

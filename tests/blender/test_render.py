@@ -24,10 +24,11 @@ OUTSIDE = 1e10
 
 def read_exr(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 4) Combined and (H, W) Depth of a multilayer EXR."""
-    channels = OpenEXR.File(str(path), separate_channels=True).channels()
-    layer = next(name.split(".")[0] for name in channels if ".Combined." in name)
-    rgba = np.stack([channels[f"{layer}.Combined.{c}"].pixels for c in "RGBA"], -1)
-    return rgba, channels[f"{layer}.Depth.Z"].pixels
+    parts = OpenEXR.File(str(path), separate_channels=True).parts  # Blender 5 writes one part for each pass
+    channels = {name: channel.pixels for part in parts for name, channel in part.channels.items()}
+    ending = {name.split(".", 1)[1]: pixels for name, pixels in channels.items()}
+    rgba = np.stack([ending[f"Combined.{c}"] for c in "RGBA"], -1)
+    return rgba, ending["Depth.Z"]
 
 
 def expected(folder: Path, told: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
