@@ -37,7 +37,7 @@ _BOOT = (
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What every worker of a backend is started with."""
+    """What every worker of a backend is started with. Without ``ipc`` (Windows) links are tcp with CURVE."""
 
     directory: Path
     prefix: str
@@ -47,6 +47,7 @@ class WorkerSetup:
     context: zmq.Context[zmq.Socket[bytes]]
     guard: KeyGuard | None
     wake: Callable[[], None]
+    ipc: bool = os.name == "posix"
 
 
 class Worker:
@@ -142,7 +143,7 @@ class Worker:
         socket = setup.context.socket(zmq.PAIR)
         socket.linger = 0
         keys = ("", "", "")
-        if os.name == "posix":
+        if setup.ipc:
             self._address = ipc_address(setup.directory, f"{setup.prefix}-{self.role}-{self.generation}.sock")
             socket.bind(self._address)
         else:

@@ -72,6 +72,14 @@ def _expected(splats, dtype="float32"):
     return pack_frame(rendered.color, rendered.alpha, dtype), rendered.depth
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+def test_the_running_front_has_no_heavy_library_in_memory(real, avatar_id):
+    assert avatar_id
+    libraries = Path(f"/proc/{real.hello().pid}/maps").read_text()
+    assert "zmq" in libraries
+    assert not [name for name in ("libtorch", "llvmlite", "/cv2/", "/scipy/") if name in libraries]
+
+
 def test_a_posed_head_equals_drive_and_rasterize(real, avatar, avatar_id):
     pose = _pose(avatar, 1)
     frame = real.render(_spec(CAMERA), [Instance(avatar_id, np.eye(4), pose.to_vector())])
