@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -126,13 +127,14 @@ def set_up(arguments: argparse.Namespace, *, tests: bool, blenders: tuple[str, .
     backend = with_torch(BACKEND, arguments.torch)
     backend = with_tests(backend) if tests else backend
     check_machine(fresh=not BACKEND.exists(ROOT))
+    jobs = [(environment, ROOT, interpreter) for environment, interpreter in ((backend, python), *chosen)]
     with exclusive(ROOT, say):
-        ensure(backend, ROOT, python, torch=arguments.torch, say=say)
-        for environment, interpreter in chosen:
-            ensure(environment, ROOT, interpreter, say=say)
+        with ThreadPoolExecutor(2) as pool:  # one waits for the network while the other unpacks
+            for done in [pool.submit(ensure, *job, torch=arguments.torch, say=say) for job in jobs]:
+                done.result()
         assets = [str(BACKEND.script(ROOT, "gshead")), "assets", "fetch"]
         assets += ["--from", str(arguments.assets)] if arguments.assets else []
-        run(assets, cwd=ROOT, what="Fetching the portrait networks")
+        run(assets, cwd=ROOT, what="Fetching the portrait networks", quiet=True)
         zip_path = extension.build_extension(ROOT, extension.this_platform(), say)
         say(f"{zip_path.relative_to(ROOT)}: {extension.validate_extension(ROOT, zip_path)}")
     return [environment for environment, _ in chosen]

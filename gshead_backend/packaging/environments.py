@@ -102,9 +102,12 @@ def _write_stamp(folder: Path, stamp: dict) -> None:
     os.replace(temporary, folder / STAMP)
 
 
-def run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None, what: str) -> None:
-    """Run a command with its output shown; a failure raises ``SetupError`` with ``what`` was being done."""
-    status = subprocess.run(command, cwd=cwd, env=env, check=False).returncode
+def run(command: list[str], *, cwd: Path | None = None, what: str, quiet: bool = False) -> None:
+    """Run a command; a failure raises ``SetupError`` with ``what`` was being done.
+
+    Its output is shown; with ``quiet`` only its errors are.
+    """
+    status = subprocess.run(command, cwd=cwd, stdout=subprocess.DEVNULL if quiet else None, check=False).returncode
     if status != 0:
         raise SetupError(f"{what} failed (exit status {status}). The lines above say why; running it again resumes.")
 
@@ -184,7 +187,8 @@ def ensure(environment: Environment, root: Path, python: Python, *, torch: str =
         # Locks already there are named again so that pip keeps their versions.
         files = [part for name in (*have["locks"], *missing) for part in ("-r", str(root / "requirements" / name))]
         extra = ["--extra-index-url", TORCH_INDEX.format(torch)] if environment.project and torch != "default" else []
-        run(_pip(interpreter, "install", "-q", *extra, *files), what=f"Installing into {folder}")
+        # Compiling every module would take longer than compiling the few that are used, when they are.
+        run(_pip(interpreter, "install", "-q", "--no-compile", *extra, *files), what=f"Installing into {folder}")
         have["locks"] |= {name: want["locks"][name] for name in missing}
         _write_stamp(folder, have)
     if environment.project:
