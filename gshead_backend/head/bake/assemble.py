@@ -121,24 +121,34 @@ def _head(
     )  # fmt: skip
 
 
-def add_landmarks(head: HeadModel, detector: Detector, *, seed: int = 3, views: int = 48) -> HeadModel:
+_LANDMARK_POSES: tuple[dict[str, float], ...] = (
+    {},
+    {"jawOpen": 0.35},
+    {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7},
+    {"jawOpen": 0.5, "mouthSmileLeft": 0.4, "mouthSmileRight": 0.4},
+    {"jawOpen": 0.2, "mouthUpperUpLeft": 0.4, "mouthUpperUpRight": 0.4, "mouthLowerDownLeft": 0.4,
+     "mouthLowerDownRight": 0.4},
+    {"jawOpen": 0.3, "browInnerUp": 0.4},
+)  # fmt: skip
+
+
+def add_landmarks(head: HeadModel, detector: Detector, *, seed: int = 3, views: int = 72) -> HeadModel:
     """The head with its 468 landmarks, found on renders of several people with closed and open mouths."""
     rng = np.random.default_rng(seed)
-    meshes, rests, colors, open_ones = [], [], [], []
-    for k in range(6):
-        betas = rng.normal(0, 0.7, head.identity_count) * (k > 1)
+    meshes, colors = [], []
+    for k in range(3 * len(_LANDMARK_POSES)):
+        betas = rng.normal(0, 0.7, head.identity_count) * (k >= len(_LANDMARK_POSES))
         person = PersonalHead.create(head, betas)
         channels = np.zeros(52)
-        if k % 2:
-            channels[ARKIT_INDEX["jawOpen"]] = 0.3
-            open_ones.append(k)
+        for name, value in _LANDMARK_POSES[k % len(_LANDMARK_POSES)].items():
+            channels[ARKIT_INDEX[name]] = value
         meshes.append(person.vertices(pose_from_arkit(head, channels)).astype(np.float64))
-        rests.append(person.rest)
         colors.append(paint(head, person.rest, person.joints)[0])
     skin = head.region_mask("skin", "lips", "lids", "scalp", "ear", "neck")
-    allowed = skin[head.faces].all(1) & (rests[0][head.faces].mean(1)[:, 2] > head.joints[3, 2] - 0.10)
+    rest = PersonalHead.create(head, np.zeros(head.identity_count)).rest
+    allowed = skin[head.faces].all(1) & (rest[head.faces].mean(1)[:, 2] > head.joints[3, 2] - 0.10)
     triangles, bary, sigma = bake_landmarks(
         meshes, head.faces, colors, allowed, detector, centre=head.joints[3:].mean(0) - np.array([0, 0.035, 0]),
-        face_height=0.14, views=views, seed=seed, lip_meshes=tuple(open_ones), rest=rests[0],
+        face_height=0.14, views=views, seed=seed, mirror=head.mirror,
     )  # fmt: skip
     return replace(head, landmark_triangles=triangles, landmark_bary=bary, landmark_sigma=sigma)

@@ -6,17 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
 from ...camera import Camera, look_at
 from ...errors import HeadError
-from .render import cast, shade
+from .render import shade
+from .search import Sighting, search_landmarks
 
 Detector = Callable[[np.ndarray, tuple[float, float, float]], np.ndarray | None]
-INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324)
 _INPUT = 192
-_SNAP_PIXELS = 9
 
 
 def tflite_detector(model: str | Path) -> Detector:
@@ -52,7 +50,7 @@ def tflite_detector(model: str | Path) -> Detector:
 def _views(count: int, rng: np.random.Generator, centre: np.ndarray, size: int, distance: float) -> list[Camera]:
     cameras = []
     for _ in range(count):
-        yaw, pitch = np.radians(rng.uniform(-48, 48)), np.radians(rng.uniform(-16, 16))
+        yaw, pitch = np.radians(rng.uniform(-30, 30)), np.radians(rng.uniform(-16, 16))
         eye = centre + distance * np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
         f = 0.9 * size / 0.36 * distance
         cameras.append(
@@ -70,97 +68,36 @@ def bake_landmarks(
     *,
     centre: np.ndarray,
     face_height: float,
-    views: int = 24,
+    views: int = 72,
     seed: int = 3,
-    lip_meshes: tuple[int, ...] = (),
-    rest: np.ndarray | None = None,
+    mirror: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the 468 points on a head.
 
     Args:
-        meshes: (V, 3) vertices in different poses or identities of one topology; used in turn.
+        meshes: (V, 3) vertices of several people and expressions in one topology, used in turn. Some need an open
+            mouth: on closed ones the upper and lower inner lips fall together and an open jaw cannot be told.
         colors: (V, 3) linear colours, one per mesh. allowed: (F,) bool, triangles a landmark may lie on.
         centre: (3,) middle of the face; face_height: metres from brow to chin.
-        rest: (V, 3) where the votes are averaged; the first mesh when absent.
-        lip_meshes: indices of meshes with an open mouth; only those vote for the inner lips. Baked on closed mouths
-            the upper and lower inner lips fall on the same lip and an open jaw cannot be told.
+        mirror: (V,) the vertex on the other side; makes the embedding symmetric.
     Returns:
         triangles (468,) int32, barycentric (468, 3) float32, sigma (468,) metres of scatter.
     Raises:
         HeadError: the detector recognised fewer than half of the renders.
     """
     rng = np.random.default_rng(seed)
-    rest = meshes[0] if rest is None else rest
-    found: list[list[np.ndarray]] = [[] for _ in range(468)]
-    detected = 0
+    sightings = []
     for k, camera in enumerate(_views(views, rng, centre, 480, 1.0)):
         which = k % len(meshes)
         image = shade(meshes[which], faces, colors[which], camera, supersample=1, background=0.72)
         middle = camera.project(centre[None])[0]
         side = 1.9 * face_height * camera.K[0, 0] / middle[2]
         points = detector(image, (float(middle[0]), float(middle[1]), float(side)))
-        if points is None:
-            continue
-        detected += 1
-        hits = cast(meshes[which], faces, camera)
-        good = (hits.triangle >= 0) & allowed[hits.triangle]
-        # Points on the rim of a lid or a lip often fall beside it, on the eyeball or into the mouth: take the nearest
-        # pixel of the rim instead.
-        far, snap = (np.asarray(a) for a in distance_transform_edt(~good, return_indices=True) or ())
-        x, y = np.rint(points - 0.5).astype(int).T
-        inside = (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
-        for i in np.flatnonzero(inside):
-            if i in INNER_LIPS and lip_meshes and which not in lip_meshes:
-                continue
-            if far[y[i], x[i]] > _SNAP_PIXELS:
-                continue
-            at = tuple(snap[:, y[i], x[i]])
-            corner = faces[hits.triangle[at]]
-            a, b, c = meshes[which][corner]
-            normal = np.cross(b - a, c - a)
-            to_eye = camera.position - a
-            facing = normal @ to_eye / max(np.linalg.norm(normal) * np.linalg.norm(to_eye), 1e-20)
-            if facing < 0.15:
-                continue  # a silhouette hit says little about where along the view ray the point lies
-            found[i].append(np.r_[hits.bary[at] @ rest[corner], facing**2])
-    if detected < views / 2:
-        raise HeadError(f"Only {detected} of {views} renders of the head were recognised as a face.")
-    return _settle(found, rest, faces, allowed)
-
-
-def _settle(
-    found: list[list[np.ndarray]], rest: np.ndarray, faces: np.ndarray, allowed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The robust mean of each point's votes, put on the nearest allowed triangle."""
-    means, sigma = np.zeros((468, 3)), np.full(468, 0.02)
-    for i, votes in enumerate(found):
-        if not votes:
-            continue
-        p, facing = np.array(votes)[:, :3], np.array(votes)[:, 3]
-        mean = (p * facing[:, None]).sum(0) / facing.sum()
-        for _ in range(8):  # Weiszfeld with a floor: one stray view must not pull the point
-            w = facing / np.maximum(np.linalg.norm(p - mean, axis=1), 5e-4)
-            mean = (p * w[:, None]).sum(0) / w.sum()
-        means[i] = mean
-        if len(p) > 2:
-            sigma[i] = np.clip(np.sqrt(np.median(((p - mean) ** 2).sum(1))), 5e-4, 0.02)
-    means = _symmetric(means, sigma)
-    empty = [i for i, v in enumerate(found) if not v]
-    if len(empty) > 40:
-        raise HeadError(f"{len(empty)} of 468 landmarks were never seen on the head.")
-    ids = np.flatnonzero(allowed)
-    triangles, bary = nearest_on_mesh(means, rest, faces[ids])
-    return ids[triangles].astype(np.int32), bary.astype(np.float32), sigma.astype(np.float32)
-
-
-def _symmetric(points: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Average each point with the mirror image of its counterpart, where the counterpart is beyond doubt."""
-    flipped = points * [-1, 1, 1]
-    gap, other = map(np.asarray, KDTree(points).query(flipped))
-    mutual = (other[other] == np.arange(len(points))) & (gap < np.maximum(3 * sigma, 0.004))
-    out = points.copy()
-    out[mutual] = (points[mutual] + flipped[other[mutual]]) / 2
-    return out
+        if points is not None:
+            sightings.append(Sighting(camera.project(meshes[which])[:, :2], points, middle[2] / camera.K[0, 0]))
+    if len(sightings) < views / 2:
+        raise HeadError(f"Only {len(sightings)} of {views} renders of the head were recognised as a face.")
+    return search_landmarks(sightings, faces, allowed, mirror)
 
 
 def nearest_on_mesh(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
