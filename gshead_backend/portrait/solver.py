@@ -27,7 +27,7 @@ ITERATIONS = 30
 EXPRESSION_FROM = 4
 IDENTITY_FROM = 6
 SIGMA_MIN, SIGMA_MAX = 0.0015, 0.02
-CORRELATION = 0.3  # neighbouring landmarks err together: each weighs like this share of an independent one
+CORRELATION = 0.5  # neighbouring landmarks err together: each weighs like this share of an independent one
 ROBUST = 0.05  # of the interocular distance
 
 

@@ -23,6 +23,7 @@ from .outline import Outline
 from .solver import SIGMA_MIN, HeadSolver, Observation, State, dense_rows
 
 SMOOTH = 0.008  # metres; details smaller than this are not followed
+STIFF = 0.3
 PULL = 0.02
 MAX_OFFSET = 0.006
 
@@ -78,7 +79,7 @@ class Warper:
     def offsets(self, targets: Targets) -> np.ndarray:
         """(V, 3) float32 metres."""
         m: Any = targets.matrix
-        system: Any = m.T @ sparse.diags(targets.weight) @ m + 0.5 * self._smooth + PULL * self._area
+        system: Any = m.T @ sparse.diags(targets.weight) @ m + STIFF * self._smooth + PULL * self._area
         right = m.T @ (targets.weight[:, None] * targets.shift)
         moved = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right)
         dense = np.asarray(self._all @ moved)

@@ -60,8 +60,8 @@ class Subject:
 
 def render_subject(
     head: HeadModel, *, seed: int = 0, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0,
-    focal_35mm: float = 70.0, size: tuple[int, int] = (640, 640), face: float = 0.5, gaze: tuple[float, float] = (0.0, 0.0),
-    expression: dict[str, float] | None = None,
+    focal_35mm: float = 70.0, size: tuple[int, int] = (640, 640), face: float = 0.5,
+    gaze: tuple[float, float] = (0.0, 0.0), expression: dict[str, float] | None = None,
 ) -> Subject:  # fmt: skip
     """A shaded head. Angles in degrees: yaw turns the face to the image's right, roll clockwise; ``face`` is the face
     height over the image height; gaze (pitch down, yaw) in radians; expression by ARKit name, sides may be left out."""
