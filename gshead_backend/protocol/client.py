@@ -93,6 +93,10 @@ class Client:
         """Closes the stream; later frames are discarded."""
         self.threaded.stream_close(stream).wait(timeout)
 
+    def restart_worker(self, role: str = "render", *, timeout: float | None = 10.0) -> None:
+        """Kills and restarts the ``render`` or ``jobs`` worker: for one that hangs or stays down."""
+        self.threaded.restart_worker(role).wait(timeout)
+
     def shutdown(self, *, force: bool = False, timeout: float | None = 10.0) -> None:
         """Asks the backend to end: only when no other client holds a lease, unless ``force``."""
         self.threaded.shutdown(force=force).wait(timeout)

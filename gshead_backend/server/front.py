@@ -127,12 +127,16 @@ class Front:
         while worker.socket is not None:
             try:
                 message, parts = link.receive_in_front(worker.socket)
+                worker.heard(message)
+                if isinstance(message, link.Failed) and message.task == 0:
+                    worker.start_error = message.message
+                desk.heard(message, parts)
             except zmq.Again:
                 break
-            worker.heard(message)
-            if isinstance(message, link.Failed) and message.task == 0:
-                worker.start_error = message.message
-            desk.heard(message, parts)
+            except Exception:  # a worker out of its mind must not take the front with it
+                log.exception("A message of the %s worker could not be handled; it is killed", worker.role)
+                worker.kill()
+                break
         code = worker.ended()
         if code is not None:
             self._worker_ended(desk, code)
@@ -176,10 +180,10 @@ class Front:
         if self._sessions:
             self._idle_since, self._served = now, True
             return ""
-        if self.starter_gone:
-            return "the process that started it is gone and no lease remains"
         if self._options.persistent:
             return ""
+        if self.starter_gone:
+            return "the process that started it is gone and no lease remains"
         if self._served:
             return "no lease remains" if now - self._idle_since > self._options.grace else ""
         return "no client came" if now - self._started > self._options.startup_grace else ""
@@ -190,31 +194,45 @@ class Front:
     # --- clients ------------------------------------------------------------------------------------------------
 
     def _handle(self, identity: bytes, frames: list[zmq.Frame], error: LimitError | None) -> None:
-        parent = 0
         message: m.Message | None = None
         try:
-            if len(frames) < 2:
-                raise ProtocolError("A message has no header.")
-            if error is not None and len(frames[1].buffer) > self._limits.header_bytes:
-                raise error
-            message = decode_request(frames[1].buffer)
-            parent = message.id
-            if error is not None:
-                raise error
-            user = _user(frames[1])
+            message = self._decode(frames, error)
             parts = [frame.buffer for frame in frames[2:]]
+            user = _user(frames[1])
             if isinstance(message, m.Hello):
                 check_parts(parts, 0, "hello")
                 self._hello(identity, user, message)
-                return
-            session = self._session(message.session, identity, user)
-            self._requests.handle(session, message, parts)
+            else:
+                self._requests.handle(self._session(message.session, identity, user), message, parts)
         except GsheadError as caught:
-            answer = error_message(caught)
-            answer.parent = parent or (caught.sender_id if isinstance(caught, ProtocolError) else 0)
-            if isinstance(message, m.StreamUpdate):
-                answer.stream, answer.token = message.stream, message.token
-            self._replies.send_to(identity, answer)
+            self._refuse(identity, message, caught)
+        except zmq.ZMQError:
+            raise
+        except Exception as caught:  # one request that meets a bug must not end everybody's backend
+            log.exception("A '%s' request met a bug", type(message).__name__)
+            self._refuse(
+                identity, message, ProtocolError(f"The backend failed on this request ({type(caught).__name__}).")
+            )
+
+    def _decode(self, frames: list[zmq.Frame], error: LimitError | None) -> m.Message:
+        if len(frames) < 2:
+            raise ProtocolError("A message has no header.")
+        if error is not None and len(frames[1].buffer) > self._limits.header_bytes:
+            raise error
+        message = decode_request(frames[1].buffer)
+        if error is not None:
+            error.sender_id = message.id
+            raise error
+        return message
+
+    def _refuse(self, identity: bytes, message: m.Message | None, error: GsheadError) -> None:
+        answer = error_message(error)
+        answer.parent = error.sender_id if isinstance(error, ProtocolError) else 0
+        if message is not None:
+            answer.parent = message.id
+        if isinstance(message, m.StreamUpdate):
+            answer.stream, answer.token = message.stream, message.token
+        self._replies.send_to(identity, answer)
 
     def _session(self, token: str, identity: bytes, user: str) -> Session:
         session = self._sessions.get(token)
