@@ -22,7 +22,7 @@ from gshead_backend.protocol.transfer import linear_to_srgb
 from gshead_backend.raster import rasterize
 
 SEED = 11
-SPLATS = 260_000
+SPLATS = 480_000
 SIZE = 512
 EXPRESSION = {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.65, "jawOpen": 0.12, "browInnerUp": 0.2}
 HEAD_DEGREES = (1.0, 9.0, 2.0)  # pitch, yaw, roll
@@ -156,7 +156,7 @@ def hair(head: HeadModel, points: Points, rng: np.random.Generator) -> tuple[np.
     line = 0.088 + temple - 1.15 * back - 0.25 * np.abs(rest[:, 0]) + 0.004 * _noise(rest, 0.012, rng)
     outside = points.region[:, _regions(head, "skin", "scalp", "neck")].sum(1)
     above = np.where(outside > 0.6, rest[:, 1] - np.maximum(line, -0.07), -1.0)
-    index = np.repeat(np.flatnonzero(_step(-0.004, 0.010, above) > rng.uniform(0.1, 0.95, len(above))), 4)
+    index = np.repeat(np.flatnonzero(_step(-0.004, 0.010, above) > rng.uniform(0.1, 0.95, len(above))), 2)
     lift = rng.uniform(0.02, 1.0, len(index)) * 0.017 * _step(-0.004, 0.045, above[index])
     lift *= 1 + 0.4 * _noise(rest[index], 0.025, rng)
     strand = 1 + 0.55 * _noise(rest[index] * (1, 1, 0.25), 0.004, rng) + 0.8 * lift / 0.016
@@ -191,7 +191,7 @@ def make_splats(head: HeadModel, vertices: np.ndarray, camera: Camera, rng: np.r
     gloss = np.concatenate([0.5 + 4 * wet, np.full(len(index), 0.35)])
     reach = np.concatenate([reach, 0.55 + 0.45 * lift / 0.016])
     view = _unit(camera.position - position)
-    tangent = np.concatenate([np.full(len(color), 0.75 * points.spacing), np.full(len(index), 1.0 * points.spacing)])
+    tangent = np.concatenate([np.full(len(color), points.spacing), np.full(len(index), 1.35 * points.spacing)])
     return Splats(
         means=position.astype(np.float32),
         quats=_quaternions(normal).astype(np.float32),
