@@ -99,7 +99,6 @@ class Engine:
     def warm_up(self, progress: Progress) -> None:
         """Draws one splat into a tiny frame: that compiles, or loads, everything a frame needs."""
         from ..avatar import file  # noqa: F401  imported now, so that the first avatar does not wait
-        from ..avatar.drive_fast import warm_up
         from ..raster import rasterize
 
         progress(0.0, "Compiling the rasterizer")
@@ -109,6 +108,8 @@ class Engine:
         splats = Splats(*(self._on_device(np.ascontiguousarray(a, np.float32)) for a in arrays))
         rasterize(splats, camera)
         if self.device == "cpu":
+            from ..avatar.drive_fast import warm_up
+
             warm_up()
 
     def _on_device(self, array: np.ndarray) -> Any:

@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Tests and timings on a machine with a CUDA device that has nothing prepared: no bootstrap, no network.
+#
+#   bash benchmarks/gpu_run.sh               every step that is not done yet
+#   bash benchmarks/gpu_run.sh tests drive   only these
+#   bash benchmarks/gpu_run.sh --list
+#
+# Needs: a Python >= 3.11 with torch that sees the GPU (PYTHON=..., default python3), and numpy; nvcc of torch's
+# CUDA version for gsplat's kernels (CUDA_HOME, default /usr/local/cuda). Packages may be carried as wheels:
+# WHEELS=folder, default benchmarks/wheels; what is missing is installed from there into $OUT/site and from nowhere
+# else. Each step takes less than nine minutes and leaves a mark in $STATE, so an interrupted run goes on where it was.
+# Results: $OUT (default benchmarks/out): gpu.json, gpu.md, and one log a step.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+OUT=$(mkdir -p "${OUT:-benchmarks/out}" && cd "${OUT:-benchmarks/out}" && pwd)
+STATE=${STATE:-benchmarks/out/state}
+WHEELS=${WHEELS:-benchmarks/wheels}
+PYTHON=${PYTHON:-python3}
+SITE=${SITE:-benchmarks/out/site}
+mkdir -p "$STATE" "$SITE"
+SITE=$(cd "$SITE" && pwd)
+export CUDA_HOME=${CUDA_HOME:-/usr/local/cuda}
+export PATH="$CUDA_HOME/bin:$PATH"
+export PYTHONPATH="$SITE:$PWD${PYTHONPATH:+:$PYTHONPATH}"
+export MAX_JOBS=${MAX_JOBS:-$(nproc)}
+export TORCH_EXTENSIONS_DIR=${TORCH_EXTENSIONS_DIR:-$PWD/benchmarks/out/torch_extensions}
+export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$PWD/benchmarks/out/numba}
+LIMIT=${LIMIT:-530}
+STEPS=(packages kernels tests frames socket reconstruct)
+
+packages() {
+    # A wheel is installed only where its module is missing: the machine's own torch and numpy stay.
+    "$PYTHON" - "$WHEELS" "$SITE" <<'PY'
+import importlib.util, pathlib, subprocess, sys
+wheels, site = map(pathlib.Path, sys.argv[1:])
+modules = {  # module: (distribution, needed by)
+    "numpy": ("numpy", "all"), "torch": ("torch", "all"), "llvmlite": ("llvmlite", "all"), "numba": ("numba", "all"),
+    "msgspec": ("msgspec", "all"), "zmq": ("pyzmq", "all"), "safetensors": ("safetensors", "all"),
+    "gsplat": ("gsplat", "all"), "jaxtyping": ("jaxtyping", "all"), "wadler_lindig": ("wadler-lindig", "jaxtyping"),
+    "ninja": ("ninja", "kernels"), "packaging": ("packaging", "kernels"), "rich": ("rich", "kernels"),
+    "markdown_it": ("markdown-it-py", "rich"), "mdurl": ("mdurl", "rich"), "pygments": ("pygments", "rich"),
+    "pytest": ("pytest", "tests"), "pytest_timeout": ("pytest-timeout", "tests"), "iniconfig": ("iniconfig", "pytest"),
+    "pluggy": ("pluggy", "pytest"), "hypothesis": ("hypothesis", "tests"), "sortedcontainers": ("sortedcontainers", "tests"),
+    "scipy": ("scipy", "reconstruct"), "cv2": ("opencv-python-headless", "reconstruct"), "PIL": ("pillow", "reconstruct"),
+    "platformdirs": ("platformdirs", "all"), "tyro": ("tyro", "socket"), "lz4": ("lz4", "socket"),
+    "psutil": ("psutil", "socket"), "typing_extensions": ("typing-extensions", "all"),
+    "shtab": ("shtab", "tyro"), "typeguard": ("typeguard", "tyro"), "docstring_parser": ("docstring-parser", "tyro"),
+}
+missing = [m for m in modules if importlib.util.find_spec(m) is None]
+for m in missing:
+    name = modules[m][0].replace("-", "_").lower()
+    if any(w.name.replace("-", "_").lower().startswith(name + "_") for w in wheels.glob("*.whl")):
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--find-links",
+                        str(wheels), "--target", str(site), modules[m][0]], check=False)
+importlib.invalidate_caches()
+left = [m for m in missing if importlib.util.find_spec(m) is None]
+for m in left:
+    print(f"missing: {m} ({modules[m][0]}, needed by {modules[m][1]}); put its wheel into {wheels}")
+import torch
+print("torch", torch.__version__, "cuda", torch.version.cuda, "device", torch.cuda.is_available() and torch.cuda.get_device_name(0))
+if not torch.cuda.is_available():
+    sys.exit("torch sees no CUDA device: nothing to do here")
+sys.exit(1 if {"numpy", "gsplat"} & set(left) else 0)  # without numba, comparisons with the CPU are left out
+PY
+}
+
+kernels() {
+    "$PYTHON" - <<'PY'
+import os, time
+import torch
+major, minor = torch.cuda.get_device_capability()
+os.environ.setdefault("TORCH_CUDA_ARCH_LIST", f"{major}.{minor}")
+start = time.perf_counter()
+from gshead_backend.raster.gsplat_backend import require_cuda
+require_cuda()
+print(f"gsplat ready after {time.perf_counter() - start:.0f} s")
+PY
+}
+
+has() { "$PYTHON" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$1') is None)"; }
+
+tests() {
+    local config=()
+    has pytest_timeout || config=(-c /dev/null --rootdir "$PWD")  # pyproject's options need the plug-in
+    "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" -m gpu tests/raster || return 1
+    if has numba; then "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/raster tests/avatar/test_drive.py; fi
+}
+frames() {
+    "$PYTHON" benchmarks/run.py --only frames --device cuda --out "$OUT/gpu.json" || return 1
+    if has numba; then "$PYTHON" benchmarks/run.py --only frames --device cpu --sizes 20000 65000 --out "$OUT/gpu.json"; fi
+}
+socket() { "$PYTHON" benchmarks/run.py --only socket --device cuda --out "$OUT/gpu.json"; }
+reconstruct() { "$PYTHON" benchmarks/run.py --only reconstruct --device cuda --out "$OUT/gpu.json"; }
+
+if [ "${1:-}" = --list ]; then
+    printf '%s\n' "${STEPS[@]}"
+    exit 0
+fi
+export -f has packages kernels tests frames socket reconstruct
+export OUT STATE WHEELS PYTHON SITE
+failed=0
+for step in "${@:-${STEPS[@]}}"; do
+    if ! printf '%s\n' "${STEPS[@]}" | grep -qx "$step"; then
+        echo "there is no step '$step'; steps: ${STEPS[*]}" >&2
+        exit 2
+    fi
+    if [ -e "$STATE/$step" ]; then
+        echo "== $step: done before (remove $STATE/$step to repeat)"
+        continue
+    fi
+    echo "== $step"
+    start=$SECONDS
+    if timeout "$LIMIT" bash -c "$step" 2>&1 | tee "$OUT/$step.log"; [ "${PIPESTATUS[0]}" -eq 0 ]; then
+        touch "$STATE/$step"
+        echo "== $step: done in $((SECONDS - start)) s"
+    else
+        echo "== $step: FAILED after $((SECONDS - start)) s, see $OUT/$step.log" >&2
+        failed=1
+        case $step in packages | kernels) break ;; esac
+    fi
+done
+exit $failed

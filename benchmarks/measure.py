@@ -1,0 +1,143 @@
+"""Timing, and saying on what it was timed."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+
+@dataclass
+class Row:
+    """One measured line.
+
+    Attributes:
+        group: table it belongs to. name: what was done. value, unit: the median and its unit.
+        p90: the slow end, same unit. count: how many measurements. note: anything a reader must know.
+    """
+
+    group: str
+    name: str
+    value: float
+    unit: str = "ms"
+    p90: float | None = None
+    count: int = 1
+    note: str = ""
+
+
+@dataclass
+class Report:
+    """Rows with when, what and where."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        self.rows.append(row)
+        slow = f" (p90 {row.p90:.2f})" if row.p90 is not None else ""
+        print(f"{row.group:12} {row.name:60} {row.value:10.2f} {row.unit}{slow}  n={row.count} {row.note}", flush=True)
+
+    def save(self, path: Path) -> None:
+        """Write JSON (atomically), adding to the rows of an earlier, interrupted run at the same path."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept: list[dict[str, Any]] = []
+        if path.exists():
+            mine = {(r.group, r.name) for r in self.rows}
+            kept = [r for r in json.loads(path.read_text())["rows"] if (r["group"], r["name"]) not in mine]
+        document = {**provenance(), "rows": [*kept, *(asdict(r) for r in self.rows)]}
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(document, indent=1) + "\n")
+        os.replace(temporary, path)
+
+
+def timed(
+    group: str, name: str, call: Callable[[], object], *, count: int = 200, seconds: float = 20.0,
+    warm: int = 3, sync: Callable[[], object] | None = None, note: str = "",
+) -> Row:  # fmt: skip
+    """Median milliseconds of ``call`` after ``warm`` unmeasured calls.
+
+    Stops after ``count`` calls, or after ``seconds`` once there are five. ``sync`` waits for the device and is timed.
+    """
+    wait = sync or (lambda: None)
+    for _ in range(warm):
+        call()
+    wait()
+    times: list[float] = []
+    begin = time.perf_counter()
+    while len(times) < count and (len(times) < 5 or time.perf_counter() - begin < seconds):
+        start = time.perf_counter()
+        call()
+        wait()
+        times.append(1e3 * (time.perf_counter() - start))
+    times.sort()
+    return Row(group, name, statistics.median(times), "ms", times[int(0.9 * (len(times) - 1))], len(times), note)
+
+
+def provenance() -> dict[str, Any]:
+    """Date, commit and machine."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": _git(),
+        "machine": machine(),
+    }
+
+
+def machine() -> dict[str, str]:
+    """CPU, cores, memory, GPU and the packages that matter."""
+    import numpy
+
+    out = {
+        "cpu": _cpu_name(),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "?",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+    }
+    try:
+        import numba
+
+        out["numba"] = f"{numba.__version__}, {numba.get_num_threads()} threads"
+    except ImportError:
+        out["numba"] = "none"
+    try:
+        import torch
+    except ImportError:
+        return out
+    out["torch"] = f"{torch.__version__}, {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        out["gpu"] = f"{torch.cuda.get_device_name(0)}, CUDA {torch.version.cuda}"
+    return out
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git() -> str:
+    def run(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        commit = run("rev-parse", "--short", "HEAD")
+        changed = run("status", "--porcelain", "--untracked-files=no", "--", "gshead_backend")
+    except OSError:
+        return "unknown"
+    return f"{commit or 'unknown'}{' + changes' if changed else ''}"

@@ -1,0 +1,86 @@
+"""Measure gshead and write the result down. See README.md beside this file.
+
+python benchmarks/run.py                      # everything this machine can do
+python benchmarks/run.py --only frames socket --device cpu
+python benchmarks/run.py --append             # also add the table to RESULTS.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from measure import ROOT, Report
+from scenes import SIZES
+
+PARTS = ("frames", "socket", "reconstruct")
+TITLES = {
+    "drive cpu": "Drive: pose to splats, CPU", "raster cpu": "Rasterize, CPU", "frame cpu": "Whole frame, CPU",
+    "drive cuda": "Drive: pose to splats, CUDA", "raster cuda": "Rasterize, CUDA", "frame cuda": "Whole frame, CUDA",
+    "socket": "Over the socket", "reconstruct": "Reconstruct", "memory": "Memory",
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure gshead on this machine.")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="which parts (default: all)")
+    parser.add_argument(
+        "--device", nargs="+", choices=("cpu", "cuda"), help="default: cpu, and cuda where there is one"
+    )
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), metavar="N", help="splat counts")
+    parser.add_argument("--repeats", type=int, default=1, help="reconstructions a quality")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "benchmarks" / "results.json", help="JSON file")
+    parser.add_argument("--append", action="store_true", help="add the table to benchmarks/RESULTS.md")
+    options = parser.parse_args()
+    report = Report()
+    for device in options.device or _devices():
+        for part in options.only:
+            _measure(part, report, device, options)
+            report.save(options.out)
+    text = table(json.loads(options.out.read_text()))
+    options.out.with_suffix(".md").write_text(text)
+    print(f"\n{text}\nwritten to {options.out}")
+    if options.append:
+        results = Path(__file__).with_name("RESULTS.md")
+        results.write_text(results.read_text().rstrip() + "\n\n" + text)
+
+
+def _devices() -> list[str]:
+    import torch
+
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def _measure(part: str, report: Report, device: str, options: argparse.Namespace) -> None:
+    sizes = tuple(options.sizes)
+    if part == "frames":
+        from frames import measure_frames
+
+        measure_frames(report, device, sizes)
+    elif part == "socket":
+        from service import measure_socket
+
+        measure_socket(report, device, sizes)
+    else:
+        from service import measure_reconstruction
+
+        measure_reconstruction(report, device, options.repeats)
+
+
+def table(document: dict) -> str:
+    """Markdown of one result file."""
+    m = document["machine"]
+    lines = [f"## {m.get('gpu', m['cpu'])}, {document['date']}, commit {document['commit']}", ""]
+    lines += [", ".join(f"{k} {v}" for k, v in m.items()) + ".", ""]
+    for group in dict.fromkeys(r["group"] for r in document["rows"]):
+        lines += [f"### {TITLES.get(group, group)}", "", "| what | median | p90 | n | |", "|---|---:|---:|---:|---|"]
+        for r in (r for r in document["rows"] if r["group"] == group):
+            p90 = "" if r["p90"] is None else f"{r['p90']:.2f} {r['unit']}"
+            lines.append(f"| {r['name']} | {r['value']:.2f} {r['unit']} | {p90} | {r['count']} | {r['note']} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    main()

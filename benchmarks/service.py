@@ -1,0 +1,133 @@
+"""The backend as Blender uses it: frames per second over the socket, reconstruction by quality, peak memory."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from measure import ROOT, Report, Row, timed
+from scenes import camera, covered_head, pose_at
+
+QUALITIES = ("draft", "standard", "high")
+
+
+@contextmanager
+def backend(device: str) -> Iterator[Any]:
+    """A client of a fresh backend process; both end afterwards."""
+    from gshead_backend.protocol import Client
+    from gshead_backend.protocol.launcher import start_backend
+
+    command = [sys.executable, "-m", "gshead_backend.cli", "serve", "--device", device]
+    with tempfile.TemporaryDirectory(prefix="gsb-", dir="/tmp" if os.path.isdir("/tmp") else None) as folder:
+        os.chmod(folder, 0o700)
+        running = start_backend(
+            command, directory=Path(folder), name="bench", env={"PYTHONPATH": str(ROOT)}, timeout=60
+        )
+        with Client(running.endpoint, name="benchmark", timeout=300) as client:
+            try:
+                yield client
+            finally:
+                client.shutdown(force=True)
+
+
+def measure_socket(report: Report, device: str, sizes: tuple[int, ...]) -> None:
+    """Lock-step frames (pose out, pixels back) and the newest-wins stream, 512 x 512."""
+    from gshead_backend.avatar.file import avatar_to_bytes
+    from gshead_backend.protocol import Instance, camera_spec
+
+    view = camera()
+    spec = camera_spec(view.width, view.height, view.K, view.viewmat, near=view.near, far=view.far)
+    with backend(device) as client:
+        for splats in sizes:
+            avatar = covered_head(splats)
+            avatar_id = client.avatar_put(avatar_to_bytes(avatar), timeout=300)
+            matrix = [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+            poses = [Instance(avatar_id, matrix, pose_at(avatar, f).to_vector()) for f in range(48)]
+            turn, label = itertools.cycle(poses), f"{splats // 1000}k splats"
+            client.render(spec, [poses[0]], dtype="uint8", depth=False, timeout=300)
+            for dtype, what in (("uint8", "viewport, 8 bit"), ("float32", "final, float32 + depth")):
+                call = functools.partial(_frame, client, spec, turn, dtype)
+                row = timed("socket", f"512², {what}, pose to pixels, {label}, {device}", call)
+                row.note = f"{1000 / row.value:.0f} frames a second"
+                report.add(row)
+            report.add(_stream(client, spec, turn, f"512², stream of updates, 8 bit, {label}, {device}"))
+            client.avatar_drop(avatar_id)
+
+
+def _frame(client: Any, spec: Any, turn: Iterator[Any], dtype: str) -> object:
+    return client.render(spec, [next(turn)], dtype=dtype, depth=dtype != "uint8")
+
+
+def _stream(client: Any, spec: Any, turn: Iterator[Any], name: str, seconds: float = 4.0) -> Row:
+    """New frames a second when the next update is sent as soon as a frame arrives."""
+    stream = client.stream_open(dtype="uint8")
+    try:
+        token, frames = client.stream_update(stream, spec, [next(turn)]), 0
+        client.stream_latest(stream, newer_than=token - 1, timeout=30)
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < seconds:
+            token = client.stream_update(stream, spec, [next(turn)])
+            if client.stream_latest(stream, newer_than=token - 1, timeout=5) is not None:
+                frames += 1
+        rate = frames / (time.perf_counter() - begin)
+    finally:
+        client.stream_close(stream)
+    return Row("socket", name, rate, "frames/s", None, frames)
+
+
+_RECONSTRUCT = """
+import resource, sys, time
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from gshead_backend.head import default_head
+from gshead_backend.methods import ReconstructOptions, get_method
+from gshead_backend.portrait import fit_portrait
+method, head, data = get_method("uvfit"), default_head(), Path(sys.argv[2]).read_bytes()
+import numpy, torch
+from gshead_backend.raster.cpu import warm_up
+warm_up(gradients=True)
+start = time.perf_counter()
+fit = fit_portrait(data, head)
+fitted = time.perf_counter()
+avatar = method(fit, head, ReconstructOptions(quality=sys.argv[3], device=sys.argv[4]), lambda f, t: None)
+done = time.perf_counter()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+gpu = torch.cuda.max_memory_allocated() / 2**20 if sys.argv[4] != "cpu" else 0
+print("RESULT", fitted - start, done - fitted, len(avatar), peak, gpu)
+"""
+
+
+def measure_reconstruction(report: Report, device: str, repeats: int = 1) -> None:
+    """Seconds and peak memory from portrait bytes to avatar, each in a fresh process, imports and compiling apart."""
+    import statistics
+    import subprocess
+
+    photo = ROOT / "samples" / "astronaut.png"
+    for quality in QUALITIES:
+        runs = []
+        for _ in range(repeats):
+            done = subprocess.run(
+                [sys.executable, "-c", _RECONSTRUCT, str(ROOT), str(photo), quality, device],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
+            if done.returncode or not lines:
+                print(f"reconstruct {quality} on {device} failed:\n{done.stderr[-2000:]}", file=sys.stderr)
+                break
+            runs.append([float(v) for v in lines[-1].split()[1:]])
+        if not runs:
+            continue
+        fit, build, splats, peak, gpu = (statistics.median(c) for c in zip(*runs, strict=True))
+        name = f"uvfit {quality}, {int(splats) // 1000}k splats, {device}"
+        report.add(Row("reconstruct", f"{name}: portrait to avatar", fit + build, "s", None, len(runs),
+                       f"face and head fit {fit:.1f} s, method {build:.1f} s"))  # fmt: skip
+        report.add(Row("memory", f"{name}: peak of the process", peak, "MiB", None, len(runs),
+                       f"and {gpu:.0f} MiB on the GPU" if gpu else ""))  # fmt: skip
