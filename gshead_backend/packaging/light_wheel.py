@@ -9,7 +9,10 @@ from .wheels import pack_wheel, sha256
 
 ROOMS = ("protocol", "head", "avatar", "export")
 # Modules of light rooms that are imported on demand only, and not inside Blender.
-HEAVY = ("*/*_torch.py", "head/bake/*", "head/bake/*/*", "head/bake_*.py", "export/frames.py", "*/weights/*")
+HEAVY = (
+    *("*/*_torch.py", "avatar/drive_fast.py", "export/frames.py", "*/weights/*"),
+    *("head/bake/*", "head/bake/*/*", "head/importing/*"),
+)
 SUFFIXES = (".py", ".safetensors", ".json", ".npz")
 
 

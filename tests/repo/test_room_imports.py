@@ -25,6 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packaging": set(),
 }
 FREE_OF_ERRORS = {"packaging"}  # runs before anything is installed: not even the floor
+# An imported FLAME head gets its landmarks from the portrait room's network, unless the caller brings a detector.
+EXCEPTIONS = {("gshead_backend/head/importing/install.py", "portrait")}
 
 
 def _imports(path: Path, package: tuple[str, ...]) -> set[str]:
@@ -71,7 +73,11 @@ def test_rooms_import_only_what_the_architecture_allows(root: Path) -> None:
     allowed = {
         room: rooms | {room} | (set() if room in FREE_OF_ERRORS else {"floor"}) for room, rooms in MAY_IMPORT.items()
     }
-    wrong = [f"{file} ({room}) imports {other}" for file, room, other in edges if other not in allowed[room]]
+    wrong = [
+        f"{file} ({room}) imports {other}"
+        for file, room, other in edges
+        if other not in allowed[room] and (file, other) not in EXCEPTIONS
+    ]
     assert wrong == []
 
 
