@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import tyro
 
+from ..errors import FileFormatError
 from .console import emit, parse_actions
 
 
@@ -15,18 +17,22 @@ def main(args: Sequence[str]) -> int:
 
 
 def import_(path: tyro.conf.Positional[Path], /, *, name: str = "", json: bool = False) -> int:
-    """Import a head model, so that avatars can be made on it.
+    """Import a FLAME model, so that avatars can be made on it.
 
-    A FLAME pickle is read without running anything that it contains, and stored as safetensors.
+    A pickle is read without running anything that it contains. What FLAME's file lacks (landmarks, ARKit expressions,
+    a UV map, regions) is worked out here, which takes a minute; the result is stored as safetensors.
 
     Args:
-        path: a FLAME file (.pkl or .npz), an ICT-FaceKit file (.npz) or a head file (.safetensors).
+        path: a FLAME model file, .pkl or .npz.
         name: what to call it; the file's own name when empty.
         json: print the result as one JSON object.
     """
     from ..head import load_head
     from ..head.importing import import_head
 
+    if not path.is_file():
+        raise FileFormatError(f"There is no file '{path}'.")
+    print("Importing; this takes a minute.", file=sys.stderr, flush=True)
     stored = import_head(path, name or None)
     head = load_head(stored)
     result = {

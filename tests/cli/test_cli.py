@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -253,6 +254,27 @@ def test_serve_answers_and_ends_with_its_starter(tmp_path: Path) -> None:
             assert str(backend.endpoint.pid) in found["detail"]
         backend.release()
         assert backend.wait(20) == 0
+
+
+class _Attack:
+    """What a hostile pickle does when it is read carelessly."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_hostile_flame_file_is_refused_without_running_it(tmp_path: Path) -> None:
+    (tmp_path / "flame.pkl").write_bytes(pickle.dumps({"v_template": _Attack(tmp_path / "owned")}))
+    done = gshead("head", "import", tmp_path / "flame.pkl", "--json", GSHEAD_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["error"]["code"] == "GSH-E201"
+    assert [p.name for p in tmp_path.iterdir()] == ["flame.pkl"]
+    done = gshead("head", "import", tmp_path / "absent.pkl", GSHEAD_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == 3
+    assert "GSH-E101" in done.stderr
 
 
 def test_heads_and_assets_are_listed(tmp_path: Path) -> None:
