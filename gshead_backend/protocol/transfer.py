@@ -82,11 +82,15 @@ def encoded_to_srgb8(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     An sRGB texture decodes it to linear premultiplied. Where alpha is 1 the value is the splats' own colour, so only
     the soft edge goes through the transfer functions.
     """
-    out = np.empty((*alpha.shape, 4), np.uint8)
-    out[..., :3] = _quantise(color)
-    out[..., 3] = _quantise(alpha)
-    edge = (alpha >= ALPHA_FLOOR) & (alpha < 1.0 - 1.0 / 512.0)
-    out[edge, :3] = _quantise(linear_to_srgb(_dense_linear(color[edge], alpha[edge])[..., :3]))
+    out = np.zeros((*alpha.shape, 4), np.uint8)
+    box = _seen_box(alpha)
+    if box is None:
+        return out
+    color, alpha, seen = color[box], alpha[box], out[box]
+    seen[..., :3] = _quantise(color)
+    seen[..., 3] = _quantise(alpha)
+    edge = alpha < 1.0 - 1.0 / 512.0
+    seen[edge, :3] = _quantise(linear_to_srgb(_dense_linear(color[edge], alpha[edge])[..., :3]))
     return out
 
 

@@ -144,7 +144,7 @@ class Worker:
         socket.linger = 0
         keys = ("", "", "")
         if setup.ipc:
-            self._address = ipc_address(setup.directory, f"{setup.prefix}-{self.role}-{self.generation}.sock")
+            self._address = ipc_address(setup.directory, f"{setup.prefix}.{self.role}-{self.generation}.sock")
             socket.bind(self._address)
         else:
             assert setup.guard is not None
