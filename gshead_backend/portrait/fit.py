@@ -25,7 +25,7 @@ from .types import PortraitFit, Progress, no_progress
 from .warp import Warper, together
 
 WARN_YAW = math.radians(35)
-MAX_YAW = math.radians(62)
+MAX_YAW = math.radians(55)
 MAX_PITCH = math.radians(45)
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324)
 INNER_LIP_SIGMA = 0.0018
