@@ -55,8 +55,8 @@ def zip_path(root: Path, platform: str) -> Path:
     return root / "dist" / f"gshead-{version(root)}-{platform}.zip"
 
 
-def build_extension(root: Path, platform: str, say: Say) -> Path:
-    """Build the zip for one platform and return its path; unchanged sources give the same bytes.
+def pack_extension(root: Path, platform: str, say: Say) -> bytes:
+    """The bytes of the zip for one platform; unchanged sources give the same bytes.
 
     Raises:
         SetupError: an unknown platform, no pip or network for the wheels, or a manifest that does not fit.
@@ -68,8 +68,12 @@ def build_extension(root: Path, platform: str, say: Say) -> Path:
     files = {"blender_manifest.toml": manifest(root, platform, sorted(wheels)), **addon_files(root)}
     files |= {f"LICENSES/{path.name}": path.read_bytes() for path in sorted((root / "LICENSES").iterdir())}
     files |= {f"wheels/{name}": wheels[name] for name in sorted(wheels)}
-    target = zip_path(root, platform)
-    data = pack(files)
+    return pack(files)
+
+
+def build_extension(root: Path, platform: str, say: Say) -> Path:
+    """Write the zip for one platform, if it is not there already, and return its path. Raises as ``pack_extension``."""
+    target, data = zip_path(root, platform), pack_extension(root, platform, say)
     if not target.is_file() or target.read_bytes() != data:
         write_atomically(target, data)
     return target

@@ -60,7 +60,18 @@ def test_an_unusable_python_is_named_with_the_reason(monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environments without pip, which takes ten seconds to install; the locks of these tests are empty anyway."""
+
+    def run(command: list[str], **_: object) -> None:
+        if "install" not in command:
+            subprocess.run([*command, "--without-pip"], check=True)
+
+    monkeypatch.setattr(environments, "run", run)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, quick: None) -> Path:
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "one.lock.txt").write_text("# nothing\n")
     (tmp_path / "requirements" / "two.lock.txt").write_text("# nothing more\n")
