@@ -48,6 +48,7 @@ from gshead_backend.packaging.environments import (  # noqa: E402
     SetupError,
     ensure,
     exclusive,
+    installed_torch,
     run,
     with_tests,
     with_torch,
@@ -124,13 +125,14 @@ def set_up(arguments: argparse.Namespace, *, tests: bool, blenders: tuple[str, .
     python = choose_python(BACKEND)
     if python is None:
         raise SetupError("The backend needs Python 3.11, 3.12 or 3.13. Install one and run this again.")
-    backend = with_torch(BACKEND, arguments.torch)
+    torch = arguments.torch or installed_torch(ROOT)
+    backend = with_torch(BACKEND, torch)
     backend = with_tests(backend) if tests else backend
     check_machine(fresh=not BACKEND.exists(ROOT))
     jobs = [(environment, ROOT, interpreter) for environment, interpreter in ((backend, python), *chosen)]
     with exclusive(ROOT, say):
         with ThreadPoolExecutor(2) as pool:  # one waits for the network while the other unpacks
-            for done in [pool.submit(ensure, *job, torch=arguments.torch, say=say) for job in jobs]:
+            for done in [pool.submit(ensure, *job, torch=torch, say=say) for job in jobs]:
                 done.result()
         assets = [str(BACKEND.script(ROOT, "gshead")), "assets", "fetch"]
         assets += ["--from", str(arguments.assets)] if arguments.assets else []
@@ -198,10 +200,9 @@ def parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--torch",
-        default="default",
         metavar="BUILD",
         help="which torch build: 'default' (what pip finds), or 'cpu', 'cu126', 'cu130' from PyTorch's own index; "
-        "a CUDA build brings the CUDA rasterizer",
+        "a CUDA build brings the CUDA rasterizer. Kept until another one is named",
     )
     shared.add_argument(
         "--assets",

@@ -82,6 +82,11 @@ def with_tests(environment: Environment) -> Environment:
     return Environment(environment.name, environment.pythons, tuple(locks), environment.project)
 
 
+def installed_torch(root: Path) -> str:
+    """The torch build that the backend was set up with; ``"default"`` when it was not."""
+    return _read_stamp(BACKEND.folder(root)).get("torch") or "default"
+
+
 def _digest(*paths: Path) -> str:
     found = hashlib.sha256()
     for path in paths:

@@ -137,3 +137,12 @@ def test_missing_system_libraries_are_named_with_the_command(monkeypatch: pytest
 def test_a_cuda_build_of_torch_brings_the_cuda_rasterizer() -> None:
     assert environments.with_torch(environments.BACKEND, "cu130").locks == ("backend.lock.txt", "cuda.lock.txt")
     assert environments.with_torch(environments.BACKEND, "cpu").locks == ("backend.lock.txt",)
+
+
+def test_the_torch_build_is_kept_until_another_one_is_named(repository: Path, here: pythons.Python) -> None:
+    backend = Environment("backend", (here.minor,), ("one.lock.txt",))
+    assert environments.installed_torch(repository) == "default"
+    ensure(backend, repository, here, say=lambda _: None)
+    stamp = backend.folder(repository) / STAMP
+    stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "torch": "cu130"}))
+    assert environments.installed_torch(repository) == "cu130"

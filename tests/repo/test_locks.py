@@ -54,6 +54,15 @@ def test_backend_lock_satisfies_the_package(root: Path) -> None:
         assert wanted.specifier.contains(exact(backend[str(canonicalize_name(wanted.name))])), text
 
 
+def test_the_other_locks_satisfy_the_extras(root: Path) -> None:
+    extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    found = locks(root)
+    for extra, lock in (("cuda", found["cuda.lock.txt"]), ("dev", found["dev.lock.txt"])):
+        for text in extras[extra]:
+            wanted = Requirement(text)
+            assert wanted.specifier.contains(exact(lock[str(canonicalize_name(wanted.name))])), text
+
+
 def test_the_extension_and_the_backend_have_the_same_wheels(root: Path) -> None:
     found = locks(root)
     for name, requirement in found["addon-wheels.lock.txt"].items():
