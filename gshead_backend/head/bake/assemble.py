@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import KDTree
 
+from ...errors import HeadError
 from ..arkit import ARKIT_INDEX, ARKIT_NAMES
 from ..model import HeadModel, SparseMatrix
 from ..skinning import PersonalHead, pose_from_arkit
@@ -20,6 +21,7 @@ from .lids import blink_gain, clear_eyeballs, close_blinks
 from .mean import Blank, make_blank
 from .paint import paint
 from .regions import REGION_NAMES, regions
+from .render import vertex_normals
 from .rig import Rig, build_rig
 from .seal import Seal, build_seal
 from .source import AnnyWheel
@@ -27,7 +29,7 @@ from .subdivide import catmull_clark, limit
 from .surface import Surface, build_surface, control_quads
 
 NAME = "gshead-default"
-LIP_OVERLAP = 0.0008
+LIP_OVERLAP = 0.0011
 CLOSE_OVERLAP = 0.0012
 
 
@@ -105,9 +107,7 @@ def _head(
     m = surface.matrix
     columns = blank.control_count
     matrix = SparseMatrix(m.data.astype(np.float32), m.indices.astype(np.int32), m.indptr.astype(np.int32), columns)
-    flip, mirror = map(np.asarray, KDTree(dense).query(dense * [-1, 1, 1]))
-    if flip.max() > 2e-4:
-        raise AssertionError(f"the dense head is not symmetric: {flip.max()}")
+    mirror = _mirror(dense, surface.tris)
     return HeadModel(
         name=NAME, license="CC0-1.0", template=_half(blank.mean), identity_dirs=_half(blank.modes),
         expression_dirs=_half(shapes), expression_names=ARKIT_NAMES, expression_gain=_half(gain), subdivision=matrix,
@@ -119,6 +119,16 @@ def _head(
         landmark_triangles=np.zeros(468, np.int32), landmark_bary=np.full((468, 3), 1 / 3, np.float32),
         landmark_sigma=np.full(468, 0.002, np.float32),
     )  # fmt: skip
+
+
+def _mirror(dense: np.ndarray, tris: np.ndarray) -> np.ndarray:
+    """(V,) the vertex on the other side. Normals tell apart points of neighbouring teeth that touch."""
+    normals = vertex_normals(dense, tris)
+    points, flip = np.c_[dense, 2e-4 * normals], np.array([-1, 1, 1, -1, 1, 1])
+    gap, mirror = map(np.asarray, KDTree(points).query(points * flip))
+    if gap.max() > 5e-4 or (mirror[mirror] != np.arange(len(dense))).any():
+        raise HeadError(f"The dense head is not symmetric: {1000 * gap.max():.2f} mm.")
+    return mirror
 
 
 _LANDMARK_POSES: tuple[dict[str, float], ...] = (
