@@ -14,14 +14,15 @@ from .extension import this_platform, zip_path
 
 
 def blender_environment(resources: str) -> dict[str, str]:
-    """Environment variables for a Blender that touches nothing of the user's own Blender.
+    """Environment variables for a Blender and a backend apart from those the user may have running.
 
     Args:
         resources: a folder that takes the place of the user's Blender settings and extensions.
     """
-    hidden = ("PYTHONPATH", "PYTHONHOME")
+    hidden = ("PYTHONPATH", "PYTHONHOME", "GSHEAD_BACKEND_COMMAND", "GSHEAD_CONNECTION_FILE")
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
-    return {**kept, "BLENDER_USER_RESOURCES": resources, "PYTHONNOUSERSITE": "1"}
+    own = {"BLENDER_USER_RESOURCES": resources, "GSHEAD_RUNTIME_DIR": os.path.join(resources, "run")}
+    return {**kept, **own, "PYTHONNOUSERSITE": "1"}
 
 
 def run_demo(root: Path, blender: Environment, portrait: Path, quality: str, out: Path, say: Say) -> int:
@@ -48,7 +49,7 @@ def run_demo(root: Path, blender: Environment, portrait: Path, quality: str, out
         "quality": quality,
         "out": str(out),
     }
-    with tempfile.TemporaryDirectory(prefix="gshead-demo-", ignore_cleanup_errors=True) as resources:
+    with tempfile.TemporaryDirectory(prefix="gshead-", ignore_cleanup_errors=True) as resources:
         say(f"{blender.name}: portrait, rig, take, timeline, export")
         command = [str(blender.python(root)), str(root / "samples" / "demo_scene.py"), json.dumps(job)]
         with (out / "blender.log").open("w", encoding="utf-8") as log:
