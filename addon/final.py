@@ -36,6 +36,8 @@ def render_frame(engine: Any, depsgraph: Any) -> None:
     if heads:
         engine.update_stats("Gaussian Head", f"{len(heads)} head(s), {view.width} x {view.height}")
         frame = runtime.session.render(view, wire_heads(heads), cancelled=engine.test_break)
+        if notice := runtime.session.take_notice():
+            engine.report({"WARNING"}, notice)
         rgba, depth = frame.rgba, frame.depth
         if rgba.shape != (view.height, view.width, 4) or depth is None:
             raise _wrong_frame(rgba.shape, view)

@@ -48,6 +48,7 @@ class Session:
     def __init__(self) -> None:
         self.settings = Settings()
         self.last_error = ""
+        self.notice = ""
         self._client: Client | None = None
         self._uploaded: set[str] = set()
         self._lock = threading.RLock()
@@ -77,6 +78,7 @@ class Session:
             client = self.current()
             if client is not None:
                 return client
+            lost = self._client is not None
             self._drop()
             if not (self.settings.start_when_needed if start is None else start):
                 raise BackendError("The backend is not running.", remedy="Press Start Backend in the sidebar.")
@@ -86,6 +88,8 @@ class Session:
                 self.last_error = str(error)
                 raise
             self.last_error = ""
+            if lost:
+                self.notice = "The backend had ended; it was started again."
             return self._client
 
     def connect_in_background(self) -> None:
@@ -99,6 +103,11 @@ class Session:
 
         self._connecting = threading.Thread(target=work, name="gshead-connect", daemon=True)
         self._connecting.start()
+
+    def take_notice(self) -> str:
+        """What the user should hear about the connection, once."""
+        notice, self.notice = self.notice, ""
+        return notice
 
     def stop(self) -> None:
         """End this Blender's lease: a backend that no one else uses ends by itself. Quick, and safe to repeat."""

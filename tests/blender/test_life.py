@@ -42,6 +42,7 @@ def test_a_killed_backend_fails_the_frame_and_the_second_try_works(blender: Blen
     assert seen["second"] == [f"{k:04d}.png" for k in range(1, 7)]
     assert seen["state"] == "lost"
     assert seen["new_pid"]
+    assert "The backend had ended; it was started again." in seen["output"], "killed between frames: said, not failed"
 
 
 def test_two_blenders_share_one_backend_that_ends_with_the_last(blender: Blender, tmp_path: Path) -> None:
@@ -65,9 +66,7 @@ def test_two_blenders_share_one_backend_that_ends_with_the_last(blender: Blender
     assert ended(pid, 10)
     for k in range(4):
         np.testing.assert_array_equal(read_exr(tmp_path / f"7_{k:02d}.exr")[0], wanted)
-        np.testing.assert_array_equal(
-            read_exr(tmp_path / f"5_{k:02d}.exr")[0], read_exr(tmp_path / "5_last.exr")[0]
-        )
+        np.testing.assert_array_equal(read_exr(tmp_path / f"5_{k:02d}.exr")[0], read_exr(tmp_path / "5_last.exr")[0])
     assert np.abs(read_exr(tmp_path / "5_last.exr")[0] - wanted).max() > 0.1, "the two heads do look different"
 
 

@@ -90,4 +90,4 @@ def main() -> None:
     common.report(worst=worst, cameras=count, refused=refused)
 
 
-main()
+common.run(main)

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,17 @@ def enable() -> None:
     elif PACKAGE not in bpy.context.preferences.addons:
         bpy.ops.preferences.addon_enable(module=PACKAGE)
     assert PACKAGE in bpy.context.preferences.addons, "the extension did not enable"
+
+
+def run(main: Any) -> None:
+    """Run a script; a failure ends the process at once (the 4.5 wheel may hang while it tears down after one)."""
+    try:
+        main()
+    except BaseException:
+        traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def module(name: str) -> Any:

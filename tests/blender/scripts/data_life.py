@@ -77,4 +77,4 @@ def main() -> None:
     common.report(**seen)
 
 
-main()
+common.run(main)

@@ -73,4 +73,4 @@ def main() -> None:
                   frames=FRAMES)  # fmt: skip
 
 
-main()
+common.run(main)

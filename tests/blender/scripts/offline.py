@@ -52,4 +52,4 @@ def main() -> None:
                   refused=refused, objects=len(bpy.data.objects), wheels=wheels)  # fmt: skip
 
 
-main()
+common.run(main)

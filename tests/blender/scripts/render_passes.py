@@ -98,4 +98,4 @@ def main() -> None:
                   rest=np.abs(made.mesh.location).sum())  # fmt: skip
 
 
-main()
+common.run(main)

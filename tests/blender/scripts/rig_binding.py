@@ -89,4 +89,4 @@ def main() -> None:
     )  # fmt: skip
 
 
-main()
+common.run(main)

@@ -73,4 +73,4 @@ def main() -> None:
     )  # fmt: skip
 
 
-main()
+common.run(main)

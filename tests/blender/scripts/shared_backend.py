@@ -26,4 +26,4 @@ def main() -> None:
     common.report(pid=endpoint.pid, boot_id=endpoint.boot_id)
 
 
-main()
+common.run(main)

@@ -39,4 +39,4 @@ def main() -> None:
                   curves=len(takes.compat.scene_curves(made.rig)))  # fmt: skip
 
 
-main()
+common.run(main)
