@@ -56,8 +56,9 @@ def make_portrait(head: HeadModel, pose: HeadPose, *, seed: int = 1) -> Portrait
     seen = rasterize(drive(truth, pose), camera, background=GREEN.astype(np.float32))
     image = (np.clip(seen.color, 0, 1) * 255 + 0.5).astype(np.uint8)
     fit = PortraitFit(
-        image=image, matte=np.clip(seen.alpha, 0, 1).astype(np.float32), landmarks=landmarks(truth.personal, vertices, camera),
-        betas=betas, vertex_offsets=np.zeros((head.vertex_count, 3), np.float32), pose=pose, camera=camera, error_px=0.5,
+        image=image, matte=np.clip(seen.alpha, 0, 1).astype(np.float32),
+        landmarks=landmarks(truth.personal, vertices, camera), betas=betas,
+        vertex_offsets=np.zeros((head.vertex_count, 3), np.float32), pose=pose, camera=camera, error_px=0.5,
     )  # fmt: skip
     return Portrait(fit, truth)
 
@@ -94,14 +95,14 @@ def painted_head(head: HeadModel, betas: np.ndarray) -> Avatar:
         angle = np.degrees(np.arccos(np.clip(direction[:, 2], -1, 1)))
         color[mine] = np.where(angle[:, None] < 8, 0.03, np.where(angle[:, None] < 23, IRIS, 0.88))
     n = head.faces.shape[0]
-    sigma = 0.62 * np.sqrt(2 * np.maximum(frames.area, 1e-10))
+    sigma = 0.62 * np.sqrt(2 * np.maximum(frames.area, 1e-10)) * np.where(hairy, 1.3, 1.0)
     offset = np.zeros((n, 3), np.float32)
     offset[hairy, 2] = HAIR_THICKNESS
     return Avatar(
         head=head, betas=betas, vertex_offsets=np.zeros((head.vertex_count, 3), np.float32),
         triangle=np.arange(n, dtype=np.int32), bary=np.full((n, 3), 1 / 3, np.float32), region=np.zeros(n, np.uint8),
         offset=offset, rotation=np.tile(np.array([1, 0, 0, 0], np.float32), (n, 1)),
-        log_scale=np.log(np.stack([sigma, sigma, 0.3 * sigma], 1) * np.where(hairy, 1.3, 1.0)[:, None]).astype(np.float32),
+        log_scale=np.log(np.stack([sigma, sigma, 0.3 * sigma], 1)).astype(np.float32),
         opacity_logit=np.full(n, 4.0, np.float32), color=np.clip(color, 0, 1).astype(np.float32),
     )  # fmt: skip
 
@@ -115,7 +116,7 @@ def landmarks(person: PersonalHead, vertices: np.ndarray, camera: Camera) -> np.
         ball = vertices[np.array(person.model.region_names)[person.model.region] == name]
         middle = (ball.min(0) + ball.max(0)) / 2
         radius = float(ball[:, 0].max() - ball[:, 0].min()) / 2
-        front, rim = middle + [0, 0, radius], radius * np.sin(np.radians(23))
+        front, rim = middle + np.array([0, 0, radius]), radius * np.sin(np.radians(23))
         ring = [front, front + rim * right, front - rim * down, front - rim * right, front + rim * down]
         points.append(camera.project(np.array(ring))[:, :2])
     return np.concatenate(points).astype(np.float32)

@@ -57,9 +57,15 @@ def classify(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> Pixel
     skin_seed = inner & below_brow & (features == 0)
     skin = _in_shadow_too(_histogram(code, skin_seed))
     skin_like = skin[code] > 0.05
-    # Whatever stands clear of a bald head above the chin is hair, of whatever colour.
-    clear = sure & (beyond > 0.035) & (yy < -0.3)
-    scalp = sure & (fields["scalp"] > 0.5) & (yy < -0.5) & (~skin_like if clear.mean() < 0.004 else True)
+    # Whatever stands clear of a bald head above the chin is hair, of whatever colour; beside the face it may be an ear.
+    clear = sure & (beyond > 0.035) & (yy < -0.3) & (~skin_like | (yy < -0.85))
+    scalp = sure & (fields["scalp"] > 0.5) & (yy < -0.5)
+    if clear.mean() >= 0.004:
+        # A high forehead lies on the template's scalp, too: what looks like skin there counts only if it looks like
+        # the hair that stands clear, as fair and white hair may.
+        scalp &= ~skin_like | (_histogram(code, clear)[code] > 0.1)
+    else:
+        scalp &= ~skin_like
     hair = _histogram(code, clear | scalp)
     low_seed = sure & (yy > 0.12) & ~skin_like
     clothes = _histogram(code, low_seed)
@@ -81,7 +87,8 @@ def classify(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> Pixel
     stack /= stack.sum(0, keepdims=True)
     stack = _connected_hair(stack, fit.matte, yy)
     face = (covered & (fields["face"] < 0.004) & below_brow).astype(np.float32)
-    return PixelClasses(*stack.astype(np.float32), face)
+    p_skin, p_hair, p_clothes = stack.astype(np.float32)
+    return PixelClasses(p_skin, p_hair, p_clothes, face)
 
 
 def _connected_hair(stack: np.ndarray, matte: np.ndarray, height: np.ndarray) -> np.ndarray:

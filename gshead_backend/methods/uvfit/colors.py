@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ...avatar.types import REGIONS
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses, polygon
 from .cloud import Cloud
@@ -22,8 +21,12 @@ def observe(
     uv, _, _, _ = view.pixels(cloud.posed)
     scale = unit_scale(fit.image)
     cloud.color = sample(photo, uv).astype(np.float64)
-    matte = cv2.erode(np.ascontiguousarray(fit.matte, np.float32), disc(5 * scale))
-    trust = view.visibility(cloud.posed, cloud.posed_normal) * smoothstep(sample(matte, uv), 0.5, 0.95)
+    sharp = np.ascontiguousarray(fit.matte, np.float32)
+    seen = view.visibility(cloud.posed, cloud.posed_normal)
+    trust = seen * smoothstep(sample(cv2.erode(sharp, disc(5 * scale)), uv), 0.5, 0.95)
+    # Hair has no firm surface: it may be read closer to the outline and at a flatter angle.
+    rim = seen**0.75 * smoothstep(sample(cv2.erode(sharp, disc(2.5 * scale)), uv), 0.5, 0.95)
+    trust = np.where(cloud.hair > 0.5, rim, trust)
     skin = cloud.is_part("skin")
     p_hair, p_skin, p_clothes = (sample(m, uv) for m in (classes.hair, classes.skin, classes.clothes))
     face = sample(classes.face, uv) > 0.5
@@ -78,23 +81,25 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
     even = np.where(face_like[:, None], relight(cloud.color[outer], shade, np.ones_like(shade)), cloud.color[outer])
     value, weight = mirrored(cloud.mean[outer], even, cloud.confidence[outer], group)
     result = cloud.color[outer].copy()
-    skin_median = _median(even, cloud.confidence[outer] * (group == 0), np.array([0.72, 0.55, 0.47]))
-    for label in (0, 1, 2):
+    sure = [cloud.confidence[outer] * (group == label) for label in (0, 1, 2)]
+    skin_median = _median(even, sure[0], np.array([0.72, 0.55, 0.47]))
+    priors = (
+        0.97 * skin_median,
+        _median(even, sure[1], 0.45 * skin_median),
+        _median(even, sure[2], np.array([0.25, 0.25, 0.27])),
+    )
+    for label, prior in enumerate(priors):
         mine = group == label
         if not mine.any():
             continue
-        prior = _median(even, cloud.confidence[outer] * mine, None)
-        if prior is None:
-            prior = {0: skin_median, 1: 0.45 * skin_median, 2: np.array([0.25, 0.25, 0.27])}[label]
-        elif label == 0:
-            prior = 0.97 * prior
         graph = neighbour_graph(cloud.rest[outer[mine]], cloud.normal[outer[mine]])
         w = weight[mine] * (1 - _lashes(surface, cloud, outer[mine], even[mine], skin_median))
         hold = np.where(cloud.lid[outer[mine]], 0.01, 2e-4) if label == 0 else np.full(mine.sum(), 8e-3)
         solved = screened_poisson(graph, value[mine], w, prior, hold)
         if label == 0:
             solved = relight(solved, np.ones(mine.sum()), shade[mine])
-        keep = smoothstep(cloud.confidence[outer[mine]], 0.05, 0.3)[:, None]
+        firm = 0.55 if label == 1 else 0.3  # a wide seam for hair: photo strands turn into made-up ones
+        keep = smoothstep(cloud.confidence[outer[mine]], 0.05, firm)[:, None]
         result[mine] = keep * cloud.color[outer[mine]] + (1 - keep) * solved
     cloud.color[outer] = result
     return light
@@ -106,9 +111,6 @@ def _lashes(surface: HeadSurface, cloud: Cloud, index: np.ndarray, color: np.nda
     return near * (1 - smoothstep(color.mean(1), 0.72 * skin.mean(), 0.9 * skin.mean()))
 
 
-def _median(color: np.ndarray, weight: np.ndarray, default: np.ndarray | None) -> np.ndarray | None:
+def _median(color: np.ndarray, weight: np.ndarray, default: np.ndarray) -> np.ndarray:
     strong = weight > 0.3
     return np.median(color[strong], axis=0) if strong.sum() >= 30 else default
-
-
-HAIR_REGION = REGIONS.index("hair")

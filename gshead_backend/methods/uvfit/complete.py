@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import cg
-from scipy.spatial import cKDTree
+
+from .surface import nearest
 
 _NEIGHBOURS = 10
 
@@ -13,7 +14,7 @@ _NEIGHBOURS = 10
 def neighbour_graph(points: np.ndarray, normals: np.ndarray) -> csr_matrix:
     """(N, N) symmetric weights: Gaussian in distance over the local spacing, and of how well the normals agree."""
     k = min(_NEIGHBOURS, points.shape[0] - 1)
-    distance, index = cKDTree(points).query(points, k + 1)
+    distance, index = nearest(points, points, k + 1)
     distance, index = distance[:, 1:], index[:, 1:]
     local = np.maximum(distance.mean(1, keepdims=True), 1e-6)
     agree = np.clip((normals[:, None] * normals[index]).sum(-1), 0.02, 1)
@@ -58,7 +59,7 @@ def mirrored(
     strong = np.flatnonzero(confidence >= 0.15)
     if weak.size == 0 or strong.size == 0:
         return value, confidence
-    distance, index = cKDTree(points[strong]).query(points[weak] * [-1, 1, 1])
+    distance, index = nearest(points[strong], points[weak] * [-1, 1, 1])
     source = strong[index]
     gain = weight * confidence[source] * (distance < 0.006) * (group[weak] == group[source])
     value, confidence = value.copy(), confidence.copy()

@@ -12,14 +12,13 @@ import cv2
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
-from scipy.spatial import cKDTree
 
 from ...avatar.types import REGIONS
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .cloud import NORMAL_SIGMA, OPACITY_LOGIT, TANGENT_SIGMA, Cloud
 from .photo import View, disc, sample, unit_scale
-from .surface import CHIN, PARTS, HeadSurface, smoothstep
+from .surface import CHIN, PARTS, HeadSurface, nearest, smoothstep
 
 _GRID = 128
 _CLOTHES_DEPTH, _HAIR_DEPTH, _RECEDE = 0.05, 0.028, 0.25
@@ -85,8 +84,8 @@ def rebind(cloud: Cloud, surface: HeadSurface, rest: np.ndarray, index: np.ndarr
     if index.size == 0 or candidates.size == 0:
         return
     centres = rest[surface.faces[candidates]].mean(1)
-    nearest = cKDTree(centres).query(cloud.rest[index])[1]
-    cloud.triangle[index] = candidates[nearest]
+    closest = nearest(centres, cloud.rest[index])[1]
+    cloud.triangle[index] = candidates[closest]
     cloud.bary[index] = 1 / 3
 
 
@@ -134,7 +133,7 @@ def _inflate(mask: np.ndarray, outline: np.ndarray, metres: float) -> np.ndarray
     r, c = np.concatenate(rows), np.concatenate(columns)
     A = coo_matrix((np.full(r.size, -1.0), (r, c)), (n, n)) + coo_matrix((diagonal, (np.arange(n), np.arange(n))))
     u = np.zeros(small.shape, np.float32)
-    u[small] = np.maximum(spsolve(A.tocsc(), np.full(n, (step * metres) ** 2)), 0)
+    u[small] = np.maximum(np.asarray(spsolve(A.tocsc(), np.full(n, (step * metres) ** 2))), 0)
     height = np.sqrt(2 * cv2.GaussianBlur(u, (0, 0), 1.0))
     return cv2.resize(height, (w, h), interpolation=cv2.INTER_LINEAR).astype(np.float64)
 
@@ -148,7 +147,7 @@ def _large(mask: np.ndarray, smallest: float) -> np.ndarray:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     keep = stats[:, cv2.CC_STAT_AREA] >= smallest
     keep[0] = False
-    return keep[labels] if count > 1 else np.zeros(mask.shape, bool)
+    return keep[labels.astype(np.intp)] if count > 1 else np.zeros(mask.shape, bool)
 
 
 def _clothes(fit: PortraitFit, classes: PixelClasses, view: View) -> _Layer | None:
@@ -167,7 +166,7 @@ def _clothes(fit: PortraitFit, classes: PixelClasses, view: View) -> _Layer | No
 
 def _hair(fit: PortraitFit, classes: PixelClasses, view: View) -> _Layer | None:
     """Hair outside the shell's outline."""
-    return _beyond(fit, view, classes.hair > 0.5, 40 * unit_scale(fit.image) ** 2, _HAIR_DEPTH, "hair")
+    return _beyond(fit, view, classes.hair > 0.5, 400 * unit_scale(fit.image) ** 2, _HAIR_DEPTH, "hair")
 
 
 def _beyond(

@@ -23,7 +23,7 @@ def ssim_map(a: Tensor, b: Tensor) -> Tensor:
 
 
 def photo_loss(color: Tensor, alpha: Tensor, target: Tensor, matte: Tensor, weight: Tensor, grey: float) -> Tensor:
-    """``.8 L1 + .2 (1 - SSIM) + .5 |alpha - matte|``, both sides composited over the same grey.
+    """``.8 |colour difference| + .2 (1 - SSIM) + .5 |alpha - matte|``, both sides composited over the same grey.
 
     Args:
         color: (H, W, 3) premultiplied render. alpha: (H, W). target: (H, W, 3) straight colours. matte: (H, W).
@@ -32,10 +32,12 @@ def photo_loss(color: Tensor, alpha: Tensor, target: Tensor, matte: Tensor, weig
     shown = color + (1 - alpha)[..., None] * grey
     wanted = target * matte[..., None] + (1 - matte)[..., None] * grey
     total = weight.sum().clamp(min=1)
-    l1 = ((shown - wanted).abs().mean(-1) * weight).sum() / total
-    # One channel is enough for structure, and three times cheaper.
-    luma = shown.new_tensor([0.299, 0.587, 0.114])
-    similarity = ssim_map((shown @ luma)[None, None], (wanted @ luma)[None, None])[0, 0]
+    # The length of the colour difference, not the sum of its channels: colours then travel straight to their target
+    # instead of first along the channels, which would tint whatever does not arrive.
+    difference = ((shown - wanted) ** 2).sum(-1).add(1e-6).sqrt() / 3**0.5
+    l1 = (difference * weight).sum() / total
+    # One channel is enough for structure, and three times cheaper; a plain mean, since luma would pull at green most.
+    similarity = ssim_map(shown.mean(-1)[None, None], wanted.mean(-1)[None, None])[0, 0]
     h = _WINDOW // 2
     inner = weight[h:-h, h:-h]
     structure = ((1 - similarity) * inner).sum() / inner.sum().clamp(min=1)

@@ -1,7 +1,7 @@
 """Fit the splats to the photo through the rasterizer, without spoiling what the photo does not show.
 
-Two things keep side views clean: every splat's *update* is gated by how surely the photo shows it, and each step also
-looks from a random side at what the completed splats looked like before (the anchor).
+Two things keep side views clean: every splat's *update* is gated by how surely the photo shows it, and every other
+step also looks from a random side at what the completed splats looked like before (the anchor).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...avatar.drive_torch import TorchAvatar
-from ...avatar.types import Avatar, Splats
+from ...avatar.types import REGIONS, Avatar, Splats
 from ...camera import Camera, look_at
 from ...portrait.types import PortraitFit, Progress
 from ...raster import rasterize
@@ -28,14 +28,24 @@ _ANCHORS = ((-65, 0), (-40, 5), (-20, -5), (20, 5), (40, -5), (65, 0))
 _ANCHOR_WEIGHT = 0.4
 _OFFSET_SCALE = 0.004
 _SCALE_LIMIT = 0.45
+_COLOR_PULL = 0.5
+_SOFT = [REGIONS.index(name) for name in ("hair", "clothes", "skin", "neck")]
+"""Regions whose unseen splats may still turn transparent where the outline says so."""
 
 
 @dataclass(frozen=True)
 class FitInput:
-    """photo: (H, W, 3) float32 clean colours. fade: (N,) the bust's fade, which the matte must not fight."""
+    """What the fit may use.
+
+    Attributes:
+        photo: (H, W, 3) float32 clean colours.
+        confidence: (N,) 0..1, gates the colours. shape_confidence: (N,) 0..1, gates everything else.
+        fade: (N,) the bust's fade, which the matte must not fight.
+    """
 
     photo: np.ndarray
     confidence: np.ndarray
+    shape_confidence: np.ndarray
     fade: np.ndarray
 
 
@@ -45,7 +55,6 @@ def optimise(
     """Adam on colour first, then opacity, scale and offset as well. Deterministic on a given device."""
     if iterations <= 0:
         return avatar
-    torch.manual_seed(seed)
     return _Fit(avatar, fit, evidence, iterations, seed, device).run(progress)
 
 
@@ -61,8 +70,11 @@ class _Fit:
             self.quats = self.splats.place(self.frames).quats
         self.start = {k: self.splats.parameters[k].clone() for k in _RATES}
         self.values = {k: v.clone().requires_grad_() for k, v in self.start.items()}
-        gate = torch.as_tensor(_smooth(evidence.confidence / 0.25), dtype=torch.float32, device=self.device)
-        self.gate = {"color": gate, "offset": gate, "log_scale": gate, "opacity_logit": gate.clamp(min=0.15)}
+        gate = self._tensor(_smooth(evidence.confidence / 0.25))
+        shape = self._tensor(_smooth(evidence.shape_confidence / 0.25))
+        outside = self._tensor(np.isin(avatar.region, _SOFT)) * 0.15
+        self.gate = {"color": gate, "offset": shape, "log_scale": shape, "opacity_logit": torch.maximum(shape, outside)}
+        self.doubt = (1.1 - gate)[:, None]
         self.moments = {k: (torch.zeros_like(v), torch.zeros_like(v)) for k, v in self.start.items()}
         self.source = [self._target(fit, evidence, size) for size in (0.5, 1.0)]
         self.anchors = self._anchor_views(fit)
@@ -138,11 +150,14 @@ class _Fit:
         placed = self._place(self.values)
         seen = rasterize(placed, camera)
         loss = photo_loss(seen.color, seen.alpha, target, matte, weight, grey)
-        view, color, alpha = self.anchors[int(self.rng.integers(len(self.anchors)))]
-        side = rasterize(placed, view)
-        loss = loss + _ANCHOR_WEIGHT * ((side.color - color).abs().mean() + (side.alpha - alpha).abs().mean())
+        if i % 2 == 0:
+            view, color, alpha = self.anchors[int(self.rng.integers(len(self.anchors)))]
+            side = rasterize(placed, view)
+            drift = (side.color - color).abs().mean() + (side.alpha - alpha).abs().mean()
+            loss = loss + 2 * _ANCHOR_WEIGHT * drift
         moved = (self.values["offset"] - self.start["offset"]) / _OFFSET_SCALE
-        loss = loss + 0.4 * (moved * moved).sum(1).mean()
+        tinted = (self.values["color"] - self.start["color"]) ** 2 * self.doubt
+        loss = loss + 0.4 * (moved * moved).sum(1).mean() + _COLOR_PULL * tinted.sum(1).mean()
         loss.backward()
         self._update(i, share)
 
@@ -157,7 +172,10 @@ class _Fit:
                 continue
             m, v = self.moments[name]
             m.mul_(0.9).add_(gradient, alpha=0.1)
-            v.mul_(0.99).addcmul_(gradient, gradient, value=0.01)
+            square = gradient * gradient
+            if name == "color":  # one step length for all channels, or half-way colours change their hue
+                square = square.mean(1, keepdim=True).expand_as(square)
+            v.mul_(0.99).add_(square, alpha=0.01)
             step = (m / (1 - 0.9 ** (i + 1))) / ((v / (1 - 0.99 ** (i + 1))).sqrt() + 1e-12)
             gate = self.gate[name] if value.ndim == 1 else self.gate[name][:, None]
             value.sub_(_RATES[name] * rate * gate * step)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
 from ...portrait.types import PortraitFit, Progress
 from .. import ReconstructOptions
-from .classes import classify
+from .classes import PixelClasses, classify
 from .cloud import Cloud, bind, make_cloud
 from .colors import complete, observe
 from .eyes import paint_eyes
@@ -20,15 +22,17 @@ from .leftovers import fade_bust, leftovers, rebind, steady_triangles
 from .mouth import paint_mouth
 from .optimise import FitInput, optimise
 from .photo import View, decontaminate
-from .presets import PRESETS
+from .presets import PRESETS, Preset
 from .sampling import sample_surface, vertex_density
 from .shell import build_shell
 from .strands import comb, grain
 from .surface import HeadSurface, head_surface
 
+_log = logging.getLogger(__name__)
+
 
 class _Stages:
-    """Progress with a share of the whole per stage, and seconds per stage for the provenance."""
+    """Progress with a share of the whole per stage, and seconds per stage for the log."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._name, self._start = progress, "", time.monotonic()
@@ -63,42 +67,85 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     stages.begin(0.03, "sorting pixels")
     classes = classify(fit, surface, posed)
     photo = decontaminate(fit.image, fit.matte)
-    stages.begin(0.06, "shaping hair")
-    shell = build_shell(fit, surface, classes, rest, posed)
-    stages.begin(0.1, "placing splats")
-    density = vertex_density(surface)
-    samples = sample_surface(surface, rest + shell.displacement, density, shell.folded, preset.splats, options.seed)
-    cloud = make_cloud(surface, samples, shell, rest, posed)
-    stages.begin(0.14, "reading colours")
-    view = View.of(posed + shell.displacement, surface.faces, fit.camera)
-    observe(fit, surface, cloud, classes, photo, view)
-    complete(surface, cloud)
-    comb(fit, surface, cloud, view)
-    grain(cloud, surface, photo, (classes.hair > 0.8) & (fit.matte > 0.9), options.seed)
-    paint_eyes(fit, surface, cloud, photo, view, rest)
-    paint_mouth(surface, cloud, rest)
-    _close_unseen(cloud)
-    stages.begin(0.2, "adding hair and clothes")
+    scene = _Scene(fit, surface, classes, photo, rest, posed)
+    cloud, view = _place(scene, preset, options.seed, stages)
+    _paint(scene, cloud, view, options.seed, stages)
+    stages.begin(0.23, "adding hair and clothes")
     _steady_hair(surface, cloud, rest)
     beyond = leftovers(fit, surface, classes, photo, view, posed, preset.leftover)
     cloud = cloud if beyond is None else cloud.join(beyond)
     fade = fade_bust(fit, surface, cloud, posed)
-    stages.end()
-    provenance: dict[str, Any] = {
-        "method": "uvfit", "quality": options.quality, "seed": options.seed, "device": options.device,
-        "fit_error_px": round(float(fit.error_px), 3), "image_size": list(fit.image.shape[:2]),
-        "warnings": list(fit.warnings), "seconds": stages.seconds,
-    }  # fmt: skip
     avatar = bind(
         cloud, surface, rest, betas=fit.betas, vertex_offsets=fit.vertex_offsets, name=options.name,
-        provenance=provenance,
+        provenance=_provenance(fit, options),
     )  # fmt: skip
     stages.begin(0.25, "fitting to the photo")
-    evidence = FitInput(photo, cloud.confidence, fade)
+    evidence = FitInput(photo, *_gates(surface, cloud), fade)
     avatar = optimise(avatar, fit, evidence, preset.iterations, options.seed, options.device, stages.within(0.25, 1.0))
     stages.end()
+    _log.info("uvfit %s: %s", options.quality, ", ".join(f"{k} {v:.2f} s" for k, v in stages.seconds.items()))
     progress(1.0, "done")
     return avatar
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What every stage looks at. photo: (H, W, 3) clean colours. rest, posed: (V, 3)."""
+
+    fit: PortraitFit
+    surface: HeadSurface
+    classes: PixelClasses
+    photo: np.ndarray
+    rest: np.ndarray
+    posed: np.ndarray
+
+
+def _place(scene: _Scene, preset: Preset, seed: int, stages: _Stages) -> tuple[Cloud, View]:
+    """Splats on the portrait's outer surface, and that surface as the camera sees it."""
+    fit, surface, rest, posed = scene.fit, scene.surface, scene.rest, scene.posed
+    stages.begin(0.06, "shaping hair")
+    shell = build_shell(fit, surface, scene.classes, rest, posed)
+    stages.begin(0.1, "placing splats")
+    outer = rest + shell.displacement
+    samples = sample_surface(surface, outer, vertex_density(surface), shell.folded, preset.splats, seed)
+    cloud = make_cloud(surface, samples, shell, rest, posed)
+    return cloud, View.of(posed + shell.displacement, surface.faces, fit.camera)
+
+
+def _paint(scene: _Scene, cloud: Cloud, view: View, seed: int, stages: _Stages) -> None:
+    """Colours: read, completed, then hair, eyes and mouth."""
+    fit, surface, classes, photo = scene.fit, scene.surface, scene.classes, scene.photo
+    stages.begin(0.14, "reading colours")
+    observe(fit, surface, cloud, classes, photo, view)
+    stages.begin(0.16, "filling what the photo hides")
+    complete(surface, cloud)
+    stages.begin(0.19, "combing hair")
+    comb(fit, surface, cloud, view)
+    grain(cloud, surface, photo, (classes.hair > 0.8) & (fit.matte > 0.9), seed)
+    stages.begin(0.21, "painting eyes and mouth")
+    paint_eyes(fit, surface, cloud, photo, view, scene.rest)
+    paint_mouth(surface, cloud, scene.rest)
+    _close_unseen(cloud)
+
+
+def _provenance(fit: PortraitFit, options: ReconstructOptions) -> dict[str, Any]:
+    """No times in it: the same input must give the same file."""
+    return {
+        "method": "uvfit", "quality": options.quality, "seed": options.seed, "device": options.device,
+        "fit_error_px": round(float(fit.error_px), 3), "focal_known": bool(fit.focal_known),
+        "image_size": list(fit.image.shape[:2]), "warnings": list(fit.warnings),
+    }  # fmt: skip
+
+
+def _gates(surface: HeadSurface, cloud: Cloud) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) how far the photo fit may go with a splat's colour, and with its shape.
+
+    A fit that is one pixel wrong would bake teeth into lips and lashes into lids, so both stay near what was read.
+    """
+    delicate = surface.lip_distance[surface.faces[cloud.triangle]].mean(1) < 0.007 * surface.scale
+    delicate = (delicate & (cloud.hair < 0.5) & (cloud.clothes < 0.5)) | ~cloud.is_part("skin")
+    color = np.where(delicate, np.minimum(cloud.confidence, 0.09), cloud.confidence)
+    return color, np.where(delicate, 0.0, cloud.confidence)
 
 
 def _close_unseen(cloud: Cloud) -> None:

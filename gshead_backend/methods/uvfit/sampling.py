@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from .surface import PARTS, HeadSurface, smoothstep
+from .surface import PARTS, HeadSurface, nearest, smoothstep
 
 _CANDIDATES = 5
 _RELAXATIONS = 2
@@ -112,15 +111,14 @@ def _curve_order(points: np.ndarray) -> np.ndarray:
 
 def _relax(feature: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Lloyd's relaxation over the candidates."""
-    tree = cKDTree(feature)
     for _ in range(_RELAXATIONS):
-        owner = cKDTree(feature[chosen]).query(feature)[1]
+        owner = nearest(feature[chosen], feature)[1]
         members = np.maximum(np.bincount(owner, minlength=chosen.size), 1)
         centroid = np.stack([np.bincount(owner, feature[:, i], chosen.size) / members for i in range(3)], 1)
-        nearest = tree.query(centroid)[1]
-        _, first = np.unique(nearest, return_index=True)
+        closest = nearest(feature, centroid)[1]
+        _, first = np.unique(closest, return_index=True)
         moved = chosen.copy()
-        moved[first] = nearest[first]
+        moved[first] = closest[first]
         taken, again = np.unique(moved, return_index=True)
         lost = chosen.size - taken.size
         free = np.setdiff1d(chosen, taken)[:lost]
@@ -131,7 +129,7 @@ def _relax(feature: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 def _local_spacing(point: np.ndarray, normal: np.ndarray, part: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """(N,) metres: mean distance to the six nearest neighbours on the same sheet, so that no gap shows."""
     k = min(13, point.shape[0])
-    distance, index = cKDTree(point).query(point, k)
+    distance, index = nearest(point, point, k)
     distance, index = distance[:, 1:], index[:, 1:]
     same = ((normal[:, None] * normal[index]).sum(-1) > 0.2) & (part[index] == part[:, None])
     rank = np.cumsum(same, 1)

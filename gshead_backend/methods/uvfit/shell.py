@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 from scipy.sparse.linalg import spsolve
-from scipy.spatial import cKDTree
 
 from ...camera import Camera
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .photo import View
-from .surface import HeadSurface, smoothstep, vertex_normals
+from .surface import HeadSurface, nearest, smoothstep, vertex_normals
 
 _ANGLES = 240
 _THICKNESS = (0.002, 0.055)
 _PADDING = (0.002, 0.03)
 _TAPER = 0.028
+_SPLAT_REACH = 0.002  # splats are drawn beyond their centres
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _flatten(surface: HeadSurface, rest: np.ndarray, ears: np.ndarray) -> np.nda
     flat = rest.astype(np.float64).copy()
     if ears.any():
         rows = surface.laplacian[ears].tocsc()
-        flat[ears] = spsolve(rows[:, ears], -(rows[:, ~ears] @ flat[~ears]))
+        flat[ears] = np.asarray(spsolve(rows[:, ears], -(rows[:, ~ears] @ flat[~ears])))
     return flat
 
 
@@ -188,7 +188,7 @@ def _taper(surface: HeadSurface, vertices: np.ndarray, hair: np.ndarray) -> np.n
     bare = surface.skin & (hair < 0.45)
     if not bare.any():
         return np.ones(hair.size)
-    distance = cKDTree(vertices[bare]).query(vertices)[0]
+    distance = nearest(vertices[bare], vertices)[0]
     return 0.12 + 0.88 * smoothstep(distance / (_TAPER * surface.scale), 0.0, 1.0)
 
 
@@ -231,7 +231,8 @@ class _Outline:
             self._spread = np.maximum(self._spread, self._limits[0])
             return
         centres = (np.arange(_ANGLES) + 0.5) / _ANGLES * 2 * np.pi - np.pi
-        missing = np.interp(centres, centres[valid], ((outline - reached) * self._metres)[valid], period=2 * np.pi)
+        gap = ((outline - reached) * self._metres)[valid] - _SPLAT_REACH
+        missing = np.interp(centres, centres[valid], gap, period=2 * np.pi)
         spread = self._spread + missing
         spread = gaussian_filter1d(median_filter(spread, 9, mode="wrap"), 2.0, mode="wrap")
         self._spread = np.clip(spread, *self._limits)
@@ -252,7 +253,7 @@ def _padding(
     if worn.sum() < 50:
         return np.zeros_like(posed)
     bare = surface.skin & ~worn
-    distance = cKDTree(posed[bare]).query(posed)[0] if bare.any() else np.full(clothes.size, 1.0)
+    distance = nearest(posed[bare], posed)[0] if bare.any() else np.full(clothes.size, 1.0)
     shape = smoothstep(clothes, 0.3, 0.7) * (0.1 + 0.9 * smoothstep(distance / surface.scale, 0.0, 0.03))
     centre = np.array([posed[worn, 0].mean(), np.quantile(posed[worn, 1], 0.1), posed[worn, 2].mean()])
     outline = _Outline(fit, surface, classes.clothes > 0.4, posed, worn, centre, _PADDING)

@@ -51,7 +51,7 @@ def grain(cloud: Cloud, surface: HeadSurface, photo: np.ndarray, hair_pixels: np
     level = norm.cdf(noise) * (table.size - 1)
     ratio = np.interp(level, np.arange(table.size), table)
     tinted = _tint(cloud.color[hair] * ratio[:, None], photo[hair_pixels])
-    unseen = (1 - smoothstep(cloud.confidence[hair], 0.05, 0.35))[:, None]
+    unseen = (1 - smoothstep(cloud.confidence[hair], 0.05, 0.55))[:, None]
     cloud.color[hair] = np.clip((1 - unseen) * cloud.color[hair] + unseen * tinted, 0, 1)
 
 

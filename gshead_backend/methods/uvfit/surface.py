@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ...avatar.binding import triangle_frames
 from ...head.arkit import ARKIT_INDEX
@@ -136,8 +136,14 @@ def _vertex_parts(head: HeadModel, x: np.ndarray, landmarks: np.ndarray) -> np.n
     return part
 
 
+def nearest(points: np.ndarray, queries: np.ndarray, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and indices of the ``count`` nearest ``points`` of each query: (Q,) for one, else (Q, count)."""
+    distance, index = KDTree(points).query(queries, count)
+    return np.asarray(distance), np.asarray(index)
+
+
 def _distance(x: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return cKDTree(points).query(x)[0]
+    return nearest(points, x)[0]
 
 
 def _build(head: HeadModel) -> HeadSurface:
