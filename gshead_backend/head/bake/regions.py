@@ -54,10 +54,9 @@ def _near(blank: Blank, loop: np.ndarray, count: int) -> np.ndarray:
 
 
 def _ear_mask(blank: Blank, wheel: AnnyWheel) -> np.ndarray:
-    """(C,) 1 on the ears: what the ear targets move."""
+    """(C,) 1 on the ears: what moves almost whole when ears are shifted; the skin around them only follows."""
     moved = np.zeros(len(blank.base.points))
     for side in "lr":
-        for name in ("ear-scale-incr", "ear-wing-incr"):
-            d = np.linalg.norm(wheel.target(f"ears/{side}-{name}", len(moved)), axis=1)
-            moved = np.maximum(moved, d / d.max())
-    return np.r_[(moved[blank.skin] > 0.22) * 1.0, np.zeros(16)]
+        d = np.linalg.norm(wheel.target(f"ears/{side}-ear-trans-up", len(moved)), axis=1)
+        moved = np.maximum(moved, d / d.max())
+    return np.r_[(moved[blank.skin] > 0.93) * 1.0, np.zeros(16)]
