@@ -15,7 +15,7 @@ from ..arkit import ARKIT_INDEX, ARKIT_NAMES
 from ..model import HeadModel, SparseMatrix
 from ..skinning import PersonalHead, pose_from_arkit
 from .atlas import pack
-from .expressions import joint_channels, raw_expressions, rigged, settle, smooth
+from .expressions import close_gain, joint_channels, raw_expressions, rigged, settle, smooth
 from .landmarks import Detector, bake_landmarks
 from .lids import blink_gain, clear_eyeballs, close_blinks
 from .mean import Blank, make_blank
@@ -79,7 +79,9 @@ def bake_head(wheel: AnnyWheel, *, people: int, modes: int, seed: int, say: Call
     shapes = close_blinks(smooth(raw, quads, _firm(blank, quads)), blank, lid_seals)
     shapes = settle(clear_eyeballs(shapes, blank, surface, quads, lid_seals), blank)
     shapes = rigged(shapes, blank, rig, seal, CLOSE_OVERLAP)
-    return _head(blank, surface, rig, shapes, blink_gain(shapes, blank, lid_seals), wheel)
+    gain = blink_gain(shapes, blank, lid_seals)
+    gain[ARKIT_INDEX["mouthClose"]] = close_gain(shapes, blank, rig, seal)
+    return _head(blank, surface, rig, shapes, gain, wheel)
 
 
 def _firm(blank: Blank, quads: np.ndarray) -> np.ndarray:

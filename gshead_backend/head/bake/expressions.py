@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..arkit import ARKIT_INDEX, ARKIT_NAMES
@@ -78,6 +80,24 @@ def rigged(deltas: np.ndarray, blank: Blank, rig: Rig, seal: Seal, overlap: floa
     keep = [i for i, n in enumerate(ARKIT_NAMES) if n not in OPENING]
     out[:, :, keep] = seal.close(out[:, :, keep])
     return out
+
+
+def close_gain(shapes: np.ndarray, blank: Blank, rig: Rig, seal: Seal) -> np.ndarray:
+    """(B,) how much further mouthClose must go on each identity mode, because the open jaw parts its lips further."""
+    opened, closing = shapes[:, :, ARKIT_INDEX["jawOpen"]], shapes[:, :, ARKIT_INDEX["mouthClose"]]
+
+    def gap(shaped: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        return seal.gap(replace(rig, joints=rig.joints + shift).pose(shaped, 1.0))
+
+    still = np.zeros((5, 3))
+    shut = gap(blank.mean + opened + closing, still)
+    move = shut - gap(blank.mean + opened, still)
+    weights = seal.taper * (np.abs(seal.x) < 0.8 * seal.x.max())
+    gain = np.zeros(blank.modes.shape[2])
+    for b in range(len(gain)):
+        parted = gap(blank.mean + blank.modes[:, :, b] + opened + closing, rig.joints_identity[:, :, b]) - shut
+        gain[b] = -(weights * move) @ parted / (weights @ move**2)
+    return gain
 
 
 def joint_channels(rig: Rig) -> tuple[np.ndarray, np.ndarray]:

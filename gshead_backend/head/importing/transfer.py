@@ -129,18 +129,18 @@ def _explain(
     jaw: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Expression coefficients and jaw Euler angles whose displacement at ``points`` is nearest to ``wanted``."""
-    jaw = np.zeros(3) if jaw is None else jaw.astype(np.float64)
+    turned = np.zeros(3) if jaw is None else jaw.astype(np.float64)
     dirs = head.expression_dirs[points].astype(np.float64)
     e = np.zeros(dirs.shape[2])
     for _ in range(6 if free_jaw else 1):
-        blend, base = _jaw_motion(head, rest, points, jaw)
+        blend, base = _jaw_motion(head, rest, points, turned)
         columns = np.einsum("pab,pbe->pae", blend, dirs).reshape(-1, len(e))
         now = base + (columns @ e).reshape(-1, 3)
         if free_jaw:
             shaped = np.einsum("pae,e->pa", dirs, e)
             turns = [
-                _jaw_motion(head, rest, points, jaw + 1e-4 * np.eye(3)[k], shaped)[1]
-                - _jaw_motion(head, rest, points, jaw, shaped)[1]
+                _jaw_motion(head, rest, points, turned + 1e-4 * np.eye(3)[k], shaped)[1]
+                - _jaw_motion(head, rest, points, turned, shaped)[1]
                 for k in range(3)
             ]
             columns = np.concatenate([columns, np.stack(turns, -1).reshape(-1, 3) / 1e-4], 1)
@@ -150,8 +150,8 @@ def _explain(
         step = np.linalg.solve(columns.T @ columns + np.diag(ridge + 1e-12), columns.T @ left + prior)
         e += step[: len(e)]
         if free_jaw:
-            jaw = jaw + step[len(e) :]
-    return e, jaw
+            turned = turned + step[len(e) :]
+    return e, turned
 
 
 def _jaw_motion(
