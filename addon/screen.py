@@ -21,7 +21,7 @@ FRAGMENT = """
 vec4 texel(ivec2 at) {
   ivec2 last = textureSize(frame, 0) - 1;
   vec2 packed_value = texelFetch(frame, clamp(at, ivec2(0), last), 0).rg;
-  int rgb = int(packed_value.r + 0.5);
+  int rgb = int(packed_value.r);
   vec3 encoded = vec3(float(rgb & 255), float((rgb >> 8) & 255), float((rgb >> 16) & 255)) / 255.0;
   vec3 linear = mix(encoded / 12.92, pow((encoded + 0.055) / 1.055, vec3(2.4)), step(vec3(0.04045), encoded));
   return vec4(linear, packed_value.g / 255.0);
@@ -101,6 +101,11 @@ class Picture:
         gpu.state.depth_test_set("NONE")
         batch.draw(shader)
         gpu.state.blend_set("NONE")
+
+
+def release() -> None:
+    """Drop the shader; graphics resources must not outlive Blender's context."""
+    Picture._shared_shader = None
 
 
 def _upload(rgba: np.ndarray) -> Any:

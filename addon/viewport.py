@@ -21,7 +21,7 @@ from . import runtime
 from .camera import viewport_camera
 from .final import wire_heads
 from .heads import visible_heads
-from .screen import Picture, draw_notice
+from .screen import Picture, draw_notice, release
 from .session import READY, STARTING, spec
 from .world import background_color
 
@@ -180,3 +180,4 @@ def unregister() -> None:
         bpy.app.timers.unregister(_tick)
     for view in list(_views):
         view.close()
+    release()

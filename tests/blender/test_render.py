@@ -107,3 +107,10 @@ def test_modifiers_that_change_the_vertex_count_are_said_and_drawn_by_the_rig(
     assert "follow the rig only" in told["output"]
     rgba, _ = read_exr(folder / "subdivided.exr")
     assert rgba[..., 3].max() > 0.9
+
+
+def test_the_viewport_shader_decodes_every_byte(blender: Blender) -> None:
+    seen = blender.run("viewport_shader")
+    assert seen["clear"] < 1e-5
+    assert seen["over"] < 1e-5
+    np.testing.assert_allclose(seen["grey"], [0.2158605] * 3 + [1.0], atol=1e-5)

@@ -1,0 +1,109 @@
+"""The parts of the add-on that need no Blender, here without one."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import ROOT
+
+from gshead_backend.errors import ArgumentError, BackendError, RenderError
+from gshead_backend.head import HeadModel
+
+PACKAGE = "gshead_addon_without_blender"
+PURE = ("axes", "camera", "compose", "jobs", "layout", "session", "world")
+
+
+def part(name: str) -> Any:
+    """A module of the add-on, imported without its ``__init__`` and so without bpy."""
+    if PACKAGE not in sys.modules:
+        for package, folder in ((PACKAGE, ROOT / "addon"), (f"{PACKAGE}.rig", ROOT / "addon" / "rig")):
+            module = types.ModuleType(package)
+            module.__path__ = [str(folder)]
+            sys.modules[package] = module
+    inside = f"rig.{name}" if name in ("axes", "layout") else name
+    return importlib.import_module(f"{PACKAGE}.{inside}")
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_import_without_blender(name: str) -> None:
+    assert part(name).__doc__
+    assert "bpy" not in sys.modules
+
+
+def test_axes_turn_a_head_upright_and_toward_the_front_view() -> None:
+    axes = part("axes")
+    left_up_face = np.eye(3)
+    np.testing.assert_array_equal(axes.to_blender(left_up_face), [[1, 0, 0], [0, 0, 1], [0, -1, 0]])
+    points = np.random.default_rng(0).normal(size=(7, 3))
+    np.testing.assert_array_equal(axes.to_head(axes.to_blender(points)), points)
+    np.testing.assert_allclose(axes.to_blender(points), points @ axes.HEAD_TO_BLENDER[:3, :3].T)
+    assert np.linalg.det(axes.HEAD_TO_BLENDER) == pytest.approx(1)
+
+
+def test_working_spaces_keep_white_and_known_primaries() -> None:
+    compose = part("compose")
+    np.testing.assert_allclose(compose.rec709_to("Linear Rec.709"), np.eye(3), atol=1e-12)
+    for space in ("Linear Rec.2020", "ACEScg"):
+        np.testing.assert_allclose(compose.rec709_to(space) @ np.ones(3), 1, atol=1e-6)
+    # ITU-R BT.2087: Rec.709 red in Rec.2020, to its four published digits.
+    np.testing.assert_allclose(compose.rec709_to("Linear Rec.2020")[:, 0], [0.6274, 0.0691, 0.0164], atol=1e-4)
+    with pytest.raises(RenderError, match="Fancy"):
+        compose.rec709_to("Fancy")
+
+
+def test_combined_and_depth_are_flipped_composited_and_flat() -> None:
+    compose = part("compose")
+    rgba = np.zeros((2, 1, 4), np.float32)
+    rgba[0, 0] = 0.5, 0.25, 0.125, 0.5
+    clear = compose.combined_pass(rgba, None, "Linear Rec.709")
+    np.testing.assert_array_equal(clear, [0, 0, 0, 0, 0.5, 0.25, 0.125, 0.5])
+    over = compose.combined_pass(rgba, np.array([1.0, 0.0, 0.5]), "Linear Rec.709")
+    np.testing.assert_allclose(over, [1, 0, 0.5, 1, 1.0, 0.25, 0.375, 1])
+    depth = compose.depth_pass(np.array([[1.5], [np.inf]]))
+    np.testing.assert_array_equal(depth, np.array([1e10, 1.5], np.float32))
+
+
+def test_shape_keys_cover_arkit_and_every_bone_is_driven_by_what_turns_it(tiny_head: HeadModel) -> None:
+    layout = part("layout")
+    assert layout.speaks_arkit(tiny_head)
+    assert len(layout.shape_keys(tiny_head)) == 52
+    driven = layout.bone_drivers(tiny_head)
+    assert driven["MCH-jaw", 0] == {"jawOpen": pytest.approx(0.4)}
+    assert set(driven) == {("MCH-jaw", 0), ("MCH-eye.L", 0), ("MCH-eye.L", 1), ("MCH-eye.R", 0), ("MCH-eye.R", 1)}
+    grouped = layout.region_channels([key.channel for key in layout.shape_keys(tiny_head)])
+    assert sum(len(names) for _, names in grouped) == 52, "every channel has a place in the panel, and only one"
+
+
+def test_a_session_never_starts_what_it_was_not_told_to() -> None:
+    session = part("session").Session()
+    session.settings = part("session").Settings(command=("/nowhere",), start_when_needed=False)
+    assert session.state == "offline"
+    with pytest.raises(BackendError, match="not running"):
+        session.client()
+    with pytest.raises(BackendError, match="/nowhere"):
+        session.client(start=True)
+    assert "/nowhere" in session.last_error
+    session.stop()
+
+
+def test_a_remote_backend_needs_online_access(tmp_path: Any) -> None:
+    from gshead_backend.protocol import Endpoint
+
+    key = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+    file = tmp_path / "remote.json"
+    Endpoint("tcp://192.0.2.1:5555", key, key, key).write(file)
+    session = part("session").Session()
+    session.settings = part("session").Settings(connection_file=str(file), online=False)
+    with pytest.raises(BackendError, match="online access"):
+        session.client()
+
+
+def test_panoramic_cameras_are_refused() -> None:
+    camera = types.SimpleNamespace(name="Dome", data=types.SimpleNamespace(type="PANO"))
+    with pytest.raises(ArgumentError, match="Dome"):
+        part("camera").render_camera(camera, None)
