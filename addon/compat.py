@@ -46,6 +46,13 @@ def scene_curves(obj: Any) -> list[Any]:
     return list(channelbag(obj, animation.action).fcurves)
 
 
+def world_tree(world: Any | None) -> Any | None:
+    """The node tree that a world uses, or None; worlds always use theirs since 5.0."""
+    if world is None or (bpy.app.version < (5, 0) and not world.use_nodes):
+        return None
+    return world.node_tree
+
+
 def working_space() -> str:
     """Name of the scene-linear space that render results are in (a setting of the file since 5.0)."""
     settings = getattr(bpy.data, "colorspace", None)

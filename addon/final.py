@@ -11,7 +11,7 @@ from . import compat, compose, runtime
 from .camera import render_camera
 from .heads import PosedHead, visible_heads
 from .session import instance
-from .world import background_color
+from .world import background
 
 
 def render_frame(engine: Any, depsgraph: Any) -> None:
@@ -44,8 +44,8 @@ def render_frame(engine: Any, depsgraph: Any) -> None:
     else:
         rgba, depth = compose.empty_frame(view.width, view.height)
     space = compat.working_space()
-    background = None if scene.render.film_transparent else background_color(scene.world)
-    _write_result(engine, view.width, view.height, compose.combined_pass(rgba, background, space), depth)
+    behind = background(scene, compat.world_tree(scene.world))
+    _write_result(engine, view.width, view.height, compose.combined_pass(rgba, behind, space), depth)
     engine.update_stats("Gaussian Head", f"{len(heads)} head(s) in {time.perf_counter() - started:.2f} s")
 
 

@@ -180,7 +180,7 @@ class Session:
         return request.wait(timeout, cancel=_Asked(cancelled))  # type: ignore[arg-type]
 
     def reconstruct(
-        self, portrait: bytes, *, quality: str, name: str, method: str = "uvfit",
+        self, portrait: bytes, *, quality: Any, name: str, method: str = "uvfit",
         on_progress: Callable[[float, str], None] | None = None, cancel: threading.Event | None = None,
     ) -> tuple[Any, bytes]:  # fmt: skip
         """Portrait bytes to (summary, ``.gshead`` bytes); blocks. Raises ``GsheadError``."""

@@ -17,13 +17,13 @@ import numpy as np
 from gshead_backend.camera import Camera
 from gshead_backend.errors import GsheadError
 
-from . import runtime
+from . import compat, runtime
 from .camera import viewport_camera
 from .final import wire_heads
 from .heads import visible_heads
 from .screen import Picture, draw_notice, release
 from .session import READY, STARTING, spec
-from .world import background_color
+from .world import background
 
 MOVING_SCALE = 0.5
 REST_SECONDS = 0.15
@@ -63,7 +63,7 @@ class View:
         except GsheadError as error:
             self._notice = str(error)
         scene = depsgraph.scene_eval
-        self._background = None if scene.render.film_transparent else background_color(scene.world)
+        self._background = background(scene, compat.world_tree(scene.world))
         self._changes += 1
 
     def draw(self, context: Any, depsgraph: Any) -> None:
