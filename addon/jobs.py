@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
-from gshead_backend.errors import FileFormatError, GsheadError
+from gshead_backend.errors import BackendError, FileFormatError, GsheadError
 
 from .session import Session
 
@@ -49,6 +50,9 @@ class ReconstructJob:
             )
         except GsheadError as error:
             self.error = error
+        except Exception as error:  # whatever it is, the operator must hear of it: nobody else watches this thread
+            traceback.print_exc()
+            self.error = BackendError(f"The reconstruction failed: {type(error).__name__}: {error}.")
 
     def _progress(self, fraction: float, text: str) -> None:
         self.fraction, self.text = fraction, text

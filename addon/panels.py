@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import blf
 import bpy
 
 from gshead_backend.errors import GsheadError
@@ -19,7 +20,8 @@ STATUS = {
     READY: ("Backend: ready", "LINKED"),
     LOST: ("Backend: connection lost", "ERROR"),
 }
-_ERROR_WIDTH = 44
+_WATCH_SECONDS = 0.3
+_MARGIN = 50  # of a panel and the tabs beside it, in pixels of an unscaled interface
 
 
 class _Tab:
@@ -50,8 +52,9 @@ class GSHEAD_PT_portrait(_Tab, bpy.types.Panel):
         running = session.state in (READY, STARTING)
         row.operator("gshead.stop_backend" if running else "gshead.start_backend", text="Stop" if running else "Start")
         _draw_workers(layout, session)
+        _watch_status()
         if session.last_error:
-            for line in _wrap(session.last_error):
+            for line in _wrap(context, session.last_error):
                 layout.label(text=line)
         layout.operator("gshead.reconstruct", icon="USER")
         layout.operator("gshead.load_avatar", icon="FILE_FOLDER")
@@ -70,7 +73,7 @@ class GSHEAD_PT_head(_HeadTab, bpy.types.Panel):
         try:
             avatar = storage.read(mesh.data).avatar
         except GsheadError as error:
-            for line in _wrap(str(error)):
+            for line in _wrap(context, str(error)):
                 layout.label(text=line)
             return
         column = layout.column(align=True)
@@ -155,13 +158,49 @@ def _draw_workers(layout: Any, session: Any) -> None:
         column.label(text=beat.notice, icon="INFO")
 
 
-def _wrap(text: str) -> list[str]:
+def _status() -> tuple[Any, ...]:
+    session = runtime.session
+    client = session.current()
+    beat = client.threaded.beat if client is not None else None
+    workers = () if beat is None else (beat.notice, *((w.role, w.state, w.device) for w in beat.workers))
+    return session.state, session.last_error, *workers
+
+
+_drawn: tuple[Any, ...] = ()
+
+
+def _watch_status() -> None:
+    """Note what is being drawn; a timer draws the sidebars again when it has changed, whoever changed it."""
+    global _drawn
+    _drawn = _status()
+    if not bpy.app.timers.is_registered(_redraw_changed):
+        bpy.app.timers.register(_redraw_changed, first_interval=_WATCH_SECONDS)
+
+
+def _redraw_changed() -> float:
+    global _drawn
+    if _drawn != (now := _status()):
+        _drawn = now
+        for window in bpy.context.window_manager.windows:
+            for area in window.screen.areas:
+                for region in area.regions:
+                    if area.type == "VIEW_3D" and region.type == "UI":
+                        region.tag_redraw()
+    return _WATCH_SECONDS
+
+
+def _wrap(context: Any, text: str) -> list[str]:
+    """Lines that fit the width of the sidebar."""
+    scale = context.preferences.system.ui_scale
+    blf.size(0, context.preferences.ui_styles[0].widget.points * scale)
+    width = context.region.width - _MARGIN * scale
     lines, line = [], ""
     for word in text.split():
-        if line and len(line) + len(word) + 1 > _ERROR_WIDTH:
+        longer = f"{line} {word}".strip()
+        if line and blf.dimensions(0, longer)[0] > width:
             lines.append(line)
-            line = ""
-        line = f"{line} {word}".strip()
+            longer = word
+        line = longer
     return [*lines, line] if line else lines
 
 
@@ -178,5 +217,7 @@ def register() -> None:
 
 
 def unregister() -> None:
+    if bpy.app.timers.is_registered(_redraw_changed):
+        bpy.app.timers.unregister(_redraw_changed)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -7,7 +7,6 @@ from typing import Any
 import bpy
 
 from .. import preferences, runtime
-from ..session import STARTING
 from .reporting import reports_errors
 
 
@@ -25,7 +24,6 @@ class GSHEAD_OT_start_backend(bpy.types.Operator):
             runtime.session.client(start=True)
         else:
             runtime.session.connect_in_background()
-            bpy.app.timers.register(_redraw_until_connected, first_interval=0.2)
         return {"FINISHED"}
 
 
@@ -39,19 +37,6 @@ class GSHEAD_OT_stop_backend(bpy.types.Operator):
         runtime.session.stop()
         runtime.session.last_error = ""
         return {"FINISHED"}
-
-
-def _redraw_until_connected() -> float | None:
-    redraw_sidebars()
-    return 0.2 if runtime.session.state == STARTING else None
-
-
-def redraw_sidebars() -> None:
-    """Draw the sidebars of all 3D viewports again."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
 
 
 CLASSES = (GSHEAD_OT_start_backend, GSHEAD_OT_stop_backend)

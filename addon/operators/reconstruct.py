@@ -23,7 +23,8 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
 
     bl_idname = "gshead.reconstruct"
     bl_label = "Reconstruct from Portrait"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+    # Not REGISTER: "Adjust Last Operation" would run it again and free it under its own modal handler, which crashes.
+    bl_options = {"UNDO"}  # noqa: RUF012
 
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
@@ -52,11 +53,12 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
     def modal(self, context: Any, event: Any) -> set[str]:
         if event.type == "ESC" and event.value == "PRESS":
             self._job.cancel.set()
+            return {"RUNNING_MODAL"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         job = self._job
         if not job.done:
-            context.workspace.status_text_set(f"{job.text} … {job.fraction:.0%}   Esc: Cancel")
+            context.workspace.status_text_set(_status(job))
             context.window_manager.progress_update(100 * job.fraction)
             return {"PASS_THROUGH"}
         self._end(context)
@@ -72,7 +74,8 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
     def _end(self, context: Any) -> None:
         context.window_manager.event_timer_remove(self._timer)
         context.window_manager.progress_end()
-        context.workspace.status_text_set(None)
+        for workspace in bpy.data.workspaces:  # the user may have moved on to another one meanwhile
+            workspace.status_text_set(None)
 
     def _finish(self, context: Any, summary: Any, data: bytes) -> set[str]:
         heads.add_head(context, data, self._name)
@@ -80,6 +83,12 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
             self.report({"WARNING"}, warning)
         self.report({"INFO"}, f"'{self._name}': {summary.splats} splats in {summary.seconds:.1f} s")
         return {"FINISHED"}
+
+
+def _status(job: ReconstructJob) -> str:
+    if job.cancel.is_set():
+        return "Stopping the reconstruction"
+    return f"{job.text[:1].upper()}{job.text[1:]} … {job.fraction:.0%}   Esc: Cancel"
 
 
 CLASSES = (GSHEAD_OT_reconstruct,)
