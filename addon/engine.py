@@ -31,13 +31,6 @@ class GaussianHeadEngine(bpy.types.RenderEngine):
         super().__init__(*args, **kwargs)
         self._view: viewport.View | None = None
 
-    def __del__(self) -> None:
-        view = getattr(self, "_view", None)
-        if view is not None:
-            view.close()
-        if hasattr(super(), "__del__"):
-            super().__del__()
-
     def render(self, depsgraph: Any) -> None:
         """F12 and every frame of an animation; in the GUI each on a new thread."""
         try:

@@ -27,13 +27,20 @@ vec4 texel(ivec2 at) {
   return vec4(linear, packed_value.g / 255.0);
 }
 void main() {
+  if (textureSize(frame, 0) == ivec2(1)) {  // nothing has arrived yet
+    fragColor = background;
+    return;
+  }
   vec2 at = vec2(uv.x, 1.0 - uv.y) * vec2(textureSize(frame, 0)) - 0.5;
-  vec2 low = floor(at);
-  vec2 f = at - low;
+  vec2 low = floor(at + 1e-3);
+  vec2 f = max(at - low, vec2(0.0));
   ivec2 i = ivec2(low);
-  vec4 near_row = mix(texel(i), texel(i + ivec2(1, 0)), f.x);
-  vec4 far_row = mix(texel(i + ivec2(0, 1)), texel(i + ivec2(1, 1)), f.x);
-  vec4 color = mix(near_row, far_row, f.y);
+  vec4 color = texel(i);
+  if (max(f.x, f.y) > 2e-3) {  // a half-size frame while things move; at full size one texel is the pixel
+    vec4 near_row = mix(color, texel(i + ivec2(1, 0)), f.x);
+    vec4 far_row = mix(texel(i + ivec2(0, 1)), texel(i + ivec2(1, 1)), f.x);
+    color = mix(near_row, far_row, f.y);
+  }
   color.rgb = to_working_space * color.rgb;
   fragColor = color + (1.0 - color.a) * background;
 }
@@ -115,12 +122,14 @@ def _upload(rgba: np.ndarray) -> Any:
 
 
 def draw_notice(text: str, region: Any) -> None:
-    """A line of text in the lower left corner."""
+    """A line of text, centred at the bottom of the region."""
     font = 0
+    line = f"Gaussian Head: {text}"[: max(20, region.width // 8)]
     blf.size(font, 13)
-    blf.position(font, 16, 16, 0)
+    width, _ = blf.dimensions(font, line)
+    blf.position(font, max(8, (region.width - width) / 2), 48, 0)
     blf.color(font, 1.0, 1.0, 1.0, 0.9)
     blf.enable(font, blf.SHADOW)
     blf.shadow(font, 5, 0.0, 0.0, 0.0, 0.8)
-    blf.draw(font, f"Gaussian Head: {text}"[: max(20, region.width // 8)])
+    blf.draw(font, line)
     blf.disable(font, blf.SHADOW)

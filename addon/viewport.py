@@ -7,6 +7,7 @@ size; when they rest, one full frame follows.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import weakref
 from typing import Any
@@ -33,14 +34,40 @@ SLOW_TICK_SECONDS = 0.5
 _views: weakref.WeakSet[View] = weakref.WeakSet()
 
 
+class _Stream:
+    """A newest-wins stream of one client; outlives its view just long enough to be closed."""
+
+    def __init__(self) -> None:
+        self.client: Any = None
+        self._opened: Any = None
+
+    def open(self, client: Any) -> None:
+        """Ask ``client`` for a stream; the one before it went with its own client."""
+        self.client, self._opened = client, client.threaded.stream_open(dtype="uint8", depth=False)
+
+    def number(self) -> int | None:
+        """The stream's number once the backend has answered."""
+        return self._opened.wait(0) if self._opened is not None and self._opened.done() else None
+
+    def close(self) -> None:
+        """Give the stream back; may be called twice."""
+        client, self.client = self.client, None
+        if client is not None and client.alive:
+            with contextlib.suppress(GsheadError):
+                number = self.number()
+                if number is not None:
+                    client.threaded.stream_close(number)
+
+
 class View:
     """One viewport in Rendered shading: its stream, what it asked for last and the picture it shows."""
 
     def __init__(self, engine: Any) -> None:
-        self._engine = engine
+        self._engine = weakref.ref(engine)
         self._heads: list[tuple[Any, bytes]] = []
         self._background: np.ndarray | None = None
-        self._stream: tuple[Any, Any] | None = None  # (client, Request[int])
+        self._stream = _Stream()
+        weakref.finalize(self, self._stream.close)
         self._uploads: dict[str, Any] = {}
         self._wish: tuple[Any, ...] = ()
         self._changes = 0
@@ -80,16 +107,9 @@ class View:
             draw_notice(notice, region)
 
     def close(self) -> None:
-        """Give the stream back; called when Blender drops the engine."""
+        """Give the stream back now instead of when Blender drops the engine."""
         _views.discard(self)
-        if self._stream is not None:
-            client, opened = self._stream
-            self._stream = None
-            if client.alive and opened.done():
-                try:
-                    client.threaded.stream_close(opened.wait(0))
-                except GsheadError:
-                    return
+        self._stream.close()
 
     # --- talking to the backend -----------------------------------------------------------------------------------
 
@@ -115,11 +135,12 @@ class View:
         return "" if self._shown else "Waiting for the first frame"
 
     def _open_stream(self, client: Any) -> int | None:
-        if self._stream is None or self._stream[0] is not client:
-            self._stream = (client, client.threaded.stream_open(dtype="uint8", depth=False))
-            self._uploads, self._wish, self._token, self._shown = {}, (), 0, 0
-        opened = self._stream[1]
-        return opened.wait(0) if opened.done() else None
+        if self._stream.client is not client:
+            self._stream.open(client)
+            self._uploads, self._wish = {}, ()
+            self._token = self._shown = 0
+            self._asked_scale = 0.0
+        return self._stream.number()
 
     def _upload(self, client: Any) -> bool:
         """Whether the backend holds every avatar; starts handing over those it lacks."""
@@ -153,12 +174,16 @@ class View:
         """Whether a redraw is needed soon although nothing in Blender changed."""
         if not self._heads:
             return False
-        return self._shown < self._token or self._asked_scale < 1.0 or runtime.session.state != READY
+        if runtime.session.state != READY or runtime.session.current() is not self._stream.client:
+            return True  # a backend that has just come up has drawn nothing for this view yet
+        return self._shown < self._token or self._asked_scale < 1.0
 
     def redraw(self) -> None:
         """Ask Blender to draw the region again; an engine that Blender has freed takes its view along."""
         try:
-            self._engine.tag_redraw()
+            engine = self._engine()
+            if engine is not None:
+                engine.tag_redraw()
         except ReferenceError:
             _views.discard(self)
 
