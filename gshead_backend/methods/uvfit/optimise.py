@@ -21,7 +21,7 @@ from ...portrait.types import PortraitFit, Progress
 from ...raster import rasterize
 from .losses import photo_loss
 
-_RATES = {"color": 0.012, "opacity_logit": 0.04, "log_scale": 0.012, "offset": 1.5e-4}
+_RATES = {"color": 0.018, "opacity_logit": 0.04, "log_scale": 0.012, "offset": 1.5e-4}
 _GEOMETRY_FROM = 1 / 3
 _FULL_SIZE_FROM = 2 / 3
 _ANCHORS = ((-65, 0), (-40, 5), (-20, -5), (20, 5), (40, -5), (65, 0))

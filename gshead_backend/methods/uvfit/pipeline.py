@@ -19,7 +19,7 @@ from .cloud import Cloud, bind, make_cloud
 from .colors import complete, observe
 from .eyes import paint_eyes
 from .leftovers import fade_bust, leftovers, rebind, steady_triangles
-from .mouth import paint_mouth
+from .mouth import lengthen_teeth, paint_mouth
 from .optimise import FitInput, optimise
 from .photo import View, decontaminate
 from .presets import PRESETS, Preset
@@ -109,6 +109,7 @@ def _place(scene: _Scene, preset: Preset, seed: int, stages: _Stages) -> tuple[C
     outer = rest + shell.displacement
     samples = sample_surface(surface, outer, vertex_density(surface), shell.folded, preset.splats, seed)
     cloud = make_cloud(surface, samples, shell, rest, posed)
+    lengthen_teeth(fit, surface, cloud)
     return cloud, View.of(posed + shell.displacement, surface.faces, fit.camera)
 
 

@@ -80,23 +80,35 @@ def _vote(
     weight = weight + rim
     mirror = surface.head.mirror
     mirrored = 0.3 * weight[mirror] * (weight < 0.1)
-    prior = 0.01 + 0.03 * smoothstep(surface.scalp, 0.8, 1.0)
-    total = weight + mirrored + prior
-    hair = (weight * p_hair + mirrored * p_hair[mirror] + prior * surface.scalp) / total
+    prior = 0.01 + 0.06 * smoothstep(surface.scalp, 0.8, 1.0)
+    covered = _covered_ears(surface, weight, p_hair, posed)
+    p_hair, weight = np.where(covered, 1.0, p_hair), np.where(covered, np.maximum(weight, 0.3), weight)
+    # Bare ears stand out of the hair around them and must not spread their skin into it.
+    bare_ear = surface.ear & ~covered
+    voice = np.where(bare_ear, 1e-3, 1.0)
+    total = (weight + mirrored + prior) * voice
+    hair = (weight * p_hair + mirrored * p_hair[mirror] + prior * surface.scalp) * voice / total
     dressed = _dressed_below(surface, p_clothes, weight)
     hidden = 0.05 * dressed
-    clothes = (weight * p_clothes + mirrored * p_clothes[mirror] + hidden) / (total + hidden)
-    hair = _smooth(surface, _screened(surface, hair, total, 0.25), 4) * _hair_limit(surface)
+    clothes = (weight * p_clothes + mirrored * p_clothes[mirror] + hidden) / (weight + mirrored + prior + hidden)
+    hair = _smooth(surface, _screened(surface, hair, total, 0.15), 4) * _hair_limit(surface)
     clothes = _screened(surface, clothes, total, 0.25)
+    hair = np.where(covered, 1.0, np.where(bare_ear, 0.0, hair))
+    return hair * surface.skin, np.minimum(clothes, 1 - hair) * surface.skin, covered
+
+
+def _covered_ears(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray, posed: np.ndarray) -> np.ndarray:
+    """(V,) bool: vertices of those ears of which the photo shows mostly hair."""
     covered = np.zeros_like(surface.ear)
     for side in (1, -1):
         ear = surface.ear & (np.sign(posed[:, 0]) == side)
-        if ear.any():
-            w = weight[ear] + 0.02
-            hidden = float((w * hair[ear]).sum() / w.sum()) > 0.5
-            hair[ear] = 1.0 if hidden else 0.0
-            covered[ear] = hidden
-    return hair * surface.skin, np.minimum(clothes, 1 - hair) * surface.skin, covered
+        if ear.any() and weight[ear].sum() > 0.5:
+            covered[ear] = float((weight * p_hair)[ear].sum() / weight[ear].sum()) > 0.5
+    if covered.any():  # an ear that the photo does not show goes with the other one
+        for side in (1, -1):
+            ear = surface.ear & (np.sign(posed[:, 0]) == side)
+            covered[ear] |= weight[ear].sum() <= 0.5
+    return covered
 
 
 def _rim_vote(
