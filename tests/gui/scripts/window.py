@@ -1,0 +1,207 @@
+"""Runs in Blender's window: shows a head in Rendered shading from several sides, renders it, and quits.
+
+Steps are a generator that a timer advances; what it yields is how long to wait, so the window lives in between.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import statistics
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy_extras.view3d_utils import location_3d_to_region_2d
+from mathutils import Euler, Vector
+
+ARGS: dict[str, Any] = json.loads(os.environ["GSHEAD_TEST_ARGS"])
+OUT = Path(ARGS["out"])
+PACKAGE = "bl_ext.user_default.gshead"
+FRONT, QUARTER = Euler((1.5707963, 0, 0)), Euler((1.3, 0, 0.5))
+
+
+def module(name: str) -> Any:
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def steps() -> Iterator[float]:
+    """The whole session; what it saw goes to ``report.json``."""
+    report: dict[str, Any] = {"views": {}}
+    area, region = set_scene()
+    milliseconds = time_redraws()
+    yield 0.1
+    start = time.monotonic()
+    for name, (perspective, rotation) in {
+        "front": ("PERSP", FRONT), "quarter": ("PERSP", QUARTER), "ortho": ("ORTHO", QUARTER),
+        "camera": ("CAMERA", None),
+    }.items():  # fmt: skip
+        look(area, perspective, rotation)
+        yield from until_shown(area)
+        report.setdefault("first_frame_seconds", time.monotonic() - start)
+        report["views"][name] = {"pixels": projected(area, region), "tokens": tokens()}
+        np.save(OUT / f"{name}.npy", screen())
+    for turn in range(20):
+        look(area, "PERSP", Euler((1.5707963, 0, 0.02 * turn)))
+        yield 0.03
+    report["redraw_ms"], report["redraws"] = statistics.median(milliseconds), len(milliseconds)
+    yield from until_shown(area)
+    yield from rendered(report)
+    client = module("runtime").session.current()
+    os.kill(client.threaded.endpoint.pid, 9)
+    session = module("runtime").session
+    while session.current() in (client, None):
+        yield 0.05
+    yield from until_shown(area, touch=False)
+    report["backends"] = [client.threaded.endpoint.pid, session.current().threaded.endpoint.pid]
+    report["tokens_after_kill"] = tokens()
+    report["quit_at"] = time.time()
+    (OUT / "report.json").write_text(json.dumps(report))
+
+
+def set_scene() -> tuple[Any, Any]:
+    """The extension, the head, a camera and one 3D viewport without anything drawn over it."""
+    scene, window = bpy.context.scene, bpy.context.window_manager.windows[0]
+    for obj in list(scene.objects):
+        bpy.data.objects.remove(obj)
+    area = next(a for a in window.screen.areas if a.type == "VIEW_3D")
+    with bpy.context.temp_override(window=window, area=area):
+        bpy.ops.gshead.load_avatar(filepath=ARGS["avatar"])
+    data = bpy.data.cameras.new("Camera")
+    data.lens, data.shift_x = 85.0, 0.05
+    camera = bpy.data.objects.new("Camera", data)
+    camera.location, camera.rotation_euler = (0.1, -0.9, 0.05), (1.5707963, 0.0, 0.1)
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    scene.render.engine = "GSHEAD"
+    scene.render.resolution_x, scene.render.resolution_y = 160, 120
+    scene.render.film_transparent = True
+    scene.render.image_settings.file_format = "PNG"
+    scene.render.filepath = str(OUT / "window.png")
+    scene.view_settings.view_transform = "Standard"
+    bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "scene.blend"))
+    bpy.context.preferences.view.render_display_type = "NONE"
+    space = area.spaces.active
+    space.overlay.show_overlays = space.show_gizmo = False
+    space.show_region_ui = space.show_region_toolbar = False
+    space.shading.type = "RENDERED"
+    return area, next(r for r in area.regions if r.type == "WINDOW")
+
+
+def time_redraws() -> list[float]:
+    """Milliseconds of Python that each redraw of a viewport takes from now on."""
+    view_class, milliseconds = module("viewport").View, []
+    draw = view_class.draw
+
+    def timed(self: Any, *args: Any) -> None:
+        started = time.perf_counter()
+        draw(self, *args)
+        milliseconds.append(1e3 * (time.perf_counter() - started))
+
+    view_class.draw = timed
+    return milliseconds
+
+
+def look(area: Any, perspective: str, rotation: Euler | None) -> None:
+    view = area.spaces.active.region_3d
+    view.view_perspective = perspective
+    if rotation is not None:
+        view.view_rotation = rotation.to_quaternion()
+        view.view_location, view.view_distance = Vector(ARGS["center"]), 0.7
+    area.tag_redraw()
+
+
+def tokens() -> list[list[int]]:
+    """What each viewport shows and what it sent last."""
+    return [[view._shown, view._token] for view in module("viewport")._views]
+
+
+def until_shown(area: Any, touch: bool = True) -> Iterator[float]:
+    """Wait until every viewport rests on the last frame it asked for, and the window has been swapped.
+
+    Without ``touch`` nothing here asks for a redraw: the viewport has to come back by itself.
+    """
+    yield 0.3
+    views = module("viewport")._views
+    while not views or any(view.waiting() or not view._shown for view in views):
+        yield 0.05
+    if touch:
+        area.tag_redraw()
+    yield 0.4
+
+
+def projected(area: Any, region: Any) -> list[list[float]]:
+    """Screen pixels (x, y from the top) where Blender itself projects the marked vertices."""
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    mesh = next(obj for obj in bpy.context.scene.objects if obj.type == "MESH").evaluated_get(depsgraph)
+    found = []
+    for index in ARGS["vertices"]:
+        point = mesh.matrix_world @ mesh.data.vertices[index].co
+        at = location_3d_to_region_2d(region, area.spaces.active.region_3d, point)
+        found.append([region.x + at.x, ARGS["screen_height"] - (region.y + at.y)])
+    return found
+
+
+def screen() -> np.ndarray:
+    """(H, W, 3) uint8: the virtual screen, read from its server's XWD file (big-endian header, BGRX pixels)."""
+    content = Path(ARGS["screen_file"]).read_bytes()
+    header = np.frombuffer(content, ">u4", 25)
+    size, width, height, stride, colors = (int(header[i]) for i in (0, 4, 5, 12, 19))
+    pixels = np.frombuffer(content, np.uint8, height * stride, size + 12 * colors)
+    return pixels.reshape(height, stride // 4, 4)[:, :width, 2::-1].copy()
+
+
+def rendered(report: dict[str, Any]) -> Iterator[float]:
+    """F12 as the key does it: modal, on a thread of its own, while the viewport goes on."""
+    threads, ended = [], []
+    engine = module("engine").final
+    inner = engine.render_frame
+
+    def watched(*args: Any) -> None:
+        threads.append(threading.current_thread() is threading.main_thread())
+        inner(*args)
+
+    engine.render_frame = watched
+    bpy.app.handlers.render_complete.append(lambda *_: ended.append(True))
+    bpy.app.handlers.render_cancel.append(lambda *_: ended.append(False))
+    window = bpy.context.window_manager.windows[0]
+    with bpy.context.temp_override(window=window):
+        bpy.ops.render.render("INVOKE_DEFAULT", write_still=True)
+    while not ended:
+        yield 0.05
+    yield 0.2
+    report["render"] = {"complete": ended, "on_main_thread": threads}
+
+
+_steps = steps()
+
+
+def tick() -> float | None:
+    try:
+        return next(_steps)
+    except StopIteration:
+        bpy.ops.wm.quit_blender()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    return None
+
+
+def begin() -> None:
+    view = bpy.context.preferences.view
+    view.show_splash = False
+    bpy.ops.extensions.package_install_files(
+        filepath=ARGS["zip"], repo="user_default", enable_on_install=True, overwrite=True
+    )
+    bpy.app.timers.register(tick, first_interval=0.5, persistent=True)
+
+
+begin()
