@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from gshead_backend.camera import Camera
-from gshead_backend.errors import BackendError, GsheadError
+from gshead_backend.errors import BackendDiedError, BackendError, GsheadError
 from gshead_backend.protocol import CameraSpec, Client, Endpoint, Frame, Instance
 from gshead_backend.protocol.launcher import Backend, connect_or_start
 from gshead_backend.protocol.values import camera_spec
 
 OFFLINE, STARTING, READY, LOST = "offline", "starting", "ready", "lost"
+DYING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,7 @@ class Session:
     def _connect(self) -> Client:
         settings = self.settings
         if not settings.connection_file:
-            self._backend = connect_or_start(settings.command)
-            return Client(self._backend.endpoint, name="blender")
+            return self._connect_here(settings.command)
         endpoint = Endpoint.read(Path(settings.connection_file).expanduser())
         if not endpoint.local and not settings.online:
             raise BackendError(
@@ -136,6 +137,19 @@ class Session:
                 remedy="Allow online access in Preferences, System, Network.",
             )
         return Client(endpoint, name="blender")
+
+    def _connect_here(self, command: Sequence[str]) -> Client:
+        """A backend that was killed a moment ago may still hold its lock: then it is looked for once more."""
+        deadline = time.monotonic() + DYING_SECONDS
+        while True:
+            self._backend = connect_or_start(command)
+            try:
+                return Client(self._backend.endpoint, name="blender")
+            except BackendDiedError:
+                self._backend.release()
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     # --- avatars --------------------------------------------------------------------------------------------------
 
