@@ -41,7 +41,7 @@ def screened_poisson(
     for c in range(value.shape[1]):
         rhs = confidence * value[:, c] + prior_weight * prior[:, c]
         start = np.where(confidence > 0.3, value[:, c], prior[:, c])
-        out[:, c], _ = cg(A, rhs, x0=start, rtol=1e-4, maxiter=150, M=jacobi)
+        out[:, c], _ = cg(A, rhs, x0=start, rtol=1e-3, maxiter=100, M=jacobi)
     return out
 
 

@@ -94,7 +94,16 @@ def _vote(
     hair = _smooth(surface, _screened(surface, hair, total, 0.15), 4) * _hair_limit(surface)
     clothes = _screened(surface, clothes, total, 0.25)
     hair = np.where(covered, 1.0, np.where(bare_ear, 0.0, hair))
+    hair = np.maximum(hair, _sideburns(surface, posed, covered, view.facing(posed, normals)))
     return hair * surface.skin, np.minimum(clothes, 1 - hair) * surface.skin, covered
+
+
+def _sideburns(surface: HeadSurface, posed: np.ndarray, covered: np.ndarray, facing: np.ndarray) -> np.ndarray:
+    """(V,) 0..1: hair over an ear also hangs over the edge-on skin beside it, which the photo hardly shows."""
+    if not covered.any():
+        return np.zeros(facing.size)
+    distance = nearest(posed[covered], posed)[0] / surface.scale
+    return (1 - smoothstep(distance, 0.008, 0.022)) * (1 - smoothstep(facing, 0.3, 0.5)) * _hair_limit(surface)
 
 
 def _covered_ears(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray, posed: np.ndarray) -> np.ndarray:
