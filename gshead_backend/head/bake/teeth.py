@@ -8,6 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 
 REACH = 0.09
+SHOW = np.array([0.003, 0.001])
+"""Metres that the upper row hangs lower than its helper band, at the incisors and at the last molar: with lips apart
+1-3 mm of the incisors show at rest and most of the crown in a smile, and they overlap the lower ones by 2 mm."""
 # Mesiodistal width, crown height, depth at the neck and at the edge of half an arch, in millimetres (Ash and Nelson,
 # Dental Anatomy): central and lateral incisor, canine, two premolars, two molars.
 UPPER = np.array([
@@ -162,6 +165,8 @@ def tooth_row(
         column: the row's first control column of ``columns``.
     """
     sizes = UPPER if upper else LOWER
+    if upper:
+        outer = outer - np.linspace(*SHOW, len(outer))[:, None] * [0, 1, 0]
     arch = Arch(outer, 1.0 if upper else -1.0)
     centres, scale = _positions(sizes, arch.length)
     name = "upper" if upper else "lower"
