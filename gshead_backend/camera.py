@@ -81,8 +81,13 @@ def look_at(eye: np.ndarray, target: np.ndarray, up: np.ndarray = np.array([0.0,
 
 
 def orbit_camera(
-    yaw: float, pitch: float = 0.0, *, size: tuple[int, int] = (512, 512), focal_mm: float = 85.0,
-    distance: float = 1.2, target: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    yaw: float,
+    pitch: float = 0.0,
+    *,
+    size: tuple[int, int] = (512, 512),
+    focal_mm: float = 85.0,
+    distance: float = 1.2,
+    target: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Camera:
     """A camera around a head that faces +Z.
 
