@@ -60,6 +60,7 @@ def _stop(*_: Any, _session: Session = session, _finalizing: Any = sys.is_finali
 @bpy.app.handlers.persistent
 def _file_opened(*_: Any) -> None:
     storage.forget()
+    session.prune(set())  # what the new file uses is handed over again when it is drawn
 
 
 def register() -> None:
