@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import blf
 import bpy
 
 from gshead_backend.errors import GsheadError
@@ -13,6 +12,7 @@ from gshead_backend.errors import GsheadError
 from . import heads, runtime, storage, takes
 from .rig.layout import RAW_PREFIX, region_channels
 from .session import LOST, OFFLINE, READY, STARTING
+from .text import wrap
 
 STATUS = {
     OFFLINE: ("Backend: offline", "UNLINKED"),
@@ -192,16 +192,8 @@ def _redraw_changed() -> float:
 def _wrap(context: Any, text: str) -> list[str]:
     """Lines that fit the width of the sidebar."""
     scale = context.preferences.system.ui_scale
-    blf.size(0, context.preferences.ui_styles[0].widget.points * scale)
-    width = context.region.width - _MARGIN * scale
-    lines, line = [], ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and blf.dimensions(0, longer)[0] > width:
-            lines.append(line)
-            longer = word
-        line = longer
-    return [*lines, line] if line else lines
+    points = context.preferences.ui_styles[0].widget.points
+    return wrap(text, context.region.width - _MARGIN * scale, points * scale)
 
 
 TITLES = ("Eyes", "Gaze", "Brows", "Cheeks and Nose", "Jaw and Tongue", "Mouth", "Advanced")

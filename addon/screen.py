@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import blf
+import bpy
 import gpu
 import numpy as np
 from gpu_extras.batch import batch_for_shader
 
 from . import compat, compose
+from .text import FONT, wrap
 
 VERTEX = "void main() { uv = position; gl_Position = vec4(position * 2.0 - 1.0, 0.0, 1.0); }"
 FRAGMENT = """
@@ -122,14 +124,15 @@ def _upload(rgba: np.ndarray) -> Any:
 
 
 def draw_notice(text: str, region: Any) -> None:
-    """A line of text, centred at the bottom of the region."""
-    font = 0
-    line = f"Gaussian Head: {text}"[: max(20, region.width // 8)]
-    blf.size(font, 13)
-    width, _ = blf.dimensions(font, line)
-    blf.position(font, max(8, (region.width - width) / 2), 48, 0)
-    blf.color(font, 1.0, 1.0, 1.0, 0.9)
-    blf.enable(font, blf.SHADOW)
-    blf.shadow(font, 5, 0.0, 0.0, 0.0, 0.8)
-    blf.draw(font, line)
-    blf.disable(font, blf.SHADOW)
+    """Lines of text, centred at the bottom of the region."""
+    scale = bpy.context.preferences.system.ui_scale
+    size, bottom = 13 * scale, 48 * scale
+    lines = wrap(f"Gaussian Head: {text}", 0.8 * region.width, size)
+    blf.color(FONT, 1.0, 1.0, 1.0, 0.9)
+    blf.enable(FONT, blf.SHADOW)
+    blf.shadow(FONT, 5, 0.0, 0.0, 0.0, 0.8)
+    for row, line in enumerate(reversed(lines)):
+        width, _ = blf.dimensions(FONT, line)
+        blf.position(FONT, max(8, (region.width - width) / 2), bottom + 1.5 * size * row, 0)
+        blf.draw(FONT, line)
+    blf.disable(FONT, blf.SHADOW)

@@ -75,7 +75,8 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
         context.window_manager.event_timer_remove(self._timer)
         context.window_manager.progress_end()
         for workspace in bpy.data.workspaces:  # the user may have moved on to another one meanwhile
-            workspace.status_text_set(None)
+            with context.temp_override(workspace=workspace):  # what is set is always the context's
+                workspace.status_text_set(None)
 
     def _finish(self, context: Any, summary: Any, data: bytes) -> set[str]:
         heads.add_head(context, data, self._name)
