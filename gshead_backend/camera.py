@@ -67,7 +67,9 @@ class Camera:
         return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
 
 
-def look_at(eye: np.ndarray, target: np.ndarray, up: np.ndarray = np.array([0.0, 1.0, 0.0])) -> np.ndarray:
+def look_at(
+    eye: np.ndarray, target: np.ndarray, up: np.ndarray | tuple[float, float, float] = (0.0, 1.0, 0.0)
+) -> np.ndarray:
     """World-to-camera (4, 4) for an OpenCV camera at ``eye`` that sees ``target``, with ``up`` up."""
     eye, target = np.asarray(eye, np.float64), np.asarray(target, np.float64)
     z = target - eye

@@ -166,7 +166,7 @@ def tooth_row(
     """
     sizes = UPPER if upper else LOWER
     if upper:
-        outer = outer - np.linspace(*SHOW, len(outer))[:, None] * [0, 1, 0]
+        outer = outer - np.linspace(SHOW[0], SHOW[1], len(outer))[:, None] * [0, 1, 0]
     arch = Arch(outer, 1.0 if upper else -1.0)
     centres, scale = _positions(sizes, arch.length)
     name = "upper" if upper else "lower"
