@@ -51,9 +51,12 @@ class Session:
         self.settings = Settings()
         self.last_error = ""
         self.notice = ""
+        self.kept_off = False  # the user pressed Stop: a viewport alone does not start it again
         self._client: Client | None = None
         self._uploaded: set[str] = set()
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # guards what is below; never held while waiting for a backend
+        self._connect_lock = threading.Lock()  # one connection is made at a time
+        self._stops = 0
         self._backend: Backend | None = None
         self._connecting: threading.Thread | None = None
 
@@ -76,23 +79,30 @@ class Session:
 
     def client(self, *, start: bool | None = None) -> Client:
         """A living client, connected or started now if need be. Raises ``BackendError`` and its subclasses."""
-        with self._lock:
-            client = self.current()
-            if client is not None:
-                return client
-            lost = self._client is not None
-            self._drop()
+        with self._connect_lock:
+            with self._lock:
+                client = self.current()
+                if client is not None:
+                    return client
+                lost, stops = self._client is not None, self._stops
+                self._drop()
             if not (self.settings.start_when_needed if start is None else start):
                 raise BackendError("The backend is not running.", remedy="Press Start Backend in the sidebar.")
             try:
-                self._client = self._connect()
+                client, backend = self._connect()
             except GsheadError as error:
-                self.last_error = str(error)
+                if stops == self._stops:
+                    self.last_error = str(error)
                 raise
-            self.last_error = ""
+            with self._lock:
+                self._client, self._backend = client, backend
+                if stops != self._stops:
+                    self._drop()
+                    raise BackendError("The backend was stopped while it started.")
+            self.last_error, self.kept_off = "", False
             if lost:
                 self.notice = "The backend had ended; it was started again."
-            return self._client
+            return client
 
     def connect_in_background(self) -> None:
         """Start or find the backend on a thread of its own; watch ``state``."""
@@ -112,8 +122,12 @@ class Session:
         return notice
 
     def stop(self) -> None:
-        """End this Blender's lease: a backend that no one else uses ends by itself. Quick, and safe to repeat."""
+        """End this Blender's lease: a backend that no one else uses ends by itself. Quick, and safe to repeat.
+
+        One that is just being started is let go as soon as it answers.
+        """
         with self._lock:
+            self._stops += 1
             self._drop()
 
     def _drop(self) -> None:
@@ -126,7 +140,7 @@ class Session:
         if backend is not None:
             backend.release()
 
-    def _connect(self) -> Client:
+    def _connect(self) -> tuple[Client, Backend | None]:
         settings = self.settings
         if not settings.connection_file:
             return self._connect_here(settings.command)
@@ -136,17 +150,17 @@ class Session:
                 f"The backend {endpoint.address} is on another machine and Blender's online access is off.",
                 remedy="Allow online access in Preferences, System, Network.",
             )
-        return Client(endpoint, name="blender")
+        return Client(endpoint, name="blender"), None
 
-    def _connect_here(self, command: Sequence[str]) -> Client:
+    def _connect_here(self, command: Sequence[str]) -> tuple[Client, Backend]:
         """A backend that was killed a moment ago may still hold its lock: then it is looked for once more."""
         deadline = time.monotonic() + DYING_SECONDS
         while True:
-            self._backend = connect_or_start(command)
+            backend = connect_or_start(command)
             try:
-                return Client(self._backend.endpoint, name="blender")
+                return Client(backend.endpoint, name="blender"), backend
             except BackendDiedError:
-                self._backend.release()
+                backend.release()
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)

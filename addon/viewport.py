@@ -121,7 +121,7 @@ class View:
         session = runtime.session
         client = session.current()
         if client is None:
-            if session.settings.start_when_needed and not session.last_error:
+            if session.settings.start_when_needed and not session.kept_off and not session.last_error:
                 session.connect_in_background()
             return "Starting the backend" if session.state == STARTING else session.last_error or "Backend offline"
         stream = self._open_stream(client)

@@ -19,7 +19,7 @@ class GSHEAD_OT_start_backend(bpy.types.Operator):
     @reports_errors
     def execute(self, context: Any) -> set[str]:
         runtime.configure(preferences.current())
-        runtime.session.last_error = ""
+        runtime.session.last_error, runtime.session.kept_off = "", False
         if bpy.app.background:
             runtime.session.client(start=True)
         else:
@@ -35,7 +35,7 @@ class GSHEAD_OT_stop_backend(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         runtime.session.stop()
-        runtime.session.last_error = ""
+        runtime.session.last_error, runtime.session.kept_off = "", True
         return {"FINISHED"}
 
 
