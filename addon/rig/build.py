@@ -155,7 +155,7 @@ def _add_shape_keys(obj: Any, avatar: Avatar, keys: list[layout.ShapeKey]) -> No
 
 def _move(block: Any, rest: np.ndarray, delta: np.ndarray) -> None:
     moved = rest + to_blender(delta)
-    block.data.foreach_set("co", moved.astype(np.float32).ravel())
+    block.points.foreach_set("co", moved.astype(np.float32).ravel())  # "data" copies value by value, 200 times slower
 
 
 def _add_drivers(obj: Any, rig: Any, avatar: Avatar, keys: list[layout.ShapeKey]) -> None:
