@@ -76,6 +76,7 @@ class View:
         self._changed_at = 0.0
         self._picture = Picture()
         self._notice = ""
+        self._drawn_state: tuple[str, str] | None = None
         _views.add(self)
         if not bpy.app.timers.is_registered(_tick):
             bpy.app.timers.register(_tick, first_interval=TICK_SECONDS)
@@ -96,6 +97,7 @@ class View:
     def draw(self, context: Any, depsgraph: Any) -> None:
         """Ask and draw; what goes wrong becomes text in the corner and the last frame stays."""
         region, view = context.region, context.region_data
+        self._drawn_state = (runtime.session.state, runtime.session.last_error)
         notice = self._notice
         try:
             camera = viewport_camera(view.window_matrix, view.view_matrix, region.width, region.height)
@@ -174,7 +176,10 @@ class View:
         """Whether a redraw is needed soon although nothing in Blender changed."""
         if not self._heads:
             return False
-        if runtime.session.state != READY or runtime.session.current() is not self._stream.client:
+        session = runtime.session
+        if session.state != READY:
+            return self._drawn_state != (session.state, session.last_error)
+        if session.current() is not self._stream.client:
             return True  # a backend that has just come up has drawn nothing for this view yet
         return self._shown < self._token or self._asked_scale < 1.0
 
