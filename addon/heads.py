@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bpy
 import numpy as np
 
 from gshead_backend.avatar.file import avatar_from_bytes
@@ -53,6 +54,17 @@ def load_head_file(context: Any, path: str | Path) -> HeadObjects:
     except OSError as error:
         raise FileFormatError(f"'{path}' cannot be read: {error.strerror or error}.") from error
     return add_head(context, data, path.stem)
+
+
+def show_in_viewports(context: Any) -> None:
+    """Bring a new head, which is selected, into view: in a new scene it stands inside Blender's default cube."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type != "VIEW_3D" or area.spaces.active.region_3d.view_perspective == "CAMERA":
+                continue
+            region = next(region for region in area.regions if region.type == "WINDOW")
+            with context.temp_override(window=window, area=area, region=region):
+                bpy.ops.view3d.view_selected()
 
 
 def save_head_file(mesh: Any, path: str | Path) -> int:

@@ -80,6 +80,7 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
 
     def _finish(self, context: Any, summary: Any, data: bytes) -> set[str]:
         heads.add_head(context, data, self._name)
+        heads.show_in_viewports(context)
         for warning in summary.warnings:
             self.report({"WARNING"}, warning)
         self.report({"INFO"}, f"'{self._name}': {summary.splats} splats in {summary.seconds:.1f} s")
