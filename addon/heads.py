@@ -56,8 +56,9 @@ def load_head_file(context: Any, path: str | Path) -> HeadObjects:
     return add_head(context, data, path.stem)
 
 
-def show_in_viewports(context: Any) -> None:
-    """Bring a new head, which is selected, into view: in a new scene it stands inside Blender's default cube."""
+def show_in_viewports(context: Any, made: HeadObjects) -> None:
+    """Bring a new head, whose rig is selected, into view: in a new scene it stands inside Blender's default cube."""
+    made.mesh.select_set(True)
     for window in context.window_manager.windows:
         for area in window.screen.areas:
             if area.type != "VIEW_3D" or area.spaces.active.region_3d.view_perspective == "CAMERA":
@@ -65,6 +66,7 @@ def show_in_viewports(context: Any) -> None:
             region = next(region for region in area.regions if region.type == "WINDOW")
             with context.temp_override(window=window, area=area, region=region):
                 bpy.ops.view3d.view_selected()
+    made.mesh.select_set(False)
 
 
 def save_head_file(mesh: Any, path: str | Path) -> int:

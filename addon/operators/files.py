@@ -24,7 +24,7 @@ class GSHEAD_OT_load_avatar(bpy.types.Operator, ImportHelper):
     @reports_errors
     def execute(self, context: Any) -> set[str]:
         made = heads.load_head_file(context, bpy.path.abspath(self.filepath))
-        heads.show_in_viewports(context)
+        heads.show_in_viewports(context, made)
         self.report({"INFO"}, f"Loaded '{made.mesh.name}'")
         return {"FINISHED"}
 

@@ -79,8 +79,7 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
                 workspace.status_text_set(None)
 
     def _finish(self, context: Any, summary: Any, data: bytes) -> set[str]:
-        heads.add_head(context, data, self._name)
-        heads.show_in_viewports(context)
+        heads.show_in_viewports(context, heads.add_head(context, data, self._name))
         for warning in summary.warnings:
             self.report({"WARNING"}, warning)
         self.report({"INFO"}, f"'{self._name}': {summary.splats} splats in {summary.seconds:.1f} s")
