@@ -31,6 +31,9 @@ _EXIT_BY_CODE = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``gshead``; returns the exit code (``docs/cli.md`` lists them)."""
+    # Before numpy is imported, and for the workers too: OpenBLAS gains nothing on our small matrices, and its waiting
+    # threads take the cores from the kernels (benchmarks/RESULTS.md).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     args = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in args or bool(os.environ.get("GSHEAD_DEBUG"))
     args = [a for a in args if a != "--debug"]

@@ -18,6 +18,6 @@ class Preset:
 
 PRESETS: dict[Quality, Preset] = {
     "draft": Preset(18_000, 3_000, 0),
-    "standard": Preset(54_000, 9_000, 50),
-    "high": Preset(132_000, 20_000, 90),
+    "standard": Preset(54_000, 9_000, 90),
+    "high": Preset(132_000, 20_000, 150),
 }
