@@ -35,9 +35,9 @@ class Cage:
     lids: tuple[np.ndarray, np.ndarray]
 
 
-def border_loops(quads: np.ndarray) -> list[np.ndarray]:
-    """Ordered border loops of a quad mesh, longest first, in the direction of its faces."""
-    a, b = quads.ravel(), np.roll(quads, -1, 1).ravel()
+def border_loops(faces: np.ndarray) -> list[np.ndarray]:
+    """Ordered border loops of a mesh of triangles or quads, longest first, in the direction of its faces."""
+    a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
     both = set(zip(a.tolist(), b.tolist(), strict=True))
     following = {i: j for i, j in both if (j, i) not in both}
     loops = []

@@ -8,6 +8,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from ..bake.atlas import enlarge, flipped
+from ..bake.cage import border_loops
 
 _GROWTH = 14
 
@@ -66,7 +67,7 @@ def _unfold(uv: np.ndarray, faces: np.ndarray, main: np.ndarray) -> np.ndarray:
     Holes (eyes, mouth) are closed by a point of their own first, so that their rims cannot turn over.
     """
     own = faces[main[faces[:, 0]]]
-    loops = _loops(own)
+    loops = border_loops(own)
     closed, points = [own], [uv]
     count = len(uv)
     for loop in loops[1:]:
@@ -95,19 +96,3 @@ def _unfold(uv: np.ndarray, faces: np.ndarray, main: np.ndarray) -> np.ndarray:
         pull = -(laplacian[free][:, held] @ out[held])
         out[free] = splu(sp.csc_matrix(laplacian[free][:, free] + 1e-9 * sp.identity(len(free)))).solve(pull)
     return out[: len(uv)]
-
-
-def _loops(faces: np.ndarray) -> list[np.ndarray]:
-    """Border loops of a triangle mesh, longest first, in the direction of its faces."""
-    a, b = faces.ravel().tolist(), np.roll(faces, -1, 1).ravel().tolist()
-    sides = set(zip(a, b, strict=True))
-    following = {i: j for i, j in sides if (j, i) not in sides}
-    loops = []
-    while following:
-        start, current = following.popitem()
-        loop = [start]
-        while current != start and current in following:
-            loop.append(current)
-            current = following.pop(current)
-        loops.append(np.array(loop))
-    return sorted(loops, key=len, reverse=True)
