@@ -21,7 +21,7 @@ def main(args: Sequence[str]) -> int:
 def reconstruct(
     photo: tyro.conf.Positional[Path], /, out: Annotated[Path, tyro.conf.arg(aliases=["-o"])], *, method: str = "uvfit",
     quality: Literal["draft", "standard", "high"] = "standard", name: str = "", head: str = "default",
-    device: str = "auto", seed: int = 0, json: bool = False,
+    device: str = "auto", seed: int = 0, splats: int | None = None, json: bool = False,
 ) -> int:  # fmt: skip
     """Make an avatar from one portrait photo.
 
@@ -29,11 +29,12 @@ def reconstruct(
         photo: JPEG, PNG, WebP or TIFF.
         out: the avatar file to write, ending in .gshead.
         method: how to reconstruct.
-        quality: draft takes seconds, standard about a minute, high several.
+        quality: draft takes a few seconds, standard and high some ten times as long without a GPU.
         name: display name; the photo's name when empty.
         head: an imported head's name, or a head file.
         device: auto, cpu, cuda or cuda:N.
         seed: the same seed, photo and device give the same file.
+        splats: about so many, whatever the quality; what a frame costs depends on this number alone.
         json: print the result as one JSON object.
     """
     if out.suffix != ".gshead":
@@ -50,7 +51,7 @@ def reconstruct(
 
     function = get_method(method)
     model = load_head(head)
-    options = ReconstructOptions(quality, name or photo.stem[:100], seed, resolve_device(device))
+    options = ReconstructOptions(quality, name or photo.stem[:100], seed, resolve_device(device), splats)
     try:
         fit = fit_portrait(data, model, progress=progress.part(0.0, 0.1))
         avatar = function(fit, model, options, progress.part(0.1, 0.98))

@@ -25,12 +25,15 @@ class ReconstructOptions:
         name: display name of the avatar.
         seed: same seed, input and device give the same bytes.
         device: torch device for the fit, e.g. ``"cpu"`` or ``"cuda:0"``.
+        splats: about so many, whatever the quality; what a frame costs depends on this number alone. None: the
+            quality's own.
     """
 
     quality: Quality = "standard"
     name: str = "head"
     seed: int = 0
     device: str = "cpu"
+    splats: int | None = None
 
 
 class Reconstruct(Protocol):

@@ -12,7 +12,7 @@ from synthetic_portrait import CLOTHES, GREEN, SKIN, Portrait, arkit_pose, camer
 from gshead_backend.avatar.drive import drive
 from gshead_backend.avatar.types import REGIONS, Avatar
 from gshead_backend.camera import Camera
-from gshead_backend.errors import Cancelled
+from gshead_backend.errors import ArgumentError, Cancelled
 from gshead_backend.head import HeadModel, HeadPose, default_head
 from gshead_backend.methods import ReconstructOptions, get_method
 from gshead_backend.methods.uvfit import presets, reconstruct
@@ -229,3 +229,17 @@ def test_clothes_stay_clothes(draft: Avatar) -> None:
     worn = draft.region == REGIONS.index("clothes")
     assert worn.sum() > 300
     assert np.abs(np.median(draft.color[worn], 0) - CLOTHES).max() < 0.12
+
+
+def test_number_of_splats_is_chosen_apart_from_quality(
+    smiling: Portrait, head: HeadModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a frame costs depends on the number of splats alone, so that must not hang on the quality."""
+    monkeypatch.setitem(presets.PRESETS, "high", replace(presets.PRESETS["high"], iterations=2))
+    options = ReconstructOptions(quality="high", splats=7_000)
+    few = reconstruct(smiling.fit, head, options, no_progress)
+    assert 6_000 < len(few) < 7_350  # "about": sampling keeps the density even, not the count
+    assert len(few) == len(reconstruct(smiling.fit, head, replace(options, quality="draft"), no_progress))
+    assert few.dynamic is None  # nothing of the reconstruction is left to run per frame
+    with pytest.raises(ArgumentError, match="2000 to 500000"):
+        reconstruct(smiling.fit, head, replace(options, splats=10), no_progress)

@@ -22,7 +22,7 @@ from .leftovers import fade_bust, leftovers, rebind, steady_triangles
 from .mouth import lengthen_teeth, paint_mouth
 from .optimise import FitInput, optimise
 from .photo import View, decontaminate
-from .presets import PRESETS, Preset
+from .presets import Preset, chosen
 from .sampling import sample_surface, vertex_density
 from .shell import build_shell
 from .strands import comb, grain
@@ -58,7 +58,7 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
 
     Raises ``Cancelled`` when ``progress`` does. The same fit, head, options and device give the same avatar.
     """
-    preset = PRESETS[options.quality]
+    preset = chosen(options)
     stages = _Stages(progress)
     stages.begin(0.0, "reading the head")
     surface = head_surface(head)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .. import Quality
+from ...errors import ArgumentError
+from .. import Quality, ReconstructOptions
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,18 @@ PRESETS: dict[Quality, Preset] = {
     "standard": Preset(54_000, 9_000, 90),
     "high": Preset(132_000, 20_000, 150),
 }
+LIMITS = (2_000, 500_000)
+
+
+def chosen(options: ReconstructOptions) -> Preset:
+    """The quality's preset, with the user's own number of splats where one is given.
+
+    Raises ``ArgumentError`` when that number is outside ``LIMITS``.
+    """
+    preset = PRESETS[options.quality]
+    if options.splats is None:
+        return preset
+    if not LIMITS[0] <= options.splats <= LIMITS[1]:
+        raise ArgumentError(f"An avatar has {LIMITS[0]} to {LIMITS[1]} splats, not {options.splats}.")
+    beyond = options.splats // 7
+    return replace(preset, splats=options.splats - beyond, leftover=beyond)
