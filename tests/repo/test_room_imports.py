@@ -21,7 +21,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"head", "avatar", "raster", "protocol"},
     "server": {"protocol", "head", "portrait", "avatar", "raster", "methods"},
     "farm": {"protocol", "export"},
-    "cli": {"protocol", "head", "portrait", "avatar", "raster", "methods", "export", "server", "farm", "packaging"},
+    "training": {"head", "portrait", "avatar", "raster", "methods", "export", "protocol"},
+    "evaluation": {"head", "portrait", "avatar", "raster", "methods", "export", "protocol", "training"},
+    "cli": {
+        "protocol", "head", "portrait", "avatar", "raster", "methods", "export", "server", "farm", "training",
+        "evaluation", "packaging",
+    },  # fmt: skip
     "packaging": set(),
 }
 FREE_OF_ERRORS = {"packaging"}  # runs before anything is installed: not even the floor

@@ -1,0 +1,1 @@
+"""How good a method is: metrics, named benchmarks, test people, reports."""

@@ -1,0 +1,1 @@
+"""Synthetic people and the trainers of the project's own networks."""
