@@ -24,9 +24,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"head", "portrait", "avatar", "raster", "methods", "export", "protocol"},
     "evaluation": {"head", "portrait", "avatar", "raster", "methods", "export", "protocol", "training"},
     "cli": {
-        "protocol", "head", "portrait", "avatar", "raster", "methods", "export", "server", "farm", "training",
-        "evaluation", "packaging",
-    },  # fmt: skip
+        "protocol",
+        "head",
+        "portrait",
+        "avatar",
+        "raster",
+        "methods",
+        "export",
+        "server",
+        "farm",
+        "training",
+        "evaluation",
+        "packaging",
+    },
     "packaging": set(),
 }
 FREE_OF_ERRORS = {"packaging"}  # runs before anything is installed: not even the floor
