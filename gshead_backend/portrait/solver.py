@@ -52,12 +52,15 @@ class Observation:
     """What the solver explains. points: (n, 2) pixels. sigma: (n,) metres. center: (2,) principal point.
 
     log_focal: mean and standard deviation of the log of the focal length in pixels.
+    controls: (U,) what something other than landmarks says about the controls, and (U,) its standard deviation; it
+        stands in place of the prior of ``Controls`` where that deviation is finite.
     """
 
     points: np.ndarray
     sigma: np.ndarray
     center: np.ndarray
     log_focal: tuple[float, float]
+    controls: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,12 @@ class HeadSolver:
         precision[6 + b : -1] = np.where(ctl.sd > 0, 1 / np.maximum(ctl.sd, 1e-6) ** 2, 0)
         precision[-1] = 1 / seen.log_focal[1] ** 2
         value = np.zeros(H.shape[0])
-        value[6 : 6 + b], value[6 + b : -1] = state.betas, state.controls
+        lean = np.zeros(ctl.sd.size)  # what the controls are expected to be
+        if seen.controls is not None:
+            known = np.isfinite(seen.controls[1]) & (ctl.sd > 0)
+            lean = np.where(known, seen.controls[0], 0.0)
+            precision[6 + b : -1] = np.where(known, 1 / seen.controls[1] ** 2, precision[6 + b : -1])
+        value[6 : 6 + b], value[6 + b : -1] = state.betas, state.controls - lean
         value[-1] = math.log(state.focal) - seen.log_focal[0]
         H[diagonal, diagonal] += precision
         g += precision * value
