@@ -32,6 +32,7 @@ class PortraitFit:
         camera: sees head space; its viewmat carries the head pose of the photo.
         error_px: mean landmark reprojection error in pixels of ``image``.
         focal_known: the focal length came from EXIF.
+        parsing: (12, H, W) float16 probabilities of ``labels.LABELS``, or None where no parser is installed.
         warnings: sentences for the user (several faces, small face, strong turn ...).
     """
 
@@ -44,4 +45,5 @@ class PortraitFit:
     camera: Camera
     error_px: float
     focal_known: bool = False
+    parsing: np.ndarray | None = None
     warnings: tuple[str, ...] = field(default=())

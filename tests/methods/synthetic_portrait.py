@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from gshead_backend.avatar.drive import drive
 from gshead_backend.avatar.types import Avatar
 from gshead_backend.camera import Camera, orbit_camera
 from gshead_backend.head import ARKIT_INDEX, HeadModel, HeadPose, PersonalHead, pose_from_arkit
+from gshead_backend.portrait.labels import LABEL_INDEX
 from gshead_backend.portrait.types import PortraitFit
 from gshead_backend.raster import rasterize
 
@@ -61,6 +62,20 @@ def make_portrait(head: HeadModel, pose: HeadPose, *, seed: int = 1) -> Portrait
         vertex_offsets=np.zeros((head.vertex_count, 3), np.float32), pose=pose, camera=camera, error_px=0.5,
     )  # fmt: skip
     return Portrait(fit, truth)
+
+
+def parsed(portrait: Portrait) -> np.ndarray:
+    """(12, H, W) float16: what a parser that is never wrong would say about the portrait."""
+    truth, head = portrait.truth, portrait.truth.head
+    names = np.array(head.region_names)[head.region[head.faces].max(1)]
+    of = {"lips": "lips", "scalp": "hair", "torso": "clothes", "eye_left": "eyes", "eye_right": "eyes", "ear": "ears",
+          "teeth_upper": "mouth", "teeth_lower": "mouth", "mouth_cavity": "mouth", "gums": "mouth", "tongue": "mouth"}  # fmt: skip
+    label = np.array([LABEL_INDEX[of.get(n, "skin")] for n in names])
+    splats = replace(drive(truth, portrait.fit.pose), colors=np.eye(12, dtype=np.float32)[label])
+    seen = rasterize(splats, portrait.fit.camera)
+    out = np.moveaxis(np.asarray(seen.color), 2, 0).copy()
+    out[LABEL_INDEX["background"]] = 1 - seen.alpha
+    return out.astype(np.float16)
 
 
 def camera_at(head: HeadModel, vertices: np.ndarray, yaw: float, zoom: float = 1.0, size: int = SIZE) -> Camera:

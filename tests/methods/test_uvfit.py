@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import synthetic_portrait
 from scipy.spatial import cKDTree
-from synthetic_portrait import CLOTHES, GREEN, SKIN, Portrait, arkit_pose, camera_at, make_portrait
+from synthetic_portrait import CLOTHES, GREEN, SKIN, Portrait, arkit_pose, camera_at, make_portrait, parsed
 
 from gshead_backend.avatar.drive import drive
 from gshead_backend.avatar.types import REGIONS, Avatar
@@ -229,6 +230,28 @@ def test_clothes_stay_clothes(draft: Avatar) -> None:
     worn = draft.region == REGIONS.index("clothes")
     assert worn.sum() > 300
     assert np.abs(np.median(draft.color[worn], 0) - CLOTHES).max() < 0.12
+
+
+def test_a_parser_tells_hair_from_clothes_of_the_same_colour(
+    head: HeadModel, small_preset: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blonde hair over a cream sweater and fair skin: colours alone put clothes on the neck."""
+    cream = np.array([0.82, 0.71, 0.55])
+    monkeypatch.setattr(synthetic_portrait, "HAIR", cream)
+    monkeypatch.setattr(synthetic_portrait, "CLOTHES", cream)
+    portrait = make_portrait(head, arkit_pose(head))
+    told = replace(portrait.fit, parsing=parsed(portrait))
+    avatar = reconstruct(told, head, ReconstructOptions(quality="draft"), no_progress)
+    on = np.array(head.region_names)[head.region[head.faces].max(1)][avatar.triangle]
+    on = np.where(np.linalg.norm(avatar.offset, axis=1) < 0.03, on, "")  # leftover sheets hang far from their triangles
+
+    def share(part: str, region: str) -> float:
+        return float((avatar.region[on == part] == REGIONS.index(region)).mean())
+
+    assert share("scalp", "hair") > 0.9
+    assert share("neck", "clothes") < 0.1
+    assert share("torso", "hair") < 0.02
+    assert share("torso", "clothes") > 0.15  # the rest of it lies outside the picture
 
 
 def test_number_of_splats_is_chosen_apart_from_quality(

@@ -1,4 +1,7 @@
-"""Which pixels of the portrait are skin, hair or clothes: colour histograms seeded by the fitted head."""
+"""Which pixels of the portrait are skin, hair or clothes.
+
+The portrait's parser says so; where none is installed, colour histograms seeded by the fitted head.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from ...portrait.labels import LABEL_INDEX
 from ...portrait.types import PortraitFit
 from .photo import disc, unit_scale
 from .surface import BROW_LEFT, BROW_RIGHT, CHIN, EYE_LEFT, EYE_RIGHT, FOREHEAD, LIPS_OUTER, HeadSurface, smoothstep
 from .zbuffer import depth_map
 
 _BINS = (24, 28, 28, 4)
+_SKIN = ("skin", "brows", "eyes", "lips", "mouth", "ears", "facial_hair", "glasses")
+_HAIR = ("hair", "hat")
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,29 @@ def polygon(landmarks: np.ndarray, indices: tuple[int, ...], shape: tuple[int, .
 
 def classify(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> PixelClasses:
     """Class maps for ``fit`` whose head stands at ``posed`` (V, 3)."""
+    return classify_by_color(fit, surface, posed) if fit.parsing is None else _parsed(fit, surface, posed)
+
+
+def _parsed(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> PixelClasses:
+    """The parser's classes: what lies on the face counts as skin, what lies on the scalp as hair."""
+    assert fit.parsing is not None
+    stack = np.stack(
+        [sum(fit.parsing[LABEL_INDEX[n]].astype(np.float32) for n in names) for names in (_SKIN, _HAIR, ("clothes",))]
+    )
+    stack = (stack + 1e-4) / (stack + 1e-4).sum(0, keepdims=True)
+    _, triangle = depth_map(posed, surface.faces, fit.camera)
+    distance = _vertex_maps(surface, triangle)["face"]
+    face = (distance < 0.004) & _below_brows(fit) & (stack[0] > 0.5)
+    return PixelClasses(stack[0], stack[1], stack[2], face.astype(np.float32))
+
+
+def _below_brows(fit: PortraitFit) -> np.ndarray:
+    """(H, 1) bool."""
+    return np.arange(fit.matte.shape[0])[:, None] > fit.landmarks[list(BROW_LEFT + BROW_RIGHT), 1].max()
+
+
+def classify_by_color(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> PixelClasses:
+    """Class maps without a parser."""
     h, w = fit.matte.shape
     scale = unit_scale(fit.image)
     _, triangle = depth_map(posed, surface.faces, fit.camera)
@@ -53,7 +82,7 @@ def classify(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> Pixel
         for f in (LIPS_OUTER, EYE_LEFT, EYE_RIGHT, BROW_LEFT, BROW_RIGHT)
     )
     inner = covered & (fields["face"] < 0.006) & (fields["scalp"] < 0.2) & sure
-    below_brow = np.arange(h)[:, None] > fit.landmarks[list(BROW_LEFT + BROW_RIGHT), 1].max()
+    below_brow = _below_brows(fit)
     skin_seed = inner & below_brow & (features == 0)
     skin = _in_shadow_too(_histogram(code, skin_seed))
     skin_like = skin[code] > 0.05
