@@ -68,8 +68,9 @@ def parsed(portrait: Portrait) -> np.ndarray:
     """(12, H, W) float16: what a parser that is never wrong would say about the portrait."""
     truth, head = portrait.truth, portrait.truth.head
     names = np.array(head.region_names)[head.region[head.faces].max(1)]
-    of = {"lips": "lips", "scalp": "hair", "torso": "clothes", "eye_left": "eyes", "eye_right": "eyes", "ear": "ears",
-          "teeth_upper": "mouth", "teeth_lower": "mouth", "mouth_cavity": "mouth", "gums": "mouth", "tongue": "mouth"}  # fmt: skip
+    mouth = dict.fromkeys(("teeth_upper", "teeth_lower", "mouth_cavity", "gums", "tongue"), "mouth")
+    of = {"scalp": "hair", "torso": "clothes", "eye_left": "eyes", "eye_right": "eyes", "ear": "ears", **mouth}
+    of["lips"] = "lips"
     label = np.array([LABEL_INDEX[of.get(n, "skin")] for n in names])
     splats = replace(drive(truth, portrait.fit.pose), colors=np.eye(12, dtype=np.float32)[label])
     seen = rasterize(splats, portrait.fit.camera)
