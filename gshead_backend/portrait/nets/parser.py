@@ -1,0 +1,100 @@
+"""What every pixel of a head crop shows, and how much of it is this person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import cv2
+import numpy as np
+
+from ...errors import ArgumentError, FileFormatError
+from ..crop import face_height
+from ..labels import LABEL_INDEX, LABELS
+from ..matte import _guided as guided
+from ..matte import people
+from .inputs import PARSER_SIZE, parser_input
+from .weights import load_weights, weights_folder
+
+if TYPE_CHECKING:
+    from .parser_net import ParserNet
+
+NAME = "parser"
+
+
+@dataclass(frozen=True)
+class Parsing:
+    """probabilities: (12, S, S) float16 of ``labels.LABELS``, sum 1. matte: (S, S) float32 0..1, this person."""
+
+    probabilities: np.ndarray
+    matte: np.ndarray
+
+
+def parse(image: np.ndarray, landmarks: np.ndarray, person: np.ndarray | None = None) -> Parsing:
+    """Parse a head crop.
+
+    Args:
+        image: (S, S, 3) uint8 sRGB as ``matte.head_window`` and ``Crop.cut`` make it. landmarks: (478, 2) pixels in it.
+        person: (S, S) 0..1 person probability from ``head_window``; found anew when None.
+    Raises:
+        MissingWeightsError: the parser's weights are not installed. MissingAssetError: the person network is not.
+        ArgumentError: wrong shapes.
+    """
+    if image.ndim != 3 or image.shape[0] != image.shape[1] or image.dtype != np.uint8 or landmarks.shape != (478, 2):
+        raise ArgumentError(
+            f"The parser takes a square uint8 picture and 478 landmarks, not {image.dtype} {image.shape} and "
+            f"{landmarks.shape}."
+        )
+    net = load_parser()
+    person = people(image) if person is None else person
+    size = image.shape[0]
+    small = cv2.resize(image, (PARSER_SIZE, PARSER_SIZE), interpolation=cv2.INTER_AREA)
+    seen = cv2.resize(person.astype(np.float32), (PARSER_SIZE, PARSER_SIZE), interpolation=cv2.INTER_AREA)
+    inputs = parser_input(small, (seen * 255 + 0.5).astype(np.uint8), landmarks * (PARSER_SIZE / size))
+    classes, matte = run_parser(net, inputs)
+    return _at_full_size(image, classes, matte, face_height(landmarks))
+
+
+def run_parser(net: ParserNet, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One forward pass: (9, S, S) to class probabilities (12, S, S) and matte (S, S), float32."""
+    import torch
+
+    with torch.inference_mode():
+        logits = net(torch.from_numpy(inputs)[None])[0].float()
+        return logits[: len(LABELS)].softmax(0).numpy(), logits[len(LABELS)].sigmoid().numpy()
+
+
+def _at_full_size(image: np.ndarray, classes: np.ndarray, matte: np.ndarray, unit: float) -> Parsing:
+    """Enlarge, let the outline and the hair follow the picture's edges, and make the probabilities agree with the matte."""
+    size = image.shape[0]
+    large = [cv2.resize(c, (size, size), interpolation=cv2.INTER_LINEAR) for c in (*classes, matte)]
+    color = image.astype(np.float32) / 255
+    radius = max(2, round(0.012 * unit))
+    alpha = np.clip(guided(color, large[-1], radius, 2e-4), 0, 1)
+    alpha = np.where((large[-1] < 0.01) | (large[-1] > 0.99), large[-1], alpha)
+    hair = LABEL_INDEX["hair"]
+    large[hair] = np.clip(guided(color, large[hair], radius, 4e-4), 0, 1)
+    probabilities = np.stack(large[:-1])
+    inside = probabilities[1:]
+    inside *= alpha / np.maximum(inside.sum(0), 1e-4)
+    probabilities[0] = np.maximum(1 - inside.sum(0), 0)
+    return Parsing(probabilities.astype(np.float16), alpha.astype(np.float32))
+
+
+def load_parser(path: Path | None = None) -> ParserNet:
+    """The network with its weights, read once. Raises ``MissingWeightsError``, ``FileFormatError``."""
+    path = weights_folder() / f"{NAME}.safetensors" if path is None else path
+    return _load(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=2)
+def _load(path: str, stamp: int) -> ParserNet:
+    from .build import build
+    from .parser_net import VERSION, ParserNet
+
+    weights = load_weights(NAME, VERSION, Path(path))
+    if weights.header.labels != list(LABELS):
+        raise FileFormatError(f"{path} tells other classes apart: {', '.join(weights.header.labels)}.")
+    return cast(ParserNet, build(ParserNet, weights))
