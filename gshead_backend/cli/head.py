@@ -17,13 +17,13 @@ def main(args: Sequence[str]) -> int:
 
 
 def import_(path: tyro.conf.Positional[Path], /, *, name: str = "", json: bool = False) -> int:
-    """Import a FLAME model, so that avatars can be made on it.
+    """Import a FLAME or ICT-FaceKit model, so that avatars can be made on it.
 
     A pickle is read without running anything that it contains. What FLAME's file lacks (landmarks, ARKit expressions,
     a UV map, regions) is worked out here, which takes a minute; the result is stored as safetensors.
 
     Args:
-        path: a FLAME model file, .pkl or .npz.
+        path: a FLAME model file (.pkl or .npz) or a compact ICT-FaceKit file (.npz).
         name: what to call it; the file's own name when empty.
         json: print the result as one JSON object.
     """

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import FileFormatError
-from .unpickle import MAX_BYTES, load_arrays
+from .archive import read_npz
+from .unpickle import load_arrays
 
 IDENTITY_COUNT = 300
 _PARENTS = (-1, 0, 1, 1, 1)
@@ -32,46 +32,36 @@ class FlameTables:
     faces: np.ndarray
 
 
+def read_tables(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a model file of any kind that can be imported.
+
+    Raises:
+        FileFormatError: no such file, of another kind, or damaged. UnsafePickleError: see ``load_arrays``.
+    """
+    if not path.is_file():
+        raise FileFormatError(f"There is no file {path}.")
+    if path.suffix.lower() == ".npz":
+        return read_npz(path)
+    if path.suffix.lower() == ".pkl":
+        return load_arrays(path)
+    raise FileFormatError(
+        f"{path.name} is neither .pkl nor .npz.",
+        remedy="Choose the model file of a FLAME release, or a compact ICT-FaceKit file.",
+    )
+
+
 def read_flame(path: Path) -> FlameTables:
     """Read a FLAME file.
 
     Raises:
         FileFormatError: no FLAME tables, or of the wrong shape. UnsafePickleError: see ``load_arrays``.
     """
-    if not path.is_file():
-        raise FileFormatError(f"There is no file {path}.")
-    if path.suffix.lower() == ".npz":
-        arrays = _read_npz(path)
-    elif path.suffix.lower() == ".pkl":
-        arrays = load_arrays(path)
-    else:
-        raise FileFormatError(
-            f"{path.name} is neither .pkl nor .npz.", remedy="Choose the model file of a FLAME release."
-        )
-    return _tables(arrays, path.name)
+    return flame_tables(read_tables(path), path.name)
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(i.file_size for i in archive.infolist())
-        if total > MAX_BYTES:
-            raise FileFormatError(f"{path.name} unpacks to {total // 1_000_000} MB.")
-        with np.load(path, allow_pickle=False) as content:
-            return {k: content[k] for k in content.files if _plain(content, k)}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise FileFormatError(f"{path.name} is not a readable .npz file: {error}.") from error
+def flame_tables(arrays: dict[str, np.ndarray], name: str) -> FlameTables:
+    """Check FLAME's tables. Raises ``FileFormatError`` when one is missing or of the wrong shape."""
 
-
-def _plain(content: np.lib.npyio.NpzFile, key: str) -> bool:
-    """Whether an entry is a numeric array; others (text, pickled objects) are left out."""
-    try:
-        return content[key].dtype.kind in "fiub"
-    except ValueError:
-        return False
-
-
-def _tables(arrays: dict[str, np.ndarray], name: str) -> FlameTables:
     def get(key: str, *shape: int | None) -> np.ndarray:
         if key not in arrays:
             raise FileFormatError(

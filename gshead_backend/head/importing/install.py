@@ -1,4 +1,4 @@
-"""``import_head``: from a FLAME file to a head file that ``load_head`` finds by name."""
+"""``import_head``: from a FLAME or ICT-FaceKit file to a head file that ``load_head`` finds by name."""
 
 from __future__ import annotations
 
@@ -11,36 +11,35 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from ...errors import ArgumentError, HeadError
-from ..bake.landmarks import Detector, bake_landmarks, tflite_detector
-from ..bake.paint import paint
+from ..bake.landmarks import Detector, tflite_detector
 from ..catalog import DEFAULT_NAME, default_head, heads_folder
 from ..file import read_head, save_head
 from ..model import HeadModel
-from ..pose import HeadPose
-from ..skinning import PersonalHead
 from .chart import head_chart
-from .flame import FlameTables, read_flame
+from .flame import FlameTables, flame_tables, read_tables
+from .ict import build_ict_head, check_ict, is_ict
+from .landmarks import with_landmarks
 from .transfer import carry_expressions, carry_regions, overlay
 
 FLAME_LICENSE = "LicenseRef-FLAME"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_JAWS = (0.0, 0.12, 0.25, 0.0, 0.12, 0.25)
 
 
 def import_head(path: str | os.PathLike[str], name: str | None = None, *, detector: Detector | None = None) -> Path:
-    """Convert a FLAME model file and install it.
+    """Convert a FLAME or ICT-FaceKit model file and install it.
 
-    FLAME's licences forbid passing the model on: the head stays in the user's data folder, and avatars made on it
+    FLAME's licences forbid passing the model on: such a head stays in the user's data folder, and avatars made on it
     name it by its hash instead of carrying it.
 
     Args:
-        path: .pkl or .npz of a FLAME release, or a head file (.safetensors) to install as it is.
+        path: .pkl or .npz of a FLAME release, the compact .npz of ICT-FaceKit, or a head file (.safetensors) to
+            install as it is.
         name: how ``load_head`` will find it; the file's own name when absent.
         detector: finds 468 landmarks on an image; the portrait room's network when absent.
     Returns:
         The installed head file.
     Raises:
-        FileFormatError, UnsafePickleError: the file is not plain FLAME tables.
+        FileFormatError, UnsafePickleError: the file holds no plain tables of either.
         MissingAssetError: the landmark network is not installed. HeadError: no face is found on the head's renders.
     """
     path = Path(path)
@@ -54,13 +53,16 @@ def import_head(path: str | os.PathLike[str], name: str | None = None, *, detect
     if path.suffix.lower() == ".safetensors":
         save_head(dataclasses.replace(read_head(path), name=name), stored)
         return stored
-    tables = read_flame(path)
+    arrays = read_tables(path)
+    if is_ict(arrays):
+        check_ict(arrays, path.name)
+    tables = None if is_ict(arrays) else flame_tables(arrays, path.name)
     if detector is None:
         # The one place where this room reaches to its right, and only when asked to import a head.
         from ...portrait.assets import asset_path
 
         detector = tflite_detector(asset_path("face_landmark.tflite"))
-    head = build_head(tables, name, detector)
+    head = build_ict_head(arrays, name, detector) if tables is None else build_head(tables, name, detector)
     save_head(head, stored)
     return stored
 
@@ -92,7 +94,7 @@ def build_head(tables: FlameTables, name: str, detector: Detector) -> HeadModel:
         landmark_triangles=np.zeros(468, np.int32), landmark_bary=np.full((468, 3), 1 / 3, np.float32),
         landmark_sigma=np.full(468, 0.002, np.float32), pose_correctives=tables.correctives,
     )  # fmt: skip
-    head = _with_landmarks(head, detector)
+    head = with_landmarks(head, detector)
     over = overlay(source, head)
     head = dataclasses.replace(head, region=carry_regions(source, head, over))
     return carry_expressions(source, head, over)
@@ -104,23 +106,3 @@ def _eyes_only(tables: FlameTables, source: HeadModel) -> np.ndarray:
     for joint, name in ((3, "eye_left"), (4, "eye_right")):
         region[tables.weights[:, joint] > 0.5] = source.region_names.index(name)
     return region
-
-
-def _with_landmarks(head: HeadModel, detector: Detector) -> HeadModel:
-    """Landmarks from renders of a few people with closed and open mouths."""
-    rng = np.random.default_rng(5)
-    neutral = HeadPose.neutral(head.expression_count)
-    meshes, colors = [], []
-    for k, jaw in enumerate(_JAWS):
-        betas = np.zeros(head.identity_count, np.float32)
-        betas[:10] = rng.normal(0, 0.7, betas[:10].size) * (k >= len(_JAWS) // 2)
-        person = PersonalHead.create(head, betas)
-        pose = dataclasses.replace(neutral, jaw_pose=np.array([jaw, 0, 0], np.float32))
-        meshes.append(person.vertices(pose).astype(np.float64))
-        colors.append(paint(head, person.rest, person.joints)[0])
-    front = ~head.region_mask("eye_left", "eye_right") & (head.template[:, 2] > head.joints[3, 2] - 0.10)
-    triangles, bary, sigma = bake_landmarks(
-        meshes, head.faces, colors, front[head.faces].all(1), detector, face_height=0.14, views=30, mirror=head.mirror,
-        centre=head.joints[3:].mean(0).astype(np.float64) - np.array([0, 0.035, 0]),
-    )  # fmt: skip
-    return dataclasses.replace(head, landmark_triangles=triangles, landmark_bary=bary, landmark_sigma=sigma)
