@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from ..camera import Camera
-from ..errors import ProfileViewError
+from ..errors import MissingWeightsError, ProfileViewError
 from ..head.model import HeadModel
 from ..head.pose import HeadPose
 from ..head.rotation import euler_to_matrix, matrix_to_axis_angle
 from ..head.skinning import PersonalHead
 from .crop import Crop
-from .gaze import gaze_angles, look_channels
+from .gaze import gaze_angles, look_channels, with_reading
 from .image import Photo, decode_photo
 from .locate import Located, locate_face
 from .matte import cut_out, head_window
+from .nets.parser import parse
+from .nets.regressor import FaceReading, read_face
 from .outline import find_outline
 from .priors import EXIF_SD
 from .solver import LANDMARKS, HeadSolver, Observation, State, focal_prior
@@ -29,6 +33,8 @@ MAX_YAW = math.radians(55)
 MAX_PITCH = math.radians(45)
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324)
 INNER_LIP_SIGMA = 0.0018
+READING_DOUBT, READING_SD = 1.5, 0.06  # a reading is surer of itself on people it was trained on
+T = TypeVar("T")
 LOST = 0.01  # metres; a landmark of larger scatter was not found on the head at all
 _solvers: dict[str, HeadSolver] = {}
 _warpers: dict[str, Warper] = {}
@@ -53,16 +59,28 @@ def fit_portrait(data: bytes, head: HeadModel, *, progress: Progress = no_progre
     crop, probability = head_window(photo.image, points)
     image = crop.cut(photo.image)
     local = crop.to_crop(points)
+    parsing = _or_none(parse, image, local, probability)
     matte = cut_out(
-        image, probability, local, crop.inside(photo.image.shape), tuple(_box(crop, b) for b in located.rivals)
-    )
+        image, probability if parsing is None else parsing.matte, local, crop.inside(photo.image.shape),
+        tuple(_box(crop, b) for b in located.rivals),
+    )  # fmt: skip
     if photo.alpha is not None:
         matte = np.minimum(matte, crop.cut(photo.alpha).astype(np.float32) / 255)
     progress(0.7, "Fitting the head")
     solver = solver_for(head)
-    seen, state = _solve(solver, photo, crop, located, local)
+    reading = _or_none(read_face, image, local)
+    seen, state = _solve(solver, photo, crop, located, local, reading)
     warnings = (*located.warnings, *_view_warnings(state))
-    return _finish(solver, photo, crop, image, matte, local, seen, state, warnings)
+    fit = _finish(solver, photo, crop, image, matte, local, seen, state, reading, warnings)
+    return replace(fit, parsing=None if parsing is None else parsing.probabilities)
+
+
+def _or_none(network: Callable[..., T], *arguments: np.ndarray) -> T | None:
+    """What a network of ours says; None where its weights are not installed: everything works without them."""
+    try:
+        return network(*arguments)
+    except MissingWeightsError:
+        return None
 
 
 def solver_for(head: HeadModel) -> HeadSolver:
@@ -80,7 +98,7 @@ def _box(crop: Crop, box: np.ndarray) -> np.ndarray:
 
 
 def _solve(
-    solver: HeadSolver, photo: Photo, crop: Crop, located: Located, local: np.ndarray
+    solver: HeadSolver, photo: Photo, crop: Crop, located: Located, local: np.ndarray, reading: FaceReading | None
 ) -> tuple[Observation, State]:
     h, w = photo.image.shape[:2]
     mean, sd = focal_prior((w, h), photo.focal_px, EXIF_SD)
@@ -89,9 +107,15 @@ def _solve(
         _trusted(solver.head.landmark_sigma),
         crop.to_crop(np.array([w / 2, h / 2])),
         (mean + math.log(crop.scale), sd),
+        None if reading is None or not solver.controls.arkit else _told(reading),
     )
     start = solver.initial(seen, located.landmarks.depth * crop.scale)
     return seen, solver.solve(seen, start)
+
+
+def _told(reading: FaceReading) -> tuple[np.ndarray, np.ndarray]:
+    """What the picture says about the ARKit channels: (52,) and its standard deviation."""
+    return reading.arkit.astype(np.float64), np.maximum(READING_DOUBT * reading.arkit_sd, READING_SD).astype(np.float64)
 
 
 def _trusted(sigma: np.ndarray) -> np.ndarray:
@@ -142,7 +166,7 @@ def _camera(crop: Crop, seen: Observation, state: State) -> Camera:
 
 def _finish(
     solver: HeadSolver, photo: Photo, crop: Crop, image: np.ndarray, matte: np.ndarray, local: np.ndarray,
-    seen: Observation, state: State, warnings: tuple[str, ...],
+    seen: Observation, state: State, reading: FaceReading | None, warnings: tuple[str, ...],
 ) -> PortraitFit:  # fmt: skip
     head, controls = solver.head, solver.controls
     camera = _camera(crop, seen, state)
@@ -152,6 +176,8 @@ def _finish(
         personal = PersonalHead.create(head, betas)
         pose = _pose(solver, state.controls, angles)
         angles = gaze_angles(head, betas, personal.vertices(pose), local, camera)
+        if reading is not None:
+            angles = with_reading(angles, reading)
         if not controls.arkit:
             break
         looking = np.where(controls.sd > 0, state.controls, look_channels(head, angles))
@@ -171,7 +197,8 @@ def _finish(
         camera,
         error,
         photo.focal_px is not None,
-        warnings,
+        reading=reading,
+        warnings=warnings,
     )
 
 

@@ -7,9 +7,12 @@ import numpy as np
 from ..camera import Camera
 from ..head.arkit import ARKIT_INDEX, ARKIT_NAMES
 from ..head.model import HeadModel
+from .nets.regressor import FaceReading
 
 IRIS_RADIUS = 0.0059  # metres; adult irises are 11.8 mm across, nearly without variation
 MAX_YAW, MAX_PITCH = 0.75, 0.6  # radians
+IRIS_SD = (0.14, 0.07)  # radians of pitch and yaw; eyeballs of the head model are larger than real ones
+READING_SD = 0.04
 IRIS_CENTERS = (473, 468)  # left eye, right eye in the 478 landmarks
 _REGIONS = ("eye_left", "eye_right")
 
@@ -38,6 +41,16 @@ def gaze_angles(
         angles[missed.argmax()] = angles[missed.argmin()]
     limit = np.array([MAX_PITCH, MAX_YAW, 0.0])
     return np.clip(angles, -limit, limit)
+
+
+def with_reading(angles: np.ndarray, reading: FaceReading) -> np.ndarray:
+    """(2, 3) Euler XYZ angles: those from the irises and those the regressor reads, each weighed by its variance."""
+    read = np.stack([-reading.gaze[:, 1], reading.gaze[:, 0]], 1)
+    told = 1 / np.maximum(reading.gaze_sd[:, ::-1], READING_SD) ** 2
+    traced = 1 / np.array(IRIS_SD) ** 2
+    out = angles.copy()
+    out[:, :2] = (traced * angles[:, :2] + told * read) / (traced + told)
+    return out
 
 
 def look_channels(head: HeadModel, angles: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..camera import Camera
 from ..head.pose import HeadPose
+from .nets.regressor import FaceReading
 
 Progress = Callable[[float, str], None]
 """Called with a fraction 0..1 and a short text. It raises ``errors.Cancelled`` when the user asked to stop."""
@@ -33,6 +34,8 @@ class PortraitFit:
         error_px: mean landmark reprojection error in pixels of ``image``.
         focal_known: the focal length came from EXIF.
         parsing: (12, H, W) float16 probabilities of ``labels.LABELS``, or None where no parser is installed.
+        reading: expression, gaze, head pose and light as the face's pixels tell them; None where that network is not
+            installed.
         warnings: sentences for the user (several faces, small face, strong turn ...).
     """
 
@@ -46,4 +49,5 @@ class PortraitFit:
     error_px: float
     focal_known: bool = False
     parsing: np.ndarray | None = None
+    reading: FaceReading | None = None
     warnings: tuple[str, ...] = field(default=())
