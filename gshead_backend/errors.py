@@ -54,6 +54,12 @@ class Cancelled(GsheadError):
     code = "GSH-E103"
 
 
+class MissingWeightsError(MissingAssetError):
+    """The weights of one of the project's own networks are absent, or of another version."""
+
+    code = "GSH-E104"
+
+
 class HeadError(GsheadError):
     """A head model cannot be read or does not fit the avatar."""
 

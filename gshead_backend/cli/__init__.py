@@ -18,6 +18,7 @@ VERBS = {
     "serve": "run the backend that Blender talks to",
     "head": "import head models (FLAME and others), list them",
     "assets": "fetch the small networks that read portraits, list them",
+    "train": "train the project's own portrait networks on synthetic people",
     "doctor": "say what is installed, what is missing and how to fix it",
     "version": "print versions",
 }
@@ -25,6 +26,7 @@ VERBS = {
 OK, FAILED, USAGE, BAD_INPUT, UNABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _EXIT_BY_CODE = {
     "GSH-E100": USAGE, "GSH-E101": BAD_INPUT, "GSH-E102": UNABLE, "GSH-E103": INTERRUPTED,
+    "GSH-E104": UNABLE,
     "GSH-E2": BAD_INPUT, "GSH-E3": BAD_INPUT, "GSH-E4": UNABLE, "GSH-E5": UNABLE, "GSH-E6": UNABLE,
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ MAX_WIDTH = 1024
 
 
 def build(kind: type[nn.Module], weights: Weights) -> nn.Module:
-    """The network of this shape with these numbers, in evaluation mode. Raises ``FileFormatError`` if they do not fit."""
+    """The network of this shape with these numbers, to be run. Raises ``FileFormatError`` if they do not fit."""
     shape = weights.header.shape
     if not all(8 <= value <= MAX_WIDTH for value in shape.values()):
         raise FileFormatError(f"A weight file asks for a network of the shape {shape}.")

@@ -1,7 +1,7 @@
 """What the networks are shown, made the same way in training and in use.
 
-Parser: the head crop at ``PARSER_SIZE`` squared with six channels beside the colours. Regressor: the face turned upright
-(``face_window``), its two eyes, and the landmarks in that window.
+Parser: the head crop at ``PARSER_SIZE`` squared with six channels beside the colours. Regressor: the face turned
+upright (``face_window``), its two eyes, and the landmarks in that window.
 """
 
 from __future__ import annotations

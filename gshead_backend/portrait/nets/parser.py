@@ -67,7 +67,7 @@ def run_parser(net: ParserNet, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _at_full_size(image: np.ndarray, classes: np.ndarray, matte: np.ndarray, unit: float) -> Parsing:
-    """Enlarge, let the outline and the hair follow the picture's edges, and make the probabilities agree with the matte."""
+    """Enlarge, let the outline and the hair follow the picture's edges, and the classes agree with the matte."""
     size = image.shape[0]
     large = [cv2.resize(c, (size, size), interpolation=cv2.INTER_LINEAR) for c in (*classes, matte)]
     color = image.astype(np.float32) / 255

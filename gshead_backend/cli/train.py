@@ -1,0 +1,138 @@
+"""``gshead train``: make training crops, train the parser or the expression regressor."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ArgumentError
+from .console import Progress, emit, parse_actions
+
+UNFINISHED = 75  # as EX_TEMPFAIL: call again to go on
+
+
+def main(args: Sequence[str]) -> int:
+    return parse_actions({"data": data, "parser": parser, "regressor": regressor}, "train", args)
+
+
+def data(
+    *, data: Path, samples: int = 4000, validation: int = 320, workers: int = 1, source: str = "", json: bool = False,
+) -> int:  # fmt: skip
+    """Make training crops of synthetic people: rendered, found by the real detector, cut as photos are.
+
+    Goes on where it was; more samples can be added later.
+
+    Args:
+        data: the folder to fill, about 0.7 MB a sample.
+        samples: crops for training, rounded up to 32.
+        validation: crops of other people for validation.
+        workers: processes.
+        source: "package.module:function" that makes a sample from a seed, instead of the synthetic people.
+        json: print the result as one JSON object.
+    """
+    from ..training.crops import SYNTHETIC, prepare
+
+    if samples < 1 or validation < 0 or workers < 1:
+        raise ArgumentError("--samples and --workers must be 1 or more, --validation 0 or more.")
+    progress = Progress()
+    parts: dict[str, Any] = {}
+    try:
+        for split, count, low, high in (("validation", validation, 0.0, 0.1), ("train", samples, 0.1, 1.0)):
+            if count:
+                parts[split] = prepare(
+                    data, split, count, workers=workers, source=source or SYNTHETIC, progress=progress.part(low, high)
+                )
+    finally:
+        progress.close()
+    told = ", ".join(f"{k}: {v['kept']} made, {v['missed']} faces missed" for k, v in parts.items())
+    emit({"folder": str(data), **parts}, f"{data}: {told}", as_json=json)
+    return 0
+
+
+def parser(
+    *, data: Path, config: str = "parser-cpu", out: Path = Path("out/train/parser"), minutes: float | None = None,
+    piece_minutes: float | None = None, device: str = "auto", threads: int = 0, resume: str = "auto",
+    json: bool = False,
+) -> int:  # fmt: skip
+    """Train the parser: what every pixel shows, and the matte.
+
+    Args:
+        data: folder made by 'gshead train data'.
+        config: a preset (parser-cpu, parser-gpu) or a JSON/TOML file.
+        out: folder for the weights, the model card, the log and the state.
+        minutes: train so long in all, whatever the configuration says.
+        piece_minutes: stop after so long with exit code 75; the same command goes on.
+        device: auto, cpu, cuda or cuda:N.
+        threads: of torch on the CPU; 0 = as torch chooses.
+        resume: auto goes on where the folder stands, never starts anew, a weight file is a warm start.
+        json: print the result as one JSON object.
+    """
+    return _train("parser", data, config, out, minutes, piece_minutes, device, threads, resume, json)
+
+
+def regressor(
+    *, data: Path, config: str = "regressor-cpu", out: Path = Path("out/train/regressor"), minutes: float | None = None,
+    piece_minutes: float | None = None, device: str = "auto", threads: int = 0, resume: str = "auto",
+    json: bool = False,
+) -> int:  # fmt: skip
+    """Train the expression regressor: ARKit weights, gaze, head pose and light.
+
+    Args:
+        data: folder made by 'gshead train data'.
+        config: a preset (regressor-cpu, regressor-gpu) or a JSON/TOML file.
+        out: folder for the weights, the model card, the log and the state.
+        minutes: train so long in all, whatever the configuration says.
+        piece_minutes: stop after so long with exit code 75; the same command goes on.
+        device: auto, cpu, cuda or cuda:N.
+        threads: of torch on the CPU; 0 = as torch chooses.
+        resume: auto goes on where the folder stands, never starts anew, a weight file is a warm start.
+        json: print the result as one JSON object.
+    """
+    return _train("regressor", data, config, out, minutes, piece_minutes, device, threads, resume, json)
+
+
+def _train(
+    network: str, data: Path, name: str, out: Path, minutes: float | None, piece_minutes: float | None, device: str,
+    threads: int, resume: str, json: bool,
+) -> int:  # fmt: skip
+    import msgspec
+    import torch
+
+    from ..server.engine import resolve_device
+    from ..training.card import write_card
+    from ..training.config import load_config
+    from ..training.loop import train
+    from ..training.tasks import make_task
+
+    config = load_config(name, network)
+    if minutes is not None:
+        if minutes <= 0:
+            raise ArgumentError(f"--minutes must be above 0, got {minutes}.")
+        config = msgspec.structs.replace(config, minutes=minutes)
+    if threads:
+        torch.set_num_threads(threads)
+    where = resolve_device(device)
+    task = make_task(config)
+    progress = Progress()
+    try:
+        outcome = train(
+            task, config, data, out, device=where, resume=resume, piece_minutes=piece_minutes, progress=progress
+        )
+    finally:
+        progress.close()
+    limit = f" --minutes {minutes:g}" if minutes is not None else ""
+    command = f"gshead train {network} --config {shlex.quote(name)} --data DATA{limit}"
+    card = write_card(out, config, data, outcome, task.header(0).version, where, command)
+    weights = out / f"{network}.safetensors"
+    result = {
+        "weights": str(weights), "card": str(card), "finished": outcome.finished, "step": outcome.step,
+        "minutes": round(outcome.seconds / 60, 2), "samples_per_second": round(outcome.samples_per_second, 2),
+        "device": where, "validation": outcome.metrics,
+    }  # fmt: skip
+    state = "finished" if outcome.finished else "to be continued"
+    score = outcome.metrics["score"]
+    text = f"{weights}: step {outcome.step}, {outcome.seconds / 60:.1f} min, score {score:.3f}, {state}"
+    emit(result, text, as_json=json)
+    return 0 if outcome.finished else UNFINISHED

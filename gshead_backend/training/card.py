@@ -1,0 +1,87 @@
+"""Model cards: what a weight file is, written beside it by the training that made it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from ..files import write_atomic
+from ..portrait.nets.weights import load_weights
+from .config import TrainConfig
+from .data import Crops
+from .loop import LOG, Outcome
+
+_ABOUT = {
+    "parser": "Tells what every pixel of a head crop shows (12 classes) and how much of it is this person.",
+    "regressor": "Reads 52 ARKit weights, gaze, head pose and light from a face, with uncertainties.",
+}
+_LIMITS = (
+    "Trained on rendered synthetic people only; no photograph of a real person was used. It reads one upright face per "
+    "picture, turned at most about 60 degrees. Its classes and angles are estimates for building avatars, not a "
+    "means to identify or to judge anybody."
+)
+
+
+def write_card(
+    out: Path, config: TrainConfig, data: Path, outcome: Outcome, version: int, device: str, command: str
+) -> Path:
+    """Write ``<network>.md``; returns its path."""
+    weights = load_weights(config.network, version, out / f"{config.network}.safetensors")
+    count = sum(a.size for a in weights.arrays.values())
+    crops = Crops(data, "train")
+    seeds = crops.column("seed")
+    rows = [
+        ("architecture", f"version {version}, {_json(dict(config.shape))}, {count / 1e6:.2f} M parameters, fp16"),
+        ("licence", "Apache-2.0, as the code"),
+        ("training data", f"{len(crops)} crops of synthetic people, seeds {seeds.min()} to {seeds.max()}"),
+        ("steps", f"{outcome.step} of {config.batch} samples = {outcome.step * config.batch} samples"),
+        ("time", f"{outcome.seconds / 60:.1f} minutes, {outcome.samples_per_second:.0f} samples/s"),
+        ("hardware", f"{_hardware(device)}; torch {torch.__version__}"),
+        ("seed", str(config.seed)),
+        ("configuration", f"`{_json(msgspec.to_builtins(config))}`, sha256 {config.sha256()[:16]}"),
+        ("command", f"`{command}`"),
+    ]
+    table = "\n".join(f"| {k} | {v} |" for k, v in rows)
+    text = (
+        f"# {config.network}\n\n{_ABOUT[config.network]}\n\n| | |\n|---|---|\n{table}\n\n"
+        f"## Validation\n\n{outcome.metrics.get('samples')} crops of other synthetic people "
+        f"(split '{outcome.metrics.get('split')}'), averaged weights:\n\n{_metrics(outcome.metrics)}\n"
+        f"{_history(out / LOG)}\n## Limits\n\n{_LIMITS}\n"
+    )
+    path = out / f"{config.network}.md"
+    write_atomic(path, text.encode())
+    return path
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(", ", ": "))
+
+
+def _metrics(metrics: dict[str, Any]) -> str:
+    single = {k: v for k, v in metrics.items() if isinstance(v, float)}
+    lines = ["| measure | value |", "|---|---|", *(f"| {k} | {v:.4g} |" for k, v in single.items())]
+    for key, values in metrics.items():
+        if isinstance(values, dict):
+            lines.append(f"| {key} | {', '.join(f'{k} {v:.3g}' for k, v in values.items())} |")
+    return "\n".join(lines) + "\n"
+
+
+def _history(log: Path) -> str:
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    scores = [(line["step"], line["validation"]["score"]) for line in lines if "validation" in line]
+    if len(scores) < 2:
+        return ""
+    kept = scores[:: max(1, len(scores) // 12)]
+    return "\nScore by step: " + ", ".join(f"{step}: {score:.3f}" for step, score in kept) + ".\n"
+
+
+def _hardware(device: str) -> str:
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(torch.device(device))
+    return f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores ({platform.machine()})"

@@ -1,0 +1,160 @@
+"""Training configurations: presets by name, or JSON/TOML files; a key that nobody knows is an error."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ..errors import ArgumentError, FileFormatError
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1, le=100_000_000)]
+Positive = Annotated[float, Meta(gt=0, le=1e6)]
+
+
+class Augment(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """How training pictures are changed. Shares are probabilities; the others are standard deviations or limits.
+
+    Attributes:
+        flip: mirrored left to right. paste: put in front of another training picture, with the people in it.
+        turn: degrees. zoom: relative. shift: of the picture's side. light: exposure, white balance, gamma.
+        grey, blur, noise, jpeg, small: colours removed, softened, noise, compressed, shrunk and enlarged again.
+        cover: a patch over the picture. blind: the person network's answer is withheld. points: landmark noise in
+            face heights.
+    """
+
+    flip: Share = 0.5
+    paste: Share = 0.25
+    turn: Annotated[float, Meta(ge=0, le=90)] = 8.0
+    zoom: Share = 0.1
+    shift: Share = 0.04
+    light: Share = 0.12
+    grey: Share = 0.05
+    blur: Share = 0.15
+    noise: Share = 0.3
+    jpeg: Share = 0.25
+    small: Share = 0.15
+    cover: Share = 0.08
+    blind: Share = 0.15
+    points: Share = 0.004
+
+    @classmethod
+    def none(cls) -> Augment:
+        return cls(**dict.fromkeys(cls.__struct_fields__, 0.0))
+
+
+class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One training.
+
+    Attributes:
+        network: what is trained. shape: arguments of its class. seed: of initial weights, order and augmentation.
+        batch: samples a step. steps: at most so many. minutes: when above 0, the learning rate falls with the time
+            used instead of with the steps, and training ends after so long, all pieces together.
+        lr: peak learning rate of AdamW. warmup: steps in which it rises, at the start and after a warm start.
+        decay: weight decay. clip: of the gradient's norm. ema: decay of the averaged weights a step.
+        amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
+        validate_every: steps. validation_samples: at most so many.
+    """
+
+    network: Literal["parser", "regressor"]
+    shape: dict[str, Count]
+    seed: Annotated[int, Meta(ge=0)] = 0
+    batch: Count = 16
+    steps: Count = 4000
+    minutes: Annotated[float, Meta(ge=0, le=10_000)] = 0.0
+    lr: Positive = 1.5e-3
+    warmup: Count = 100
+    decay: Annotated[float, Meta(ge=0, le=1)] = 0.02
+    clip: Positive = 1.0
+    ema: Share = 0.998
+    amp: bool = True
+    workers: Annotated[int, Meta(ge=0, le=64)] = 0
+    validate_every: Count = 500
+    validation_samples: Count = 256
+    augment: Augment = Augment()
+
+    def sha256(self) -> str:
+        """Of everything that shapes the result, so not of how long or with how many processes it is computed."""
+        kept = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _TECHNICAL}
+        return hashlib.sha256(msgspec.json.encode(kept, order="deterministic")).hexdigest()
+
+
+_TECHNICAL = ("steps", "minutes", "workers", "validate_every", "validation_samples", "amp")
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "parser-cpu": {
+        "network": "parser", "shape": {"w0": 16, "w1": 24, "w2": 48, "w3": 96, "w4": 128},
+        "batch": 12, "steps": 20_000, "minutes": 45, "lr": 2e-3, "ema": 0.998, "validate_every": 400,
+        "validation_samples": 160,
+    },
+    "parser-gpu": {
+        "network": "parser", "shape": {"w0": 24, "w1": 32, "w2": 64, "w3": 128, "w4": 128},
+        "batch": 64, "steps": 30_000, "lr": 2e-3, "warmup": 500, "ema": 0.9995, "workers": 14, "validate_every": 2000,
+        "validation_samples": 1024,
+    },
+    "regressor-cpu": {
+        "network": "regressor", "shape": {"w0": 16, "w1": 32, "w2": 64, "w3": 128, "hidden": 256},
+        "batch": 32, "steps": 20_000, "minutes": 30, "lr": 1.2e-3, "ema": 0.998, "validate_every": 400,
+        "validation_samples": 320, "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
+    },
+    "regressor-gpu": {
+        "network": "regressor", "shape": {"w0": 24, "w1": 48, "w2": 96, "w3": 144, "hidden": 256},
+        "batch": 128, "steps": 30_000, "lr": 1.5e-3, "warmup": 500, "ema": 0.9995, "workers": 14,
+        "validate_every": 2000, "validation_samples": 2048,
+        "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
+    },
+}  # fmt: skip
+"""The ``-gpu`` presets are wider and see more; the ``-cpu`` ones reach something useful in under an hour on a core."""
+
+
+def load_config(name: str, network: str | None = None) -> TrainConfig:
+    """A preset's name or a ``.json``/``.toml`` file to a configuration.
+
+    A file may name a preset as ``"base"`` and change some of its keys.
+
+    Raises:
+        ArgumentError: no such preset, an unknown key or a value outside its range; or it trains another network.
+        FileFormatError: the file cannot be read.
+    """
+    path = Path(name)
+    if path.suffix in (".json", ".toml"):
+        values = _read(path)
+        base = values.pop("base", None)
+        values = {**_preset(str(base)), **values} if base is not None else values
+    else:
+        values = _preset(name)
+    try:
+        config = msgspec.convert(values, TrainConfig)
+    except msgspec.ValidationError as error:
+        raise ArgumentError(
+            f"The configuration '{name}' is wrong: {error}.", remedy="docs/training.md lists the keys."
+        ) from error
+    if network is not None and config.network != network:
+        raise ArgumentError(f"The configuration '{name}' trains the {config.network}, not the {network}.")
+    return config
+
+
+def _preset(name: str) -> dict[str, Any]:
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, 1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        raise ArgumentError(
+            f"There is no training preset '{name}'.", remedy=f"{hint}Presets: {', '.join(PRESETS)}; or give a file."
+        )
+    return dict(PRESETS[name])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+        decoder = msgspec.toml.decode if path.suffix == ".toml" else msgspec.json.decode
+        return decoder(data, type=dict[str, Any])
+    except OSError as error:
+        raise FileFormatError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+    except msgspec.DecodeError as error:
+        raise FileFormatError(f"'{path}' is not a {path.suffix[1:].upper()} object: {error}.") from error

@@ -1,0 +1,159 @@
+"""Training crops: synthetic people seen by the real detector and cut by the code that cuts photos in use.
+
+A folder of crops has ``train`` and ``validation``; each holds chunks of ``CHUNK`` seeds as uncompressed safetensors
+that are read through a memory map. A chunk is written in one step and never again, so an interrupted preparation goes
+on where it was; the same seeds give the same bytes, however many processes work.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import safetensors.numpy
+
+from ..errors import PortraitError
+from ..files import write_atomic
+from ..portrait.crop import Crop, face_height
+from ..portrait.image import Photo
+from ..portrait.locate import locate_face
+from ..portrait.matte import head_window
+from ..portrait.nets.angles import head_angles, toward_ray
+from ..portrait.nets.inputs import PARSER_SIZE, face_window
+from ..portrait.nets.regressor import face_ray
+
+CHUNK = 32
+SPARE = 1.125  # room around the parser's crop for shifted and turned views of it
+STORED = round(PARSER_SIZE * SPARE)
+FIRST_SEED = {"validation": 8 * 1_000, "train": 8 * 2_000}
+"""Eight photographs a person; persons below 1,000 are for tests only."""
+MISSED = 0.12  # mean landmark error in face heights above which the detector saw something else
+SYNTHETIC = "gshead_backend.training.synthetic.sample:draw"
+
+
+def crop_sample(sample: Any) -> dict[str, np.ndarray] | None:
+    """One ``synthetic.Sample`` to the arrays of a chunk; None when the detector does not find this face."""
+    photo = Photo(np.ascontiguousarray(sample.image))
+    try:
+        located = locate_face(photo)
+    except PortraitError:
+        return None
+    points = located.landmarks.points
+    if located.photo is not photo or _error(points, sample.landmarks) > MISSED:
+        return None
+    crop, probability = head_window(photo.image, points)
+    wide = _widened(crop)
+    to_wide = wide.resized(STORED)
+    window, window_marks, roll = face_window(photo.image, points)
+    R = toward_ray(face_ray(points, sample.camera.K)) @ sample.camera.viewmat[:3, :3]
+    return {
+        "image": cv2.resize(wide.cut(photo.image), (STORED, STORED), interpolation=cv2.INTER_AREA),
+        "person": _person(probability),
+        "labels": _labels(sample.labels, to_wide),
+        "matte": _matte(sample.matte, to_wide),
+        "marks": to_wide.to_crop(points).astype(np.float32),
+        "window": window,
+        "window_marks": window_marks,
+        "roll": np.float32(roll),
+        "arkit": np.asarray(sample.arkit, np.float32),
+        "gaze": np.asarray(sample.gaze, np.float32),
+        "head": np.array(head_angles(R), np.float32),
+        "light": np.asarray(sample.light, np.float32),
+        "seed": np.int64(sample.seed),
+    }  # fmt: skip
+
+
+def _error(found: np.ndarray, true: np.ndarray) -> float:
+    return float(np.linalg.norm(found[:468] - true[:468], axis=1).mean() / face_height(true))
+
+
+def _widened(crop: Crop) -> Crop:
+    margin = (SPARE - 1) / 2 * crop.side
+    return Crop(crop.origin - margin, crop.side * SPARE, round(crop.size * SPARE))
+
+
+def _person(probability: np.ndarray) -> np.ndarray:
+    """(STORED, STORED) uint8; beyond the crop nothing is known and the nearest value continues."""
+    small = cv2.resize(probability, (PARSER_SIZE, PARSER_SIZE), interpolation=cv2.INTER_AREA)
+    pad = (STORED - PARSER_SIZE) // 2
+    return (np.clip(np.pad(small, pad, mode="edge"), 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _labels(labels: np.ndarray, crop: Crop) -> np.ndarray:
+    """Nearest class; background outside the picture."""
+    index = np.floor((np.arange(crop.size) + 0.5) / crop.scale + crop.origin[:, None]).astype(int)
+    x, y = index
+    h, w = labels.shape
+    out = labels[np.clip(y, 0, h - 1)][:, np.clip(x, 0, w - 1)].astype(np.uint8)
+    return out * (((y >= 0) & (y < h))[:, None] & ((x >= 0) & (x < w))[None, :])
+
+
+def _matte(matte: np.ndarray, crop: Crop) -> np.ndarray:
+    seen = (np.clip(matte, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return crop.cut(seen) * crop.inside(matte.shape)
+
+
+def make_chunk(source: str, seeds: Sequence[int], path: str) -> tuple[int, int]:
+    """Write one chunk; (kept, missed) samples.
+
+    Args:
+        source: ``"package.module:function"`` from a seed to a Sample.
+    """
+    draw = _function(source)
+    kept = [item for item in (crop_sample(draw(seed)) for seed in seeds) if item is not None]
+    if kept:
+        arrays = {key: np.ascontiguousarray(np.stack([item[key] for item in kept])) for key in kept[0]}
+    else:
+        arrays = {"seed": np.zeros(0, np.int64)}
+    write_atomic(Path(path), safetensors.numpy.save(arrays))
+    return len(kept), len(seeds) - len(kept)
+
+
+def _function(source: str) -> Callable[[int], Any]:
+    module, _, name = source.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def prepare(
+    folder: Path, split: str, samples: int, *, workers: int = 1, source: str = SYNTHETIC,
+    progress: Callable[[float, str], None] = lambda fraction, text: None,
+) -> dict[str, int]:  # fmt: skip
+    """Make ``samples`` crops of a split (rounded up to chunks) where they are not there yet.
+
+    Returns:
+        Numbers of samples "kept" and "missed" by the detector now, and of chunks "found" already there.
+    """
+    first = FIRST_SEED[split]
+    jobs = []
+    for start in range(first, first + samples, CHUNK):
+        path = folder / split / f"{start:09d}.safetensors"
+        if not path.exists():
+            jobs.append((source, range(start, start + CHUNK), str(path)))
+    told = {"kept": 0, "missed": 0, "found": -(-samples // CHUNK) - len(jobs)}
+
+    def count(done: int, result: tuple[int, int]) -> None:
+        told["kept"] += result[0]
+        told["missed"] += result[1]
+        progress(done / len(jobs), f"{split}: {done} of {len(jobs)} chunks, {told['missed']} faces missed")
+
+    if workers <= 1:
+        for i, job in enumerate(jobs):
+            count(i + 1, make_chunk(*job))
+        return told
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with ProcessPoolExecutor(min(workers, max(len(jobs), 1)), mp_context=get_context("spawn"),
+                             initializer=_one_thread) as pool:  # fmt: skip
+        for i, result in enumerate(pool.map(make_chunk, *zip(*jobs, strict=True)) if jobs else ()):
+            count(i + 1, result)
+    return told
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)

@@ -1,0 +1,146 @@
+"""What the parser learns from: augmented head crops, its loss, and how good it is."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..portrait.crop import face_height
+from ..portrait.labels import LABELS
+from ..portrait.nets.inputs import PARSER_SIZE, parser_input, sample_affine
+from ..portrait.nets.mirror import mirror_landmarks
+from ..portrait.nets.parser_net import VERSION, ParserNet, packed
+from ..portrait.nets.weights import Header
+from .augment import covered, moved_points, photographed, similarity
+from .config import Augment, TrainConfig
+from .crops import STORED
+from .data import Crops
+
+CLASS_WEIGHTS = {"background": 0.6, "brows": 2.0, "eyes": 3.0, "lips": 2.0, "mouth": 3.0, "ears": 1.5, "glasses": 3.0,
+                 "facial_hair": 1.5, "hat": 1.5}  # fmt: skip
+"""Small things count more than their pixels; classes not named count 1."""
+
+
+class ParserTask:
+    """See ``loop.Task``."""
+
+    name = "parser"
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.weights = torch.tensor([CLASS_WEIGHTS.get(name, 1.0) for name in LABELS])
+
+    def make_net(self) -> nn.Module:
+        return ParserNet(**self.config.shape)
+
+    def header(self, step: int) -> Header:
+        c = self.config
+        return Header(self.name, VERSION, dict(c.shape), list(LABELS), step, c.seed, c.sha256())
+
+    def look_at(self, crops: Crops) -> None:
+        """Nothing of the data is needed beforehand."""
+
+    def item(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return parser_item(crops, index, rng, self.config.augment)
+
+    def still(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return parser_item(crops, index, rng, Augment.none())
+
+    def loss(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
+        """Cross entropy with class weights, soft Dice of the classes, and the matte's cross entropy and L1."""
+        inputs = batch["inputs"].contiguous(memory_format=torch.channels_last)
+        classes, matte = cast(ParserNet, net).packed(inputs)
+        rows = classes.float().reshape(-1, len(LABELS))
+        truth = packed(batch["labels"].long()).reshape(-1)
+        log_p = rows.log_softmax(1)
+        entropy = F.nll_loss(log_p, truth, self.weights.to(rows.device))
+        dice = _dice_loss(log_p.exp(), truth)
+        alpha = packed(batch["matte"].float() / 255)
+        logit = matte[..., 0].float()
+        cut = F.binary_cross_entropy_with_logits(logit, alpha) + (logit.sigmoid() - alpha).abs().mean()
+        return entropy + 0.5 * dice + cut, {"entropy": entropy.item(), "dice": dice.item(), "matte": cut.item()}
+
+    @torch.no_grad()
+    def measure(self, net: nn.Module, batches: Any, device: torch.device) -> dict[str, Any]:
+        """ "score" and "miou": mean intersection over union of the classes that occur; "iou" by class; "matte_mae"."""
+        confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
+        errors = []
+        for batch in batches:
+            logits = net(batch["inputs"].to(device).contiguous(memory_format=torch.channels_last)).float().cpu()
+            seen = logits[:, : len(LABELS)].argmax(1).numpy().ravel()
+            truth = batch["labels"].long().numpy().ravel()
+            confusion += np.bincount(truth * len(LABELS) + seen, minlength=confusion.size).reshape(confusion.shape)
+            errors.append((logits[:, len(LABELS)].sigmoid() - batch["matte"].float() / 255).abs().mean((1, 2)).numpy())
+        iou = iou_by_class(confusion)
+        miou = round(float(np.mean(list(iou.values()))), 4)
+        return {
+            "score": miou, "miou": miou, "iou": {k: round(v, 4) for k, v in iou.items()},
+            "matte_mae": round(float(np.concatenate(errors).mean()), 5),
+        }  # fmt: skip
+
+
+def iou_by_class(confusion: np.ndarray) -> dict[str, float]:
+    """(12, 12) pixel counts, rows truth, to intersection over union of the classes that occur in the truth."""
+    both = confusion.diagonal()
+    either = confusion.sum(0) + confusion.sum(1) - both
+    present = confusion.sum(1) > 0
+    return {name: float(both[i] / either[i]) for i, name in enumerate(LABELS) if present[i]}
+
+
+def _dice_loss(p: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """1 - mean Dice of the classes in the batch (Milletari et al. 2016)."""
+    count = torch.bincount(truth, minlength=p.shape[1]).to(p.dtype)
+    hit = torch.zeros_like(count).scatter_add(0, truth, p.gather(1, truth[:, None])[:, 0])
+    dice = (2 * hit + 1) / (p.sum(0) + count + 1)
+    present = count > 0
+    return 1 - dice[present].mean()
+
+
+def parser_item(crops: Crops, index: int, rng: np.random.Generator, how: Augment) -> dict[str, np.ndarray]:
+    """inputs (9, S, S) float32, labels (S, S) uint8, matte (S, S) uint8."""
+    sample = crops[index]
+    image, person, matte = sample["image"], sample["person"], sample["matte"]
+    if how.paste and rng.random() < how.paste:
+        image, person = _before(image, person, matte, crops[int(rng.integers(len(crops)))], rng)
+    move, _ = similarity(rng, how, STORED)
+    move[:, 2] -= (STORED - PARSER_SIZE) / 2
+    image = sample_affine(image, move, PARSER_SIZE)
+    two = sample_affine(np.dstack([person, matte]), move, PARSER_SIZE)
+    person, matte = two[..., 0], two[..., 1]
+    labels = sample_affine(sample["labels"], move, PARSER_SIZE, nearest=True)
+    marks = sample["marks"] @ move[:, :2].T + move[:, 2]
+    if how.flip and rng.random() < how.flip:
+        image, person, matte, labels = (np.ascontiguousarray(a[:, ::-1]) for a in (image, person, matte, labels))
+        marks = mirror_landmarks(marks, PARSER_SIZE)
+    image = photographed(image, rng, how)
+    if how.cover and rng.random() < how.cover:
+        where, color = covered(image.shape[:2], rng)
+        image, matte, labels = image.copy(), matte.copy(), labels.copy()
+        image[where], matte[where], labels[where] = color, 0, 0
+    if how.blind and rng.random() < how.blind:
+        person = np.full_like(person, 127)
+    marks = moved_points(marks, rng, how, face_height(marks))
+    return {"inputs": parser_input(image, person, marks), "labels": labels, "matte": matte}
+
+
+def _before(
+    image: np.ndarray, person: np.ndarray, matte: np.ndarray, other: dict[str, np.ndarray], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The person in front of another picture, people in it included: those are background for this head."""
+    shift = rng.uniform(-0.55, 0.55, 2) * STORED * np.array([1, 0.4])
+    zoom = float(rng.uniform(0.5, 1.4))
+    move = np.array([[zoom, 0, 0], [0, zoom, 0.0]])
+    move[:, 2] = STORED / 2 * (1 - zoom) + shift
+    if rng.random() < 0.5:
+        move = np.array([[-1.0, 0], [0, 1.0]]) @ move
+        move[0, 2] += STORED
+    behind = sample_affine(other["image"], move, STORED, border=cv2.BORDER_REFLECT_101)
+    people = sample_affine(other["person"], move, STORED, border=cv2.BORDER_REFLECT_101)
+    alpha = matte.astype(np.float32)[..., None] / 255
+    mixed = alpha * image + (1 - alpha) * behind
+    return (mixed + 0.5).astype(np.uint8), np.maximum(person, (people * (1 - alpha[..., 0])).astype(np.uint8))

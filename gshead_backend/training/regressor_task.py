@@ -1,0 +1,168 @@
+"""What the expression regressor learns from, its loss, and how good it is beside a predictor that says nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..head.arkit import ARKIT_INDEX, ARKIT_NAMES
+from ..portrait.nets.inputs import WINDOW, regressor_input
+from ..portrait.nets.mirror import ANGLE_SIGNS, ARKIT_MIRROR, LIGHT_SIGNS, mirror_gaze, mirror_landmarks
+from ..portrait.nets.regressor_net import VERSION, RegressorNet, split
+from ..portrait.nets.weights import Header
+from .augment import covered, moved_points, photographed, similarity
+from .config import Augment, TrainConfig
+from .data import Crops
+
+ACTIVE = 0.1  # channels above are counted as active
+BLINK = 0.5
+LABELS = [*ARKIT_NAMES, "gaze", "head", "light"]
+_BLINKS = [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]
+
+
+class RegressorTask:
+    """See ``loop.Task``."""
+
+    name = "regressor"
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.light_scale = np.ones(9, np.float32)
+        self.channel_weight = torch.ones(52)
+
+    def make_net(self) -> nn.Module:
+        return RegressorNet(**self.config.shape)
+
+    def header(self, step: int) -> Header:
+        c = self.config
+        scale = {"light": [float(v) for v in self.light_scale]}
+        return Header(self.name, VERSION, dict(c.shape), LABELS, step, c.seed, c.sha256(), scale)
+
+    def look_at(self, crops: Crops) -> None:
+        """Take the units of the light and the weights of rare channels from the training data."""
+        light = crops.column("light")
+        self.light_scale = np.maximum(np.sqrt((light**2).mean((0, 2))), 1e-3).astype(np.float32)
+        energy = (crops.column("arkit") ** 2).mean(0)
+        weight = 1 / np.sqrt(energy + 0.01)
+        self.channel_weight = torch.from_numpy((weight / weight.mean()).astype(np.float32))
+
+    def item(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return regressor_item(crops, index, rng, self.config.augment)
+
+    def still(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return regressor_item(crops, index, rng, Augment.none())
+
+    def loss(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
+        """Huber losses of the means, and a Gaussian likelihood that trains only the deviations.
+
+        The likelihood sees the means without gradient: letting it weigh the errors makes hard samples count less and
+        their means worse (Seitzer et al. 2022, "On the pitfalls of heteroscedastic uncertainty estimation").
+        """
+        out = {k: v.float() for k, v in split(net(batch["face"], batch["eyes"], batch["vector"])).items()}
+        scale = torch.from_numpy(self.light_scale).to(out["light"].device)[:, None]
+        weight = self.channel_weight.to(out["arkit"].device)
+        parts = {
+            "arkit": 10 * (weight * _huber(out["arkit"] - batch["arkit"], 0.2)).mean(),
+            "gaze": 10 * _huber(out["gaze"] - batch["gaze"], 0.15).mean(),
+            "head": 20 * _huber(out["head"] - batch["head"], 0.1).mean(),
+            "light": 0.1 * _huber(out["light"] - batch["light"] / scale, 0.5).mean(),
+        }
+        guess = torch.cat([out["arkit"], out["gaze"].flatten(1), out["head"]], 1).detach()
+        truth = torch.cat([batch["arkit"], batch["gaze"].flatten(1), batch["head"]], 1)
+        parts["spread"] = 0.05 * F.gaussian_nll_loss(guess, truth, (2 * out["log_sd"]).exp(), eps=1e-4)
+        total = torch.stack(list(parts.values())).sum()
+        return total, {k: v.item() for k, v in parts.items()}
+
+    @torch.no_grad()
+    def measure(self, net: nn.Module, batches: Any, device: torch.device) -> dict[str, Any]:
+        """See :func:`report`; "score" is its active correlation minus its active error."""
+        found: dict[str, list[np.ndarray]] = {}
+        for batch in batches:
+            inputs = (batch[k].to(device) for k in ("face", "eyes", "vector"))
+            for key, value in split(net(*inputs).float()).items():
+                found.setdefault(key, []).append(value.cpu().numpy())
+                if key in batch:
+                    found.setdefault("true_" + key, []).append(batch[key].numpy())
+        joined = {k: np.concatenate(v) for k, v in found.items()}
+        joined["light"] = joined["light"] * self.light_scale[:, None]
+        return report(joined)
+
+
+def _huber(d: torch.Tensor, delta: float) -> torch.Tensor:
+    return F.huber_loss(d, torch.zeros_like(d), reduction="none", delta=delta) / delta
+
+
+def report(v: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Errors of readings against the truth; ``zero`` is what predicting nothing would give.
+
+    Args:
+        v: arkit (N, 52), gaze (N, 2, 2), head (N, 3), light (N, 9, 3), log_sd (N, 59), and the same with ``true_``.
+    """
+    guess, truth = v["arkit"], v["true_arkit"]
+    active = truth > ACTIVE
+    error = np.abs(guess - truth)
+    moving = [c for c in range(52) if truth[:, c].std() > 0.02]
+    correlation = {ARKIT_NAMES[c]: _correlation(guess[:, c], truth[:, c]) for c in moving}
+    eyes_t, eyes_g = truth[:, _BLINKS].ravel(), guess[:, _BLINKS].ravel()
+    blinks = eyes_t > BLINK
+    head = np.degrees(np.abs(v["head"] - v["true_head"])).mean(0)
+    light = np.abs(v["light"] - v["true_light"]).mean() / max(float(np.abs(v["true_light"]).mean()), 1e-6)
+    out = {
+        "arkit_mae": error.mean(), "arkit_active_mae": error[active].mean() if active.any() else 0.0,
+        "arkit_active_corr": _correlation(guess[active], truth[active]),
+        "arkit_channel_corr": np.mean(list(correlation.values())) if correlation else 0.0,
+        "zero_mae": truth.mean(), "zero_active_mae": truth[active].mean() if active.any() else 0.0,
+        "blink_recall": (eyes_g[blinks] > BLINK).mean() if blinks.any() else 1.0,
+        "blink_false": (eyes_g[eyes_t < 0.2] > BLINK).mean() if (eyes_t < 0.2).any() else 0.0,
+        "gaze_deg": _gaze_error(v["gaze"], v["true_gaze"]), "zero_gaze_deg": _gaze_error(0 * v["gaze"], v["true_gaze"]),
+        "yaw_deg": head[0], "pitch_deg": head[1], "roll_deg": head[2], "light_relative": light,
+    }  # fmt: skip
+    told: dict[str, Any] = {k: round(float(x), 4) for k, x in out.items()}
+    told["score"] = round(told["arkit_active_corr"] - told["arkit_active_mae"] - 0.01 * told["gaze_deg"], 4)
+    told["channels"] = {k: round(x, 3) for k, x in correlation.items()}
+    return told
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    if a.size < 2 or a.std() < 1e-6 or b.std() < 1e-6:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _gaze_error(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean angle in degrees between directions given as yaw and pitch."""
+
+    def direction(g: np.ndarray) -> np.ndarray:
+        yaw, pitch = g[..., 0], g[..., 1]
+        return np.stack([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], -1)
+
+    return float(np.degrees(np.arccos(np.clip((direction(a) * direction(b)).sum(-1), -1, 1))).mean())
+
+
+def regressor_item(crops: Crops, index: int, rng: np.random.Generator, how: Augment) -> dict[str, np.ndarray]:
+    """face, eyes, vector as ``regressor_input``; arkit, gaze, head (roll beyond the eye line), light."""
+    sample = crops[index]
+    image, marks, roll = sample["window"], sample["window_marks"], float(sample["roll"])
+    arkit, gaze, head, light = (sample[k] for k in ("arkit", "gaze", "head", "light"))
+    if how.flip and rng.random() < how.flip:
+        image, marks, roll = np.ascontiguousarray(image[:, ::-1]), mirror_landmarks(marks, WINDOW), -roll
+        arkit, gaze, head = arkit[ARKIT_MIRROR], mirror_gaze(gaze), head * ANGLE_SIGNS
+        light = light * LIGHT_SIGNS[:, None]
+    image = photographed(image, rng, how)
+    if how.cover and rng.random() < how.cover:
+        where, color = covered(image.shape[:2], rng)
+        image = image.copy()
+        image[where] = color
+    move, angle = similarity(rng, how, WINDOW)
+    marks = moved_points(marks, rng, how, 0.55 * WINDOW)
+    face, eyes, vector = regressor_input(image, marks, roll, move)
+    turned = (head - np.array([0, 0, roll - angle])).astype(np.float32)
+    turned[2] = (turned[2] + np.pi) % (2 * np.pi) - np.pi
+    return {
+        "face": face, "eyes": eyes, "vector": vector, "arkit": arkit.astype(np.float32),
+        "gaze": gaze.astype(np.float32), "head": turned, "light": light.astype(np.float32),
+    }  # fmt: skip

@@ -1,0 +1,13 @@
+"""The task that a configuration names."""
+
+from __future__ import annotations
+
+from .config import TrainConfig
+from .loop import Task
+from .parser_task import ParserTask
+from .regressor_task import RegressorTask
+
+
+def make_task(config: TrainConfig) -> Task:
+    """A new task; one belongs to one training."""
+    return ParserTask(config) if config.network == "parser" else RegressorTask(config)
