@@ -57,6 +57,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
             used instead of with the steps, and training ends after so long, all pieces together.
         lr: peak learning rate of AdamW. warmup: steps in which it rises, at the start and after a warm start.
         decay: weight decay. clip: of the gradient's norm. ema: decay of the averaged weights a step.
+        cells: share of the pixels that a step of the parser looks at, half of it where classes meet.
         amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
         validate_every: steps. validation_samples: at most so many.
     """
@@ -72,6 +73,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     decay: Annotated[float, Meta(ge=0, le=1)] = 0.02
     clip: Positive = 1.0
     ema: Share = 0.998
+    cells: Annotated[float, Meta(gt=0, le=1)] = 1.0
     amp: bool = True
     workers: Annotated[int, Meta(ge=0, le=64)] = 0
     validate_every: Count = 500
@@ -89,7 +91,7 @@ _TECHNICAL = ("steps", "minutes", "workers", "validate_every", "validation_sampl
 PRESETS: dict[str, dict[str, Any]] = {
     "parser-cpu": {
         "network": "parser", "shape": {"w0": 16, "w1": 24, "w2": 48, "w3": 96, "w4": 128},
-        "batch": 12, "steps": 20_000, "minutes": 45, "lr": 2e-3, "ema": 0.998, "validate_every": 400,
+        "batch": 12, "steps": 20_000, "minutes": 45, "lr": 2e-3, "ema": 0.998, "cells": 0.2, "validate_every": 400,
         "validation_samples": 160,
     },
     "parser-gpu": {

@@ -35,6 +35,7 @@ STORED = round(PARSER_SIZE * SPARE)
 FIRST_SEED = {"validation": 8 * 1_000, "train": 8 * 2_000}
 """Eight photographs a person; persons below 1,000 are for tests only."""
 MISSED = 0.12  # mean landmark error in face heights above which the detector saw something else
+UNKNOWN = 255  # a label that says nothing: in use, what lies outside the photo is cut off by its border
 SYNTHETIC = "gshead_backend.training.synthetic.sample:draw"
 
 
@@ -87,12 +88,13 @@ def _person(probability: np.ndarray) -> np.ndarray:
 
 
 def _labels(labels: np.ndarray, crop: Crop) -> np.ndarray:
-    """Nearest class; background outside the picture."""
+    """Nearest class; ``UNKNOWN`` outside the picture."""
     index = np.floor((np.arange(crop.size) + 0.5) / crop.scale + crop.origin[:, None]).astype(int)
     x, y = index
     h, w = labels.shape
     out = labels[np.clip(y, 0, h - 1)][:, np.clip(x, 0, w - 1)].astype(np.uint8)
-    return out * (((y >= 0) & (y < h))[:, None] & ((x >= 0) & (x < w))[None, :])
+    inside = ((y >= 0) & (y < h))[:, None] & ((x >= 0) & (x < w))[None, :]
+    return np.where(inside, out, np.uint8(UNKNOWN))
 
 
 def _matte(matte: np.ndarray, crop: Crop) -> np.ndarray:

@@ -195,19 +195,20 @@ def _load(run: Run, config: TrainConfig, path: Path, device: torch.device) -> No
     """Go on. Where the optimizer's state was dropped, the learning rate rises again from here."""
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        if state["config"] != config.sha256():
-            raise ArgumentError(
-                f"{path} belongs to another configuration.", remedy="Use another --out folder, or --resume never."
-            )
-        run.net.load_state_dict(state["net"])
-        run.averaged.load_state_dict(state["averaged"])
-        run.step, run.seconds, run.warm_from = int(state["step"]), float(state["seconds"]), int(state["warm_from"])
-        if "optimizer" in state:
-            run.optimizer.load_state_dict(state["optimizer"])
-        else:
-            run.warm_from = run.step
+        theirs = state["config"]
     except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
         raise FileFormatError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from error
+    if theirs != config.sha256():
+        raise ArgumentError(
+            f"{path} belongs to another configuration.", remedy="Use another --out folder, or --resume never."
+        )
+    run.net.load_state_dict(state["net"])
+    run.averaged.load_state_dict(state["averaged"])
+    run.step, run.seconds, run.warm_from = int(state["step"]), float(state["seconds"]), int(state["warm_from"])
+    if "optimizer" in state:
+        run.optimizer.load_state_dict(state["optimizer"])
+    else:
+        run.warm_from = run.step
 
 
 def _write_log(out: Path, run: Run, config: TrainConfig, parts: dict[str, float], metrics: dict[str, Any]) -> None:

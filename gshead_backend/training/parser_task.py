@@ -18,7 +18,7 @@ from ..portrait.nets.parser_net import VERSION, ParserNet, packed
 from ..portrait.nets.weights import Header
 from .augment import covered, moved_points, photographed, similarity
 from .config import Augment, TrainConfig
-from .crops import STORED
+from .crops import STORED, UNKNOWN
 from .data import Crops
 
 CLASS_WEIGHTS = {"background": 0.6, "brows": 2.0, "eyes": 3.0, "lips": 2.0, "mouth": 3.0, "ears": 1.5, "glasses": 3.0,
@@ -46,7 +46,10 @@ class ParserTask:
         """Nothing of the data is needed beforehand."""
 
     def item(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return parser_item(crops, index, rng, self.config.augment)
+        item = parser_item(crops, index, rng, self.config.augment)
+        if self.config.cells < 1:
+            item["cells"] = chosen_cells(item["labels"], self.config.cells, rng)
+        return item
 
     def still(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return parser_item(crops, index, rng, Augment.none())
@@ -54,15 +57,23 @@ class ParserTask:
     def loss(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
         """Cross entropy with class weights, soft Dice of the classes, and the matte's cross entropy and L1."""
         inputs = batch["inputs"].contiguous(memory_format=torch.channels_last)
-        classes, matte = cast(ParserNet, net).packed(inputs)
+        parser = cast(ParserNet, net)
+        features = parser.features(inputs).flatten(1, 2)
+        labels, alphas = (packed(batch[k]).flatten(1, 2) for k in ("labels", "matte"))
+        if "cells" in batch:
+            which = torch.arange(len(labels), device=labels.device)[:, None], batch["cells"].long()
+            features, labels, alphas = features[which], labels[which], alphas[which]
+        classes, matte = parser.tell(features)
         rows = classes.float().reshape(-1, len(LABELS))
-        truth = packed(batch["labels"].long()).reshape(-1)
+        truth = labels.long().reshape(-1)
+        known = truth != UNKNOWN
         log_p = rows.log_softmax(1)
-        entropy = F.nll_loss(log_p, truth, self.weights.to(rows.device))
-        dice = _dice_loss(log_p.exp(), truth)
-        alpha = packed(batch["matte"].float() / 255)
-        logit = matte[..., 0].float()
-        cut = F.binary_cross_entropy_with_logits(logit, alpha) + (logit.sigmoid() - alpha).abs().mean()
+        entropy = F.nll_loss(log_p, truth, self.weights.to(rows.device), ignore_index=UNKNOWN)
+        dice = _dice_loss(log_p.exp(), truth, known)
+        alpha = alphas.float().reshape(-1) / 255
+        logit = matte.float().reshape(-1)
+        each = F.binary_cross_entropy_with_logits(logit, alpha, reduction="none") + (logit.sigmoid() - alpha).abs()
+        cut = (each * known).sum() / known.sum().clamp(min=1)
         return entropy + 0.5 * dice + cut, {"entropy": entropy.item(), "dice": dice.item(), "matte": cut.item()}
 
     @torch.no_grad()
@@ -74,13 +85,16 @@ class ParserTask:
             logits = net(batch["inputs"].to(device).contiguous(memory_format=torch.channels_last)).float().cpu()
             seen = logits[:, : len(LABELS)].argmax(1).numpy().ravel()
             truth = batch["labels"].long().numpy().ravel()
-            confusion += np.bincount(truth * len(LABELS) + seen, minlength=confusion.size).reshape(confusion.shape)
-            errors.append((logits[:, len(LABELS)].sigmoid() - batch["matte"].float() / 255).abs().mean((1, 2)).numpy())
+            known = truth != UNKNOWN
+            pairs = truth[known] * len(LABELS) + seen[known]
+            confusion += np.bincount(pairs, minlength=confusion.size).reshape(confusion.shape)
+            error = (logits[:, len(LABELS)].sigmoid() - batch["matte"].float() / 255).abs().numpy().ravel()
+            errors.append(error[known].mean())
         iou = iou_by_class(confusion)
         miou = round(float(np.mean(list(iou.values()))), 4)
         return {
             "score": miou, "miou": miou, "iou": {k: round(v, 4) for k, v in iou.items()},
-            "matte_mae": round(float(np.concatenate(errors).mean()), 5),
+            "matte_mae": round(float(np.mean(errors)), 5),
         }  # fmt: skip
 
 
@@ -92,11 +106,13 @@ def iou_by_class(confusion: np.ndarray) -> dict[str, float]:
     return {name: float(both[i] / either[i]) for i, name in enumerate(LABELS) if present[i]}
 
 
-def _dice_loss(p: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def _dice_loss(p: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """1 - mean Dice of the classes in the batch (Milletari et al. 2016)."""
-    count = torch.bincount(truth, minlength=p.shape[1]).to(p.dtype)
-    hit = torch.zeros_like(count).scatter_add(0, truth, p.gather(1, truth[:, None])[:, 0])
-    dice = (2 * hit + 1) / (p.sum(0) + count + 1)
+    weight = known.to(p.dtype)
+    place = truth.masked_fill(~known, 0)
+    count = torch.zeros(p.shape[1], dtype=p.dtype, device=p.device).scatter_add(0, place, weight)
+    hit = torch.zeros_like(count).scatter_add(0, place, p.gather(1, place[:, None])[:, 0] * weight)
+    dice = (2 * hit + 1) / (weight @ p + count + 1)
     present = count > 0
     return 1 - dice[present].mean()
 
@@ -112,7 +128,7 @@ def parser_item(crops: Crops, index: int, rng: np.random.Generator, how: Augment
     image = sample_affine(image, move, PARSER_SIZE)
     two = sample_affine(np.dstack([person, matte]), move, PARSER_SIZE)
     person, matte = two[..., 0], two[..., 1]
-    labels = sample_affine(sample["labels"], move, PARSER_SIZE, nearest=True)
+    labels = sample_affine(sample["labels"], move, PARSER_SIZE, nearest=True, border=cv2.BORDER_CONSTANT, fill=UNKNOWN)
     marks = sample["marks"] @ move[:, :2].T + move[:, 2]
     if how.flip and rng.random() < how.flip:
         image, person, matte, labels = (np.ascontiguousarray(a[:, ::-1]) for a in (image, person, matte, labels))
@@ -121,11 +137,23 @@ def parser_item(crops: Crops, index: int, rng: np.random.Generator, how: Augment
     if how.cover and rng.random() < how.cover:
         where, color = covered(image.shape[:2], rng)
         image, matte, labels = image.copy(), matte.copy(), labels.copy()
-        image[where], matte[where], labels[where] = color, 0, 0
+        image[where], matte[where] = color, 0
+        labels[where & (labels != UNKNOWN)] = 0
     if how.blind and rng.random() < how.blind:
         person = np.full_like(person, 127)
     marks = moved_points(marks, rng, how, face_height(marks))
     return {"inputs": parser_input(image, person, marks), "labels": labels, "matte": matte}
+
+
+def chosen_cells(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Indices of a share of the cells of 2x2 pixels, int32: half of them where classes meet, half anywhere."""
+    h, w = labels.shape[0] // 2, labels.shape[1] // 2
+    kernel = np.ones((5, 5), np.uint8)
+    edge = (cv2.dilate(labels, kernel) != cv2.erode(labels, kernel))[::2, ::2].ravel()
+    near, count = np.flatnonzero(edge), max(2, round(share * h * w))
+    first = rng.choice(near, min(count // 2, len(near)), replace=False) if len(near) else near
+    rest = rng.choice(h * w, count - len(first), replace=False)
+    return np.concatenate([first, rest]).astype(np.int32)
 
 
 def _before(

@@ -96,8 +96,9 @@ def face_window(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, n
 
 
 def sample_affine(
-    image: np.ndarray, matrix: np.ndarray, size: int, *, border: int = cv2.BORDER_REPLICATE, nearest: bool = False
-) -> np.ndarray:
+    image: np.ndarray, matrix: np.ndarray, size: int, *, border: int = cv2.BORDER_REPLICATE, fill: int = 0,
+    nearest: bool = False,
+) -> np.ndarray:  # fmt: skip
     """Warp by a (2, 3) similarity (image to result, pixel centres at +0.5); strong reductions are averaged first."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 0.7 and not nearest:
@@ -108,7 +109,7 @@ def sample_affine(
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ np.full(2, 0.5) - 0.5  # OpenCV puts pixel centres on integers
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    return cv2.warpAffine(image, shifted, (size, size), flags=flags, borderMode=border)
+    return cv2.warpAffine(image, shifted, (size, size), flags=flags, borderMode=border, borderValue=fill)
 
 
 def regressor_input(

@@ -14,7 +14,7 @@ from .layers import ConvNorm, Residual
 
 VERSION = 1
 OUTPUTS = len(LABELS) + 1
-DEFAULT_SHAPE = {"w0": 16, "w1": 32, "w2": 64, "w3": 128, "w4": 160}
+DEFAULT_SHAPE = {"w0": 16, "w1": 32, "w2": 64, "w3": 128, "w4": 128}
 
 
 class ParserNet(nn.Module):
@@ -24,7 +24,7 @@ class ParserNet(nn.Module):
         w0..w4: channels at 1/2, 1/4, ... 1/32 of the input.
     """
 
-    def __init__(self, w0: int = 16, w1: int = 32, w2: int = 64, w3: int = 128, w4: int = 160) -> None:
+    def __init__(self, w0: int = 16, w1: int = 32, w2: int = 64, w3: int = 128, w4: int = 128) -> None:
         super().__init__()
         widths = (w0, w1, w2, w3, w4)
         steps = tuple(itertools.pairwise(widths))
@@ -36,31 +36,35 @@ class ParserNet(nn.Module):
         self.lift = nn.ModuleList(ConvNorm(b, a, kernel=1) for a, b in steps)
         self.merge = nn.ModuleList(ConvNorm(a, a) for a, _ in steps)
         self.context = nn.Sequential(nn.Linear(w4, w4), nn.ReLU(), nn.Linear(w4, w4), nn.Sigmoid())
-        self.classes = nn.Linear(w0, 4 * len(LABELS))
-        self.matte = nn.Linear(w0, 4)
+        known = w0 + 4 * PARSER_CHANNELS  # the inputs themselves already say much, and where exactly
+        self.classes = nn.Linear(known, 4 * len(LABELS))
+        self.matte = nn.Linear(known, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        classes, matte = self.packed(x)
+        classes, matte = self.tell(self.features(x))
         return torch.cat([unpacked(classes), unpacked(matte)], 1)
 
-    def packed(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Class logits (B, S/2, S/2, 4, 12) and matte logits (B, S/2, S/2, 4, 1): four pixels of 2x2 side by side.
-
-        Losses work on these: pixels as rows need no copies, which were three quarters of a training step on a CPU.
-        """
-        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
-        kept = [self.stem(x)]
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 9, S, S) to (B, S/2, S/2, w0 + 36): what is known about each cell of 2x2 pixels, and its inputs."""
+        seen = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        kept = [self.stem(seen)]
         for shrink, level in zip(self.shrink, self.levels, strict=True):
             kept.append(level(shrink(kept[-1])))
         x = kept[-1] * self.context(kept[-1].mean((2, 3)))[:, :, None, None]
         for i in reversed(range(len(self.lift))):
             x = self.merge[i](kept[i] + F.interpolate(self.lift[i](x), scale_factor=2.0, mode="nearest"))
-        rows = x.permute(0, 2, 3, 1)
-        return self.classes(rows).unflatten(-1, (4, len(LABELS))), self.matte(rows).unflatten(-1, (4, 1))
+        return torch.cat([x, seen.to(x.dtype)], 1).permute(0, 2, 3, 1)
+
+    def tell(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(..., w0 + 36) cells to class logits (..., 4, 12) and matte logits (..., 4, 1) of their pixels.
+
+        Losses take a part of the cells only: all of them cost twice as much as the network on a CPU.
+        """
+        return self.classes(cells).unflatten(-1, (4, len(LABELS))), self.matte(cells).unflatten(-1, (4, 1))
 
 
 def packed(values: torch.Tensor) -> torch.Tensor:
-    """(B, S, S) pixels to (B, S/2, S/2, 4), the order of :meth:`ParserNet.packed`."""
+    """(B, S, S) pixels to (B, S/2, S/2, 4), pixels in the order of :meth:`ParserNet.tell`."""
     b, h, w = values.shape
     return values.reshape(b, h // 2, 2, w // 2, 2).permute(0, 1, 3, 2, 4).reshape(b, h // 2, w // 2, 4)
 

@@ -37,9 +37,10 @@ class FaceSpec:
         freckles, moles, makeup, wrinkles, mottling, blush: 0..1 strengths.
         brow_thickness: 0.5..1.6. brow_density: 0..1. lip_color: (3,). lip_strength: 0..1.
         beard: of ``BEARDS``. iris, hair: names of ``iris_color`` and ``hair_color``; brow_color darker than the hair.
-        pupil: radians of half opening seen from the eyeball's centre. teeth: 0 yellow .. 1 white.
+        seed: of the noise that paints this skin. pupil: radians of half opening seen from the eyeball's centre. teeth: 0 yellow .. 1 white.
     """
 
+    seed: int
     betas: np.ndarray
     femininity: float
     age: float
@@ -88,7 +89,7 @@ def draw_face(rng: np.random.Generator, head: HeadModel | None = None) -> FaceSp
     if hair in ("white", "grey"):
         darker = np.array([0.16, 0.125, 0.10]) * rng.uniform(0.4, 1.4) * (0.5 + 0.5 * light)
     return FaceSpec(
-        betas=betas, femininity=femininity, age=age, melanin=melanin, haemoglobin=haemoglobin,
+        seed=int(rng.integers(2**31)), betas=betas, femininity=femininity, age=age, melanin=melanin, haemoglobin=haemoglobin,
         tone_ita=individual_typology_angle(skin), skin_color=skin,
         freckles=float(rng.beta(1, 3) * light * (rng.random() < 0.35)), moles=float(rng.beta(1.2, 3)), makeup=makeup,
         wrinkles=float(np.clip((age - 28) / 50, 0, 1) ** 1.2 * rng.uniform(0.6, 1.1)),
@@ -112,8 +113,10 @@ def skin_albedo(melanin: float, haemoglobin: float) -> np.ndarray:
 
 
 def individual_typology_angle(albedo: np.ndarray) -> float:
-    """Degrees; arctan((L* - 50) / b*) of a linear albedo under D65 (Chardon et al. 1991). Above 55 very light, below -30
-    dark."""
+    """Degrees; arctan((L* - 50) / b*) of a linear albedo under D65 (Chardon et al. 1991).
+
+    Above 55 is very light, below -30 dark.
+    """
     xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ albedo
     t = xyz / np.array([0.9505, 1.0, 1.089])
     f = np.where(t > 216 / 24389, np.cbrt(t), (24389 / 27 * t + 16) / 116)

@@ -39,13 +39,13 @@ def spot(c: Canvas, landmarks: tuple[int, ...], sigma: float) -> np.ndarray:
     return np.exp(-0.5 * d2.min(1) / sigma**2)
 
 
-def skin_layers(c: Canvas, face: FaceSpec, seed: int, cap: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def skin_layers(c: Canvas, face: FaceSpec, cap: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """(N, 3) linear albedo of skin and lips (without brows and beard), and (N,) gloss.
 
     Args:
         cap: (V,) 0..1, how far hair covers the scalp: its roots shine through.
     """
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([face.seed, 1])
     x, light = c.rest, 1 - face.melanin
     color = np.tile(face.skin_color, (len(x), 1))
     broad, middle, fine = noise(x, 0.05, rng), noise(x, 0.012, rng), noise(x, 0.0035, rng)
@@ -150,9 +150,9 @@ def _scalp(c: Canvas, face: FaceSpec, color: np.ndarray, cap: np.ndarray | None)
     return mix(color, face.hair_color * 0.7 + 0.05 * face.skin_color, 0.85 * c.at(cap))
 
 
-def eye_layers(c: Canvas, face: FaceSpec, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def eye_layers(c: Canvas, face: FaceSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(N, 3) linear albedo of eyeballs at rest, (N,) gloss, (N,) light that reaches them past the lids."""
-    rng = np.random.default_rng([seed, 2])
+    rng = np.random.default_rng([face.seed, 2])
     color, gloss, reach = np.zeros((len(c.rest), 3)), np.ones(len(c.rest)), np.ones(len(c.rest))
     veins = noise(c.rest, 0.0025, rng)
     radius = _iris_angle(c)
@@ -184,9 +184,9 @@ def _iris_angle(c: Canvas) -> float:
     return float(np.arcsin(np.clip(0.0059 / radius, 0.2, 0.6)))
 
 
-def mouth_layers(c: Canvas, face: FaceSpec, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mouth_layers(c: Canvas, face: FaceSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(N, 3) linear albedo of teeth, gums, tongue and cavity, (N,) gloss, (N,) light that reaches them."""
-    rng = np.random.default_rng([seed, 3])
+    rng = np.random.default_rng([face.seed, 3])
     flesh = np.array([0.34, 0.115, 0.105]) * np.exp(rng.normal(0, 0.1))
     color = np.tile(flesh, (len(c.rest), 1)) * np.exp(0.08 * noise(c.rest, 0.004, rng))[:, None]
     tooth = np.array([0.60, 0.50, 0.36]) + face.teeth * np.array([0.12, 0.17, 0.24])

@@ -28,12 +28,11 @@ def face_surfels(
         splats: about so many for the surface; hairs come on top.
         cap: (V,) 0..1, how far hair covers the scalp.
     """
-    seed = int(rng.integers(2**31))
     c = canvas(head, splats)
     position, normal = personal_frame(c, person)
-    albedo, gloss, _ = bare_albedo(c, face, seed, cap)
+    albedo, gloss, _ = bare_albedo(c, face, cap)
     bumps = 0.10 + 0.05 * face.wrinkles
-    tilt = np.stack([noise(c.rest, 0.0022, np.random.default_rng([seed, 10 + k]), 8) for k in range(3)], 1)
+    tilt = np.stack([noise(c.rest, 0.0022, np.random.default_rng([face.seed, 10 + k]), 8) for k in range(3)], 1)
     outer = (c.part == 0)[:, None]
     shading = normal + np.where(outer, bumps * 0.5 * tilt, 0)
     shading /= np.linalg.norm(shading, axis=1, keepdims=True)
@@ -51,12 +50,10 @@ def face_surfels(
     )  # fmt: skip
 
 
-def bare_albedo(
-    c: Canvas, face: FaceSpec, seed: int, cap: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def bare_albedo(c: Canvas, face: FaceSpec, cap: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(N, 3) linear albedo, (N,) gloss and (N,) light that reaches a point, of the whole canvas."""
-    color, gloss = skin_layers(c, face, seed, cap)
-    color = _shaven(c, face, color, seed)
+    color, gloss = skin_layers(c, face, cap)
+    color = _shaven(c, face, color)
     line = step(np.abs(c.eye).min(1), 0.0012, 0.0004) * c.front * (0.45 + 0.5 * face.makeup)
     color = mix(color, np.minimum(face.brow_color, 0.05) + 0.01, line)
     reach = np.ones(len(color))
@@ -65,14 +62,14 @@ def bare_albedo(
     ):  # fmt: skip
         mine = c.is_part(*parts)
         if mine.any():
-            other, shine, light = layers(c, face, seed)
+            other, shine, light = layers(c, face)
             color[mine], gloss[mine], reach[mine] = other[mine], shine[mine], light[mine]
     return color * reach[:, None], gloss, reach
 
 
-def _shaven(c: Canvas, face: FaceSpec, color: np.ndarray, seed: int) -> np.ndarray:
+def _shaven(c: Canvas, face: FaceSpec, color: np.ndarray) -> np.ndarray:
     """The shade of hairs in the skin: a man's shaven jaw, stubble, the roots of a beard and of brows."""
-    rng = np.random.default_rng([seed, 4])
+    rng = np.random.default_rng([face.seed, 4])
     kind = "full" if face.beard in ("none", "stubble") else face.beard
     amount = {"none": 0.0 if face.femininity > 0.45 else 0.14, "stubble": 0.5}.get(face.beard, 0.7)
     if amount:
@@ -101,9 +98,9 @@ def facing_quats(normal: np.ndarray) -> np.ndarray:
     return matrix_to_quat(np.stack([x, np.cross(normal, x), normal], -1))
 
 
-def albedo_map(head: HeadModel, face: FaceSpec, seed: int, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
+def albedo_map(head: HeadModel, face: FaceSpec, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
     """(size, size, 3) linear albedo in UV space, row 0 on top, and (size, size) bool where there is surface."""
     c, covered = uv_canvas(head, size)
     out = np.zeros((size, size, 3), np.float32)
-    out[covered] = bare_albedo(c, face, seed)[0]
+    out[covered] = bare_albedo(c, face)[0]
     return out, covered
