@@ -18,6 +18,7 @@ VERBS = {
     "serve": "run the backend that Blender talks to",
     "head": "import head models (FLAME and others), list them",
     "assets": "fetch the small networks that read portraits, list them",
+    "synthetic": "seeded synthetic people: pictures with known truth, tables, timing",
     "train": "train the project's own portrait networks on synthetic people",
     "doctor": "say what is installed, what is missing and how to fix it",
     "version": "print versions",
