@@ -4,6 +4,12 @@
 #   bash benchmarks/gpu_run.sh               every step that is not done yet
 #   bash benchmarks/gpu_run.sh tests drive   only these
 #   bash benchmarks/gpu_run.sh --list
+#   bash benchmarks/gpu_run.sh packages train_data train_parser train_regressor
+#
+# The training steps run only when they are named. They make synthetic people on this machine and train the portrait
+# networks with the -gpu presets, in pieces: "to be continued" means call again. They need the portrait room's networks
+# in ASSETS (default benchmarks/wheels/assets) beside the wheels. $OUT/train holds weights, model cards and logs; the
+# crops (CROPS, SAMPLES, VALIDATION) and the optimizer's state stay in benchmarks/out on the machine.
 #
 # Needs: a Python >= 3.11 with torch that sees the GPU (PYTHON=..., default python3), and numpy; nvcc of torch's
 # CUDA version for gsplat's kernels (CUDA_HOME, default /usr/local/cuda). Packages may be carried as wheels:
@@ -27,6 +33,14 @@ export TORCH_EXTENSIONS_DIR=${TORCH_EXTENSIONS_DIR:-$PWD/benchmarks/out/torch_ex
 export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$PWD/benchmarks/out/numba}
 LIMIT=${LIMIT:-530}
 STEPS=(packages kernels tests frames socket reconstruct)
+TRAINING=(train_data train_parser train_regressor)
+ASSETS=${ASSETS:-benchmarks/wheels/assets}
+CROPS=${CROPS:-benchmarks/out/crops}
+RUNS=${RUNS:-benchmarks/out/train}
+SAMPLES=${SAMPLES:-12000}
+VALIDATION=${VALIDATION:-1024}
+TRAIN_MINUTES=${TRAIN_MINUTES:-16}
+[ -d "$ASSETS" ] && export GSHEAD_ASSETS=$ASSETS
 
 packages() {
     # A wheel is installed only where its module is missing: the machine's own torch and numpy stay.
@@ -92,16 +106,32 @@ frames() {
 socket() { "$PYTHON" benchmarks/run.py --only socket --device cuda --out "$OUT/gpu.json"; }
 reconstruct() { "$PYTHON" benchmarks/run.py --only reconstruct --device cuda --out "$OUT/gpu.json"; }
 
+piece() { awk "BEGIN { print ($LIMIT - 110) / 60 }"; }  # minutes: the rest is for start, validation and saving
+train_data() {
+    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "$PYTHON" -m gshead_backend.cli train data --data "$CROPS" \
+        --samples "$SAMPLES" --validation "$VALIDATION" --workers "$(nproc)" --minutes "$(piece)" --json
+}
+train() {
+    "$PYTHON" -m gshead_backend.cli train "$1" --config "$1-gpu" --data "$CROPS" --out "$RUNS/$1" --device cuda \
+        --minutes "$TRAIN_MINUTES" --piece-minutes "$(piece)" --json
+    local code=$?
+    mkdir -p "$OUT/train" && cp "$RUNS/$1/$1.safetensors" "$RUNS/$1/$1.md" "$OUT/train/" &&
+        cp "$RUNS/$1/log.jsonl" "$OUT/train/$1.jsonl" || return 1
+    return $code
+}
+train_parser() { train parser; }
+train_regressor() { train regressor; }
+
 if [ "${1:-}" = --list ]; then
-    printf '%s\n' "${STEPS[@]}"
+    printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}"
     exit 0
 fi
-export -f has packages kernels tests frames socket reconstruct
-export OUT STATE WHEELS PYTHON SITE
+export -f has packages kernels tests frames socket reconstruct piece train train_data train_parser train_regressor
+export OUT STATE WHEELS PYTHON SITE LIMIT CROPS RUNS SAMPLES VALIDATION TRAIN_MINUTES
 failed=0
 for step in "${@:-${STEPS[@]}}"; do
-    if ! printf '%s\n' "${STEPS[@]}" | grep -qx "$step"; then
-        echo "there is no step '$step'; steps: ${STEPS[*]}" >&2
+    if ! printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}" | grep -qx "$step"; then
+        echo "there is no step '$step'; steps: ${STEPS[*]} ${TRAINING[*]}" >&2
         exit 2
     fi
     if [ -e "$STATE/$step" ]; then
@@ -110,13 +140,18 @@ for step in "${@:-${STEPS[@]}}"; do
     fi
     echo "== $step"
     start=$SECONDS
-    if timeout "$LIMIT" bash -c "$step" 2>&1 | tee "$OUT/$step.log"; [ "${PIPESTATUS[0]}" -eq 0 ]; then
+    timeout "$LIMIT" bash -c "$step" 2>&1 | tee "$OUT/$step.log"
+    code=${PIPESTATUS[0]}
+    if [ "$code" -eq 0 ]; then
         touch "$STATE/$step"
         echo "== $step: done in $((SECONDS - start)) s"
+    elif [ "$code" -eq 75 ]; then
+        echo "== $step: to be continued after $((SECONDS - start)) s; call again"
+        exit 75
     else
         echo "== $step: FAILED after $((SECONDS - start)) s, see $OUT/$step.log" >&2
         failed=1
-        case $step in packages | kernels) break ;; esac
+        case $step in packages | kernels | train_data) break ;; esac
     fi
 done
 exit $failed

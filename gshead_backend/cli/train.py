@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ def main(args: Sequence[str]) -> int:
 
 
 def data(
-    *, data: Path, samples: int = 4000, validation: int = 320, workers: int = 1, source: str = "", json: bool = False,
+    *, data: Path, samples: int = 4000, validation: int = 320, workers: int = 1, minutes: float | None = None,
+    source: str = "", json: bool = False,
 ) -> int:  # fmt: skip
     """Make training crops of synthetic people: rendered, found by the real detector, cut as photos are.
 
@@ -26,9 +28,10 @@ def data(
 
     Args:
         data: the folder to fill, about 0.7 MB a sample.
-        samples: crops for training, rounded up to 32.
+        samples: crops for training, rounded up to 16.
         validation: crops of other people for validation.
         workers: processes.
+        minutes: start nothing new after so long; exit code 75 when something is left, and the same command goes on.
         source: "package.module:function" that makes a sample from a seed, instead of the synthetic people.
         json: print the result as one JSON object.
     """
@@ -36,19 +39,21 @@ def data(
 
     if samples < 1 or validation < 0 or workers < 1:
         raise ArgumentError("--samples and --workers must be 1 or more, --validation 0 or more.")
-    progress = Progress()
+    progress, began = Progress(), time.monotonic()
     parts: dict[str, Any] = {}
     try:
         for split, count, low, high in (("validation", validation, 0.0, 0.1), ("train", samples, 0.1, 1.0)):
             if count:
+                left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
                 parts[split] = prepare(
-                    data, split, count, workers=workers, source=source or SYNTHETIC, progress=progress.part(low, high)
-                )
+                    data, split, count, workers=workers, source=source or SYNTHETIC, minutes=left,
+                    progress=progress.part(low, high),
+                )  # fmt: skip
     finally:
         progress.close()
     told = ", ".join(f"{k}: {v['kept']} made, {v['missed']} faces missed" for k, v in parts.items())
     emit({"folder": str(data), **parts}, f"{data}: {told}", as_json=json)
-    return 0
+    return UNFINISHED if any(v["left"] for v in parts.values()) else 0
 
 
 def parser(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from ..portrait.nets.angles import head_angles, toward_ray
 from ..portrait.nets.inputs import PARSER_SIZE, face_window
 from ..portrait.nets.regressor import face_ray
 
-CHUNK = 32
+CHUNK = 16
 SPARE = 1.125  # room around the parser's crop for shifted and turned views of it
 STORED = round(PARSER_SIZE * SPARE)
 FIRST_SEED = {"validation": 8 * 1_000, "train": 8 * 2_000}
@@ -39,7 +40,7 @@ UNKNOWN = 255  # a label that says nothing: in use, what lies outside the photo 
 SYNTHETIC = "gshead_backend.training.synthetic.sample:draw"
 
 
-def crop_sample(sample: Any) -> dict[str, np.ndarray] | None:
+def crop_sample(sample: Any) -> dict[str, Any] | None:
     """One ``synthetic.Sample`` to the arrays of a chunk; None when the detector does not find this face."""
     photo = Photo(np.ascontiguousarray(sample.image))
     try:
@@ -67,7 +68,6 @@ def crop_sample(sample: Any) -> dict[str, np.ndarray] | None:
         "gaze": np.asarray(sample.gaze, np.float32),
         "head": np.array(head_angles(R), np.float32),
         "light": np.asarray(sample.light, np.float32),
-        "seed": np.int64(sample.seed),
     }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def make_chunk(source: str, seeds: Sequence[int], path: str) -> tuple[int, int]:
         source: ``"package.module:function"`` from a seed to a Sample.
     """
     draw = _function(source)
-    kept = [item for item in (crop_sample(draw(seed)) for seed in seeds) if item is not None]
+    kept = [{**item, "seed": np.int64(seed)} for seed in seeds if (item := crop_sample(draw(seed))) is not None]
     if kept:
         arrays = {key: np.ascontiguousarray(np.stack([item[key] for item in kept])) for key in kept[0]}
     else:
@@ -125,35 +125,47 @@ def _function(source: str) -> Callable[[int], Any]:
 
 def prepare(
     folder: Path, split: str, samples: int, *, workers: int = 1, source: str = SYNTHETIC,
-    progress: Callable[[float, str], None] = lambda fraction, text: None,
+    minutes: float | None = None, progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> dict[str, int]:  # fmt: skip
     """Make ``samples`` crops of a split (rounded up to chunks) where they are not there yet.
 
-    Returns:
-        Numbers of samples "kept" and "missed" by the detector now, and of chunks "found" already there.
-    """
-    first = FIRST_SEED[split]
-    jobs = []
-    for start in range(first, first + samples, CHUNK):
-        path = folder / split / f"{start:09d}.safetensors"
-        if not path.exists():
-            jobs.append((source, range(start, start + CHUNK), str(path)))
-    told = {"kept": 0, "missed": 0, "found": -(-samples // CHUNK) - len(jobs)}
+    Args:
+        minutes: start no new chunk after so long.
 
-    def count(done: int, result: tuple[int, int]) -> None:
+    Returns:
+        Numbers of samples "kept" and "missed" by the detector now, of chunks "found" already there and still "left".
+    """
+    first, began = FIRST_SEED[split], time.monotonic()
+    starts = range(first, first + samples, CHUNK)
+    paths = {start: folder / split / f"{start:09d}.safetensors" for start in starts}
+    jobs = [(source, range(start, start + CHUNK), str(p)) for start, p in paths.items() if not p.exists()]
+    told = {"kept": 0, "missed": 0, "found": len(starts) - len(jobs), "left": 0}
+    waiting = jobs[::-1]
+
+    def more() -> bool:
+        return bool(waiting) and (minutes is None or time.monotonic() - began < 60 * minutes)
+
+    def count(result: tuple[int, int], busy: int) -> None:
         told["kept"] += result[0]
         told["missed"] += result[1]
+        done = len(jobs) - len(waiting) - busy
         progress(done / len(jobs), f"{split}: {done} of {len(jobs)} chunks, {told['missed']} faces missed")
 
     if workers <= 1:
-        for i, job in enumerate(jobs):
-            count(i + 1, make_chunk(*job))
-        return told
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with ProcessPoolExecutor(min(workers, max(len(jobs), 1)), mp_context=get_context("spawn"),
-                             initializer=_one_thread) as pool:  # fmt: skip
-        for i, result in enumerate(pool.map(make_chunk, *zip(*jobs, strict=True)) if jobs else ()):
-            count(i + 1, result)
+        while more():
+            count(make_chunk(*waiting.pop()), 0)
+    elif jobs:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process; before they start
+        os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+            running: set[Future[tuple[int, int]]] = set()
+            while running or more():
+                while len(running) < workers and more():
+                    running.add(pool.submit(make_chunk, *waiting.pop()))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    count(future.result(), len(running))
+    told["left"] = len(waiting)
     return told
 
 

@@ -238,8 +238,10 @@ def no_face(seed: int) -> Any:
 
 def test_preparation_counts_missed_faces_and_goes_on_where_it_was(tmp_path: Path) -> None:
     first = prepare(tmp_path, "train", 1, source="test_train:no_face")
-    assert first == {"kept": 0, "missed": CHUNK, "found": 0}
-    assert prepare(tmp_path, "train", 1, source="test_train:no_face") == {"kept": 0, "missed": 0, "found": 1}
+    assert first == {"kept": 0, "missed": CHUNK, "found": 0, "left": 0}
+    again = prepare(tmp_path, "train", 1, source="test_train:no_face")
+    assert again == {"kept": 0, "missed": 0, "found": 1, "left": 0}
+    assert prepare(tmp_path, "train", 3 * CHUNK, source="test_train:no_face", minutes=0)["left"] == 2
     assert crop_sample(no_face(0)) is None
 
 
