@@ -181,6 +181,24 @@ class ExportError(GsheadError):
     code = "GSH-E700"
 
 
+class EvaluationError(GsheadError):
+    """A benchmark cannot be run on what it was given."""
+
+    code = "GSH-E800"
+
+
+class SceneError(EvaluationError):
+    """A multi-view folder does not hold what ``docs/evaluation.md`` asks for."""
+
+    code = "GSH-E801"
+
+
+class ReportError(EvaluationError):
+    """A file is not an evaluation's report, or not of a version that can be compared."""
+
+    code = "GSH-E802"
+
+
 def _all(cls: type[GsheadError]) -> dict[str, type[GsheadError]]:
     found = {cls.code: cls}
     for sub in cls.__subclasses__():

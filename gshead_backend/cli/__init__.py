@@ -20,6 +20,7 @@ VERBS = {
     "assets": "fetch the small networks that read portraits, list them",
     "synthetic": "seeded synthetic people: pictures with known truth, tables, timing",
     "train": "train the project's own portrait networks on synthetic people",
+    "evaluate": "say how good a method is: benchmarks, a report, a comparison",
     "doctor": "say what is installed, what is missing and how to fix it",
     "version": "print versions",
 }
@@ -29,6 +30,7 @@ _EXIT_BY_CODE = {
     "GSH-E100": USAGE, "GSH-E101": BAD_INPUT, "GSH-E102": UNABLE, "GSH-E103": INTERRUPTED,
     "GSH-E104": UNABLE,
     "GSH-E2": BAD_INPUT, "GSH-E3": BAD_INPUT, "GSH-E4": UNABLE, "GSH-E5": UNABLE, "GSH-E6": UNABLE,
+    "GSH-E8": BAD_INPUT,
 }  # fmt: skip
 
 

@@ -27,6 +27,8 @@ class ReconstructOptions:
         device: torch device for the fit, e.g. ``"cpu"`` or ``"cuda:0"``.
         splats: about so many, whatever the quality; what a frame costs depends on this number alone. None: the
             quality's own.
+        fit_steps: steps of the fit to the photo; None: the quality's own. 0 leaves the splats as they were placed,
+            which tells what the fit changes.
     """
 
     quality: Quality = "standard"
@@ -34,6 +36,7 @@ class ReconstructOptions:
     seed: int = 0
     device: str = "cpu"
     splats: int | None = None
+    fit_steps: int | None = None
 
 
 class Reconstruct(Protocol):

@@ -23,14 +23,19 @@ PRESETS: dict[Quality, Preset] = {
     "high": Preset(132_000, 20_000, 150),
 }
 LIMITS = (2_000, 500_000)
+MAX_STEPS = 10_000
 
 
 def chosen(options: ReconstructOptions) -> Preset:
-    """The quality's preset, with the user's own number of splats where one is given.
+    """The quality's preset, with the caller's own numbers of splats and of steps where they are given.
 
-    Raises ``ArgumentError`` when that number is outside ``LIMITS``.
+    Raises ``ArgumentError`` when one of them is outside its ``LIMITS``, ``MAX_STEPS``.
     """
     preset = PRESETS[options.quality]
+    if options.fit_steps is not None:
+        if not 0 <= options.fit_steps <= MAX_STEPS:
+            raise ArgumentError(f"The fit takes 0 to {MAX_STEPS} steps, not {options.fit_steps}.")
+        preset = replace(preset, iterations=options.fit_steps)
     if options.splats is None:
         return preset
     if not LIMITS[0] <= options.splats <= LIMITS[1]:

@@ -1,0 +1,5 @@
+"""The named benchmarks: ``people``, ``photos``, ``multiview``, ``video``."""
+
+from __future__ import annotations
+
+BENCHMARKS = ("people", "photos", "multiview", "video")
