@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ...errors import ArgumentError
-from .inputs import face_window, regressor_input
 from .weights import load_weights, weights_folder
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def read_face(image: np.ndarray, landmarks: np.ndarray, K: np.ndarray | None = N
             f"The regressor takes a uint8 picture and 478 landmarks, not {image.dtype} {image.shape} and "
             f"{landmarks.shape}."
         )
+    from .inputs import face_window, regressor_input  # OpenCV comes with it; the types of this module do without
+
     net, scale = load_regressor()
     window, local, roll = face_window(image, landmarks)
     return finish(run_regressor(net, *regressor_input(window, local, roll)), scale, roll, landmarks, K)
