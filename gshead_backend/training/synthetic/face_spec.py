@@ -36,8 +36,9 @@ class FaceSpec:
             typology angle of ``skin_color``. Colours are linear albedo (3,).
         freckles, moles, makeup, wrinkles, mottling, blush: 0..1 strengths.
         brow_thickness: 0.5..1.6. brow_density: 0..1. lip_color: (3,). lip_strength: 0..1.
-        beard: of ``BEARDS``. iris, hair: names of ``iris_color`` and ``hair_color``; brow_color darker than the hair.
-        seed: of the noise that paints this skin. pupil: radians of half opening seen from the eyeball's centre. teeth: 0 yellow .. 1 white.
+        beard: of ``BEARDS``. iris, hair: names of ``iris_color`` and ``hair_color``; brow_color is darker than the hair.
+        seed: of the noise that paints this skin. teeth: 0 yellow .. 1 white.
+        pupil: radians of half opening seen from the eyeball's centre.
     """
 
     seed: int
@@ -77,7 +78,7 @@ def draw_face(rng: np.random.Generator, head: HeadModel | None = None) -> FaceSp
     melanin, haemoglobin = float(rng.random()), float(rng.beta(2, 2.5))
     skin = skin_albedo(melanin, haemoglobin)
     hair = _hair(rng, melanin, age)
-    hair_color = np.array(HAIRS[hair]) * np.exp(rng.normal(0, 0.18)) * np.exp(rng.normal(0, 0.05, 3))
+    hair_color = np.array(HAIRS[hair]) * np.exp(rng.normal(0, 0.18)) * np.exp(rng.normal(0, 0.02, 3) * [1, 1, 2])
     makeup = float(rng.beta(1.3, 2.0)) if femininity > 0.5 and rng.random() < 0.6 else 0.0
     light = 1 - melanin
     iris = _iris(rng, melanin)

@@ -155,6 +155,11 @@ def beard(c: Canvas, position: np.ndarray, normal: np.ndarray, face: FaceSpec, r
     return _join([inner, outer])
 
 
+def no_surfels() -> Surfels:
+    """Nothing."""
+    return _join([])
+
+
 def _join(parts: list[Surfels]) -> Surfels:
     if parts:
         return join(*parts)

@@ -150,10 +150,10 @@ def _scalp(c: Canvas, face: FaceSpec, color: np.ndarray, cap: np.ndarray | None)
     return mix(color, face.hair_color * 0.7 + 0.05 * face.skin_color, 0.85 * c.at(cap))
 
 
-def eye_layers(c: Canvas, face: FaceSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N, 3) linear albedo of eyeballs at rest, (N,) gloss, (N,) light that reaches them past the lids."""
+def eye_layers(c: Canvas, face: FaceSpec) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 3) linear albedo of eyeballs at rest and (N,) gloss."""
     rng = np.random.default_rng([face.seed, 2])
-    color, gloss, reach = np.zeros((len(c.rest), 3)), np.ones(len(c.rest)), np.ones(len(c.rest))
+    color, gloss = np.zeros((len(c.rest), 3)), np.ones(len(c.rest))
     veins = noise(c.rest, 0.0025, rng)
     radius = _iris_angle(c)
     for joint, part in ((3, "eye_left"), (4, "eye_right")):
@@ -174,7 +174,7 @@ def eye_layers(c: Canvas, face: FaceSpec) -> tuple[np.ndarray, np.ndarray, np.nd
         ball = mix(ball, iris, step(angle, radius * 1.04, radius * 0.96))
         pupil = radius * face.pupil / 0.38
         color[mine] = mix(ball, np.full((1, 3), 0.004), step(angle, pupil * 1.06, pupil * 0.94))
-    return color, gloss, reach
+    return color, gloss
 
 
 def _iris_angle(c: Canvas) -> float:
@@ -184,8 +184,8 @@ def _iris_angle(c: Canvas) -> float:
     return float(np.arcsin(np.clip(0.0059 / radius, 0.2, 0.6)))
 
 
-def mouth_layers(c: Canvas, face: FaceSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N, 3) linear albedo of teeth, gums, tongue and cavity, (N,) gloss, (N,) light that reaches them."""
+def mouth_layers(c: Canvas, face: FaceSpec) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 3) linear albedo of teeth, gums, tongue and cavity, and (N,) gloss."""
     rng = np.random.default_rng([face.seed, 3])
     flesh = np.array([0.34, 0.115, 0.105]) * np.exp(rng.normal(0, 0.1))
     color = np.tile(flesh, (len(c.rest), 1)) * np.exp(0.08 * noise(c.rest, 0.004, rng))[:, None]
@@ -195,9 +195,5 @@ def mouth_layers(c: Canvas, face: FaceSpec) -> tuple[np.ndarray, np.ndarray, np.
     tongue = c.is_part("tongue")
     color[tongue] = flesh * [1.25, 1.15, 1.2]
     color[c.is_part("socket")] = face.skin_color * [0.9, 0.5, 0.45]
-    lip_z = c.surface.landmarks[[13, 14], 2].mean()
-    depth = lip_z - c.rest[:, 2]
-    reach = 0.05 + 0.95 * np.exp(-np.maximum(depth - 0.004, 0) / np.where(teeth, 0.017, 0.014))
-    reach = np.where(c.is_part("cavity", "gums") & (depth > 0.02), 0.5 * reach, reach)
-    reach[c.is_part("socket")] = 0.25
-    return color, np.where(teeth, 0.5, 0.35), reach
+    color[c.is_part("cavity")] *= 0.35
+    return color, np.where(teeth, 0.5, 0.35)

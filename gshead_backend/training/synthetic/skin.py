@@ -30,7 +30,7 @@ def face_surfels(
     """
     c = canvas(head, splats)
     position, normal = personal_frame(c, person)
-    albedo, gloss, _ = bare_albedo(c, face, cap)
+    albedo, gloss = bare_albedo(c, face, cap)
     bumps = 0.10 + 0.05 * face.wrinkles
     tilt = np.stack([noise(c.rest, 0.0022, np.random.default_rng([face.seed, 10 + k]), 8) for k in range(3)], 1)
     outer = (c.part == 0)[:, None]
@@ -50,21 +50,20 @@ def face_surfels(
     )  # fmt: skip
 
 
-def bare_albedo(c: Canvas, face: FaceSpec, cap: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N, 3) linear albedo, (N,) gloss and (N,) light that reaches a point, of the whole canvas."""
+def bare_albedo(c: Canvas, face: FaceSpec, cap: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 3) linear albedo and (N,) gloss of the whole canvas."""
     color, gloss = skin_layers(c, face, cap)
     color = _shaven(c, face, color)
     line = step(np.abs(c.eye).min(1), 0.0012, 0.0004) * c.front * (0.45 + 0.5 * face.makeup)
     color = mix(color, np.minimum(face.brow_color, 0.05) + 0.01, line)
-    reach = np.ones(len(color))
     for parts, layers in (
         (("eye_left", "eye_right"), eye_layers), (("teeth", "gums", "tongue", "cavity", "socket"), mouth_layers)
     ):  # fmt: skip
         mine = c.is_part(*parts)
         if mine.any():
-            other, shine, light = layers(c, face)
-            color[mine], gloss[mine], reach[mine] = other[mine], shine[mine], light[mine]
-    return color * reach[:, None], gloss, reach
+            other, shine = layers(c, face)
+            color[mine], gloss[mine] = other[mine], shine[mine]
+    return color, gloss
 
 
 def _shaven(c: Canvas, face: FaceSpec, color: np.ndarray) -> np.ndarray:

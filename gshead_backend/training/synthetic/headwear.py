@@ -1,0 +1,93 @@
+"""Hats and scarves over the head: shells of cloth over the scalp, brims, folds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...head.model import HeadModel
+from ...head.skinning import PersonalHead
+from .fabric import sheet
+from .hair import CANVAS
+from .hairs import no_surfels
+from .paint import noise, step
+from .style_spec import StyleSpec
+from .surface import canvas, personal_frame
+from .surfels import Surfels, join
+
+
+def headwear_surfels(head: HeadModel, person: PersonalHead, style: StyleSpec, rng: np.random.Generator) -> Surfels:
+    """What is worn on the head; nothing when ``style.hat`` is "none"."""
+    if style.hat == "none":
+        return no_surfels()
+    c = canvas(head, CANVAS)
+    at, normal = personal_frame(c, person)
+    m, s = c.surface.landmarks, c.surface.scale
+    x, y, z = c.rest.T
+    outer = c.part == 0
+    band = m[10, 1] - (0.004 - 0.02 * style.volume) * s
+    tilt = y - band - 0.22 * np.minimum(z - m[10, 2] + 0.03, 0)  # hats sit lower behind
+    hair = 0.004 if style.hair in ("bald", "balding", "buzz") else 0.011
+    depth = hair + 0.003 * (1 + noise(c.rest, 0.02, rng))
+    if style.hat in ("headscarf", "turban"):
+        return _wrapped(style, rng, c, at, normal, m, outer, depth, band)
+    if style.hat == "band":
+        keep = outer & (np.abs(tilt - 0.012) < 0.014) & (c.ear < 0.2)
+        return sheet(at[keep] + normal[keep] * (0.014 * np.ones(keep.sum()))[:, None], normal[keep], c.spacing[keep] * 1.3,
+                     c.rest[keep], style.hat_color, style.second_color, "plain", "hat", rng)  # fmt: skip
+    keep = outer & (tilt > 0) & (c.ear < 0.3)
+    rise = step(tilt, 0.0, 0.05)
+    puff = {"cap": 0.012, "beanie": 0.016 * (0.4 + style.volume), "brim": 0.022}[style.hat]
+    lifted = at + normal * (depth + puff * rise)[:, None]
+    if style.hat == "brim":  # a crown that is flat on top
+        lifted[:, 1] = np.minimum(lifted[:, 1], band + 0.085)
+    pattern = "knit" if style.hat == "beanie" else "plain"
+    shell = sheet(lifted[keep], normal[keep], c.spacing[keep] * 1.45, c.rest[keep], style.hat_color, style.second_color,
+                  pattern, "hat", rng)  # fmt: skip
+    if style.hat == "beanie":
+        return shell
+    return join(shell, _brim(style, rng, lifted[keep], tilt[keep], band))
+
+
+def _brim(style: StyleSpec, rng: np.random.Generator, shell: np.ndarray, tilt: np.ndarray, band: float) -> Surfels:
+    """A visor in front, or a brim all around."""
+    edge = shell[tilt < 0.012]
+    middle = edge.mean(0)
+    reach = 0.065 if style.hat == "cap" else rng.uniform(0.05, 0.09)
+    count = 5000 if style.hat == "cap" else 9000
+    span = np.radians(62) if style.hat == "cap" else np.pi
+    angle, r = rng.uniform(-span, span, count), rng.random(count)
+    radii = np.percentile(np.abs(edge[:, [0, 2]] - middle[[0, 2]]), 97, axis=0)
+    extent = reach * (np.sqrt(np.clip(np.cos(angle * np.pi / 2 / span), 0, 1)) if style.hat == "cap" else 1.0)
+    ring = np.stack(
+        [np.sin(angle) * (radii[0] + r * extent), np.zeros(count), np.cos(angle) * (radii[1] + r * extent)], 1
+    )
+    droop = 0.25 * r * extent * (np.abs(np.sin(angle)) if style.hat == "cap" else 0.15)
+    slope = -0.22 * (ring[:, 2])
+    at = middle + ring + np.stack([0 * r, slope * 0.35 - droop + (band - middle[1]) * 0.5, 0 * r], 1)
+    up = np.tile([0.0, 0.97, 0.24], (count, 1))
+    top = sheet(at, up, np.full(count, 0.0022), at, style.hat_color, style.second_color, "plain", "hat", rng)
+    under = sheet(at - [0, 0.0035, 0], -up, np.full(count, 0.0022), at, style.hat_color * 0.7, style.second_color, "plain",
+                  "hat", rng)  # fmt: skip
+    return join(top, under)
+
+
+def _wrapped(style, rng, c, at, normal, m, outer, depth, band) -> Surfels:  # type: ignore[no-untyped-def]
+    """A scarf around the face and throat, or cloth wound about the head."""
+    x, y, z = c.rest.T
+    if style.hat == "turban":
+        keep = outer & (y > band + 0.003 - 0.3 * np.minimum(z - m[10, 2] + 0.03, 0) * 0.2) & (c.ear < 0.3)
+        folds = 0.006 * np.sin((y * 1.0 + 0.55 * np.abs(x)) * 2 * np.pi / 0.022)
+        lift = depth + 0.024 * step(y, band, band + 0.03) + folds
+    else:
+        oval = ((x / 0.066) ** 2 + ((y - (m[10, 1] + m[152, 1]) / 2) / (0.62 * (m[10, 1] - m[152, 1]))) ** 2) < 1
+        face = oval & (z > m[[127, 356], 2].mean() + 0.004)
+        keep = outer & ~face & (c.torso < 0.9)
+        lift = (
+            depth
+            + 0.006
+            + 0.004 * np.sin((y + 0.3 * x) * 2 * np.pi / 0.05 + 2 * noise(c.rest, 0.06, rng))
+            + 0.018 * c.neck
+        )
+    made = sheet((at + normal * lift[:, None])[keep], normal[keep], c.spacing[keep] * 1.6, c.rest[keep], style.hat_color,
+                 style.second_color, style.pattern if style.pattern != "knit" else "plain", "hat", rng)  # fmt: skip
+    return made
