@@ -106,7 +106,8 @@ HEADLINES = {
     "people": ("face_psnr", "face_psnr_30", "face_psnr_60", "head_psnr", "iou", "expression_face_psnr", "landmarks_iod",
                "gaze_deg", "head_deg", "arkit_mae", "regressor_mae", "zero_mae", "parser_miou", "classical_miou4",
                "matte_iou"),
-    "photos": ("source_psnr", "source_ssim", "drift_iod", "jitter", "floaters_pct", "hidden_moved_pct"),
+    "photos": ("source_psnr", "source_face_psnr", "source_ssim", "drift_iod", "jitter", "floaters_pct",
+               "hidden_moved_pct"),
     "multiview": ("face_psnr", "face_psnr_30", "face_psnr_60", "head_psnr", "iou", "source_face_psnr", "scale"),
     "video": ("face_psnr", "face_ssim", "head_psnr", "iou", "landmarks_iod"),
 }  # fmt: skip

@@ -20,7 +20,7 @@ from ...raster import rasterize
 from ..align import LANDMARKS, head_marks
 from ..metrics import dilated, eroded, psnr, ssim
 from ..pictures import GREY, row, strip, with_marks
-from ..regions import eye_distance
+from ..regions import above_neck, eye_distance, face_region
 from ..standard_take import slow_take, standard_take
 from .common import Candidate, Clock, Item, Metrics, draw, take_shot
 
@@ -67,12 +67,18 @@ def _source(avatar: Avatar, fit: PortraitFit, item: Item) -> Metrics:
         inside[int(bottom[-1]) - 4 * pixels :] = False
     quality = psnr(shown, truth, inside)
     item.pictures.append((f"source: {quality or 0:.2f} dB inside the matte", strip(truth, color, alpha, inside)))
-    return {"source_psnr": quality, "source_ssim": ssim(shown, truth, inside)}
+    above = above_neck(fit.landmarks, fit.camera) & inside
+    return {
+        "source_psnr": quality,
+        "source_ssim": ssim(shown, truth, inside),
+        "source_head_psnr": psnr(shown, truth, above),
+        "source_face_psnr": psnr(shown, truth, face_region(fit.landmarks, alpha.shape) & inside),
+    }
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """A camera in front of the avatar that holds the head at about half of the frame."""
+    """A camera in front of the avatar that holds the head in two thirds of the frame."""
 
     avatar: Avatar
     middle: tuple[float, float, float]
@@ -85,7 +91,7 @@ class _Stage:
         return cls(avatar, (float(x), float(y), float(z) - 0.05))
 
     def camera(self, yaw: float = 0.0) -> Camera:
-        return orbit_camera(yaw, 0, size=(SIZE, SIZE), focal_mm=85, distance=1.1, target=self.middle)
+        return orbit_camera(yaw, 0, size=(SIZE, SIZE), focal_mm=115, distance=1.1, target=self.middle)
 
     def picture(self, pose: HeadPose, yaw: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """(SIZE, SIZE, 3) over grey, and alpha."""
@@ -111,7 +117,7 @@ def _drift(avatar: Avatar, fit: PortraitFit, item: Item) -> Metrics:
         far = float(np.linalg.norm(seen - own, axis=1).mean())
         away.append(far)
         worst = max(worst, (far, name))
-        shown.append(with_marks(picture, own, seen))
+        shown.append(_close(with_marks(picture, own, seen), own))
     for start in range(0, len(shown), 5):
         label = ", ".join(f"{n} {a:.1f} px" for n, a in zip(names[start:], away[start : start + 5], strict=False))
         item.pictures.append((f"standard take (green: the head's landmarks, red: seen): {label}",
@@ -119,6 +125,15 @@ def _drift(avatar: Avatar, fit: PortraitFit, item: Item) -> Metrics:
     item.notes.append(f"largest landmark drift: {worst[1]}, {worst[0]:.1f} px")
     mean = float(np.mean(away))
     return {"drift_px": mean, "drift_iod": 100 * mean / unit, "drift_worst_px": worst[0]}
+
+
+def _close(picture: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """The square around the face."""
+    low, high = marks.min(0), marks.max(0)
+    reach = 0.62 * float((high - low).max())
+    x, y = (np.clip((low + high) / 2, reach, SIZE - reach)).astype(int)
+    r = int(min(reach, x, y, SIZE - x, SIZE - y))
+    return picture[y - r : y + r, x - r : x + r]
 
 
 def _detected(picture: np.ndarray, near: np.ndarray) -> np.ndarray:

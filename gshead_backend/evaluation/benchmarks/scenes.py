@@ -67,8 +67,7 @@ def aligned(scene: Scene, shot: Shot, avatar: Avatar) -> Alignment:
     source = scene.views[scene.source]
     fit = shot.fit
     points, normals = head_marks(avatar.head, avatar.personal.vertices(fit.pose))
-    true = scene.marks(source)
-    pixels = (shot.marks if true is None else true)[:LANDMARKS]
+    pixels = shot.marks[:LANDMARKS]
     start = fit.camera.viewmat.copy()  # nearer or farther as the true focal length is shorter or longer than the fit's
     start[:3, 3] *= source.camera.K[0, 0] * shot.crop[0, 0] / fit.camera.K[0, 0]
     others = _seen_elsewhere(scene, source)
@@ -81,15 +80,16 @@ def aligned(scene: Scene, shot: Shot, avatar: Avatar) -> Alignment:
 
 
 def _seen_elsewhere(scene: Scene, source: View) -> list[SeenMarks]:
-    """Landmarks of the other views of the source's frame: the truth's where known, else the detector's in a few."""
+    """Landmarks of a few other views of the source's frame: the detector's, as in the portrait, so that a point means
+    the same everywhere; the truth's where no face is found."""
     around = sorted(
         (v for v in scene.views if v.frame == source.frame and v is not source and 8 < turn(source, v) < 70),
         key=lambda v: abs(turn(source, v) - 30),
     )
-    known = [(v, scene.marks(v)) for v in around]
-    if not any(m is not None for _, m in known):
-        known = [(v, detect(v.read_image())) for v in around[:_DETECTED]]
-    return [SeenMarks(v.index, v.camera, m[:LANDMARKS]) for v, m in known if m is not None]
+    seen = [(v, detect(v.read_image())) for v in around[:_DETECTED]]
+    if not any(m is not None for _, m in seen):
+        seen = [(v, scene.marks(v)) for v in around]
+    return [SeenMarks(v.index, v.camera, m[:LANDMARKS]) for v, m in seen if m is not None]
 
 
 def turn(a: View, b: View) -> float:
