@@ -89,16 +89,10 @@ def people(
         workers: processes.
         json: print the result as one JSON object.
     """
-    try:
-        from ..evaluation import people as room
+    from ..evaluation.runner import people_folder, people_room, scenes_below
 
-        render, daily = room.render_people, room.DAILY  # type: ignore[attr-defined]
-    except (ImportError, AttributeError) as error:
-        raise EvaluationError(
-            "This gshead cannot render test people.", remedy="Use a complete installation."
-        ) from error
-    from ..evaluation.runner import people_folder, scenes_below
-
+    room = people_room()
+    render, daily = room.render_people, room.DAILY
     folder = out or people_folder()
     progress = Progress()
     offered = {"workers": workers, "progress": progress, "which": which, "people": daily if which == "daily" else None}

@@ -15,7 +15,7 @@ MAX_PSNR = 100.0
 """dB; equal pictures have no error, and JSON no infinity."""
 MIN_PIXELS = 64
 _SSIM_REACH = 5  # pixels; torchmetrics' 11 x 11 Gaussian window
-NETWORKS = ("LPIPS", "CSIM", "AED", "APD", "AKD")
+NETWORKS: tuple[str, ...] = ("LPIPS", "CSIM", "AED", "APD", "AKD")
 
 
 def psnr(picture: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -76,13 +77,25 @@ def find_people(which: str) -> tuple[tuple[Path, ...], list[tuple[str, str, str]
     return chosen, missing
 
 
-def daily_names() -> set[str]:
-    """Folder names of the daily subset."""
+def people_room() -> Any:
+    """The room that renders test people: ``render_people``, ``DAILY``. Raises ``EvaluationError`` without it."""
     try:
-        from .people import DAILY
-    except ImportError:
+        room = importlib.import_module("gshead_backend.evaluation.people")
+        assert room.render_people
+        assert room.DAILY
+    except (ImportError, AttributeError, AssertionError) as error:
+        raise EvaluationError(
+            "This gshead cannot render test people.", remedy="Use a complete installation."
+        ) from error
+    return room
+
+
+def daily_names() -> set[str]:
+    """Folder names of the daily subset; none when the room is not there."""
+    try:
+        return {str(getattr(person, "name", person)) for person in people_room().DAILY}
+    except EvaluationError:
         return set()
-    return {str(name) for name in DAILY}
 
 
 def scenes_below(root: Path) -> tuple[Path, ...]:

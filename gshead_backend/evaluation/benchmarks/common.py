@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,7 +49,7 @@ class Item:
 
     Attributes:
         metrics: name to value, None where it could not be measured. pictures: caption to (H, W, 3) uint8.
-        notes: sentences. curves: counts to be added up over items before a ratio is taken (confusions).
+        notes: sentences. seconds: by stage.
     """
 
     benchmark: str
@@ -119,7 +119,7 @@ def draw(avatar: Avatar, pose: HeadPose, camera: Camera) -> tuple[np.ndarray, np
     return np.clip(color, 0, 1).astype(np.float32), alpha.astype(np.float32)
 
 
-def mean_metrics(metrics: list[Mapping[str, float | None]]) -> Metrics:
+def mean_metrics(metrics: Sequence[Mapping[str, float | None]]) -> Metrics:
     """Means by name over those that have a value; None where none has."""
     names = dict.fromkeys(name for m in metrics for name in m)
     out: Metrics = {}
