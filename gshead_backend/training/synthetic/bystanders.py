@@ -51,7 +51,7 @@ def stranger(index: int) -> tuple[np.ndarray, np.ndarray]:
     from .framing import draw_framing
     from .light import draw_light
     from .people import make_person
-    from .photograph import ALWAYS_IN_HEAD, render, room_to_head, shade
+    from .photograph import ALWAYS_IN_HEAD, exposed, render, room_to_head, shade
 
     person = make_person(FIRST_STRANGER + index, splats=STRANGER_SPLATS)
     rng = np.random.default_rng((person.seed, 0))
@@ -59,6 +59,6 @@ def stranger(index: int) -> tuple[np.ndarray, np.ndarray]:
     vertices = person.avatar.personal.vertices(pose)
     camera = draw_framing(rng, vertices[person.head.region_mask(*ALWAYS_IN_HEAD)], STRANGER_SIZE)
     splats = drive(person.avatar, pose)
-    radiance = shade(person, splats, camera, draw_light(rng, room_to_head(camera)))
+    radiance = shade(person, splats, camera, exposed(draw_light(rng, room_to_head(camera)), person))
     linear, _, matte, _ = render(person, splats, radiance, camera)
     return linear, matte

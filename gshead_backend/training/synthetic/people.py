@@ -11,7 +11,7 @@ from numba import njit
 from scipy.spatial import cKDTree
 
 from ...avatar.binding import triangle_frames
-from ...avatar.types import REGIONS, Avatar
+from ...avatar.types import REGIONS, Avatar, Splats
 from ...head.arkit import ARKIT_INDEX
 from ...head.catalog import default_head
 from ...head.model import HeadModel
@@ -32,6 +32,7 @@ from .surfels import ANCHORS, Surfels, join
 
 SPLATS = 90_000
 SKIN_SHARE = 0.62
+UNDER_LIDS = 0.62  # share of the light that lids at ease and lashes leave to the eyes
 _REGION = {"hair": "hair", "facial_hair": "hair", "hat": "hair", "eyes": "eye", "mouth": "mouth", "clothes": "clothes"}
 _OPEN = {"jawOpen": 0.55, "eyeWideLeft": 0.6, "eyeWideRight": 0.6, "mouthUpperUpLeft": 0.5, "mouthUpperUpRight": 0.5,
          "mouthLowerDownLeft": 0.5, "mouthLowerDownRight": 0.5}  # fmt: skip
@@ -118,9 +119,29 @@ def shading_normals(person: Person, quats: np.ndarray) -> np.ndarray:
     return n + w * t + np.cross(v, t)
 
 
-def radii(surfels: Surfels) -> np.ndarray:
-    """(N,) metres that each covers when light falls on it."""
-    return (1.2 * np.sort(surfels.scales, 1)[:, 1]).astype(np.float32)
+def occluders(splats: Splats) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Discs that stop light as the splats do: (M, 3) means, (M,) radii in metres, (M,) opacities, M >= N.
+
+    The first N are the splats themselves; those that are long and thin get further discs along their length.
+    """
+    order = np.argsort(splats.scales, 1)
+    rows = np.arange(len(splats))
+    long, middle = splats.scales[rows, order[:, 2]], splats.scales[rows, order[:, 1]]
+    thin = np.flatnonzero(long > 2 * middle)
+    axis = rotated_unit(splats.quats[thin], order[thin, 2]) * long[thin, None]
+    means, radius, opacity = [splats.means], [1.2 * middle], [splats.opacities]
+    for step in (-1.3, -0.65, 0.65, 1.3):
+        means.append(splats.means[thin] + step * axis)
+        radius.append(1.2 * middle[thin])
+        opacity.append(splats.opacities[thin])
+    return tuple(np.concatenate(part).astype(np.float32) for part in (means, radius, opacity))  # type: ignore[return-value]
+
+
+def rotated_unit(quats: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """(n, 3) the axes (n,) 0..2 turned by unit quaternions (n, 4) wxyz."""
+    v = np.eye(3, dtype=np.float32)[axis]
+    t = 2 * np.cross(quats[:, 1:], v)
+    return v + quats[:, :1] * t + np.cross(quats[:, 1:], t)
 
 
 def find_triangles(head: HeadModel, rest: np.ndarray, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
@@ -190,14 +211,16 @@ def _bake(person: Person) -> np.ndarray:
     from ...avatar.drive import drive
 
     s = person.surfels
-    out = sky_transfer(s.means, s.normals, radii(s), s.opacities, person.ramp)
+    rest = Splats(s.means, _unit(s.quats).astype(np.float32), s.scales, s.opacities, s.albedo)
+    out = sky_transfer(*occluders(rest), s.normals, person.ramp, np.arange(len(s)))
     inner = np.flatnonzero(np.isin(s.labels, [LABEL_INDEX["eyes"], LABEL_INDEX["mouth"]]))
     if inner.size:
         channels = np.zeros(52, np.float32)
         channels[[ARKIT_INDEX[name] for name in _OPEN]] = list(_OPEN.values())
         splats = drive(person.avatar, pose_from_arkit(person.head, channels))
         normals = shading_normals(person, splats.quats)
-        out[inner] = sky_transfer(splats.means, normals, radii(s), s.opacities, person.ramp, inner)
+        out[inner] = sky_transfer(*occluders(splats), normals, person.ramp, inner)
+        out[s.labels == LABEL_INDEX["eyes"], 0] *= UNDER_LIDS
     return out
 
 

@@ -22,7 +22,7 @@ from .expression import draw_expression, pose_of
 from .facts import facts
 from .framing import draw_framing
 from .light import Light, draw_light, reflected
-from .people import Person, radii, shading_normals
+from .people import Person, occluders, shading_normals
 from .sample import Sample
 from .shadow import visibility
 
@@ -47,7 +47,7 @@ def photograph(person: Person, shot_seed: int, size: int = 512, *, device: str =
     pose = pose_of(head, expression)
     vertices = personal.vertices(pose)
     camera = draw_framing(stream(1), vertices[head.region_mask(*ALWAYS_IN_HEAD)], size)
-    light = draw_light(stream(2), room_to_head(camera))
+    light = exposed(draw_light(stream(2), room_to_head(camera)), person)
     splats = drive(person.avatar, pose)
     radiance = shade(person, splats, camera, light)
     linear, albedo, matte, labels = render(person, splats, radiance, camera, device=device)
@@ -59,6 +59,12 @@ def photograph(person: Person, shot_seed: int, size: int = 512, *, device: str =
         light=light.sh, sun=(light.direction, light.sun), landmarks=landmarks(head, vertices, camera),
         about=facts(person, expression.name, expression.gaze, camera, light, labels),
     )  # fmt: skip
+
+
+def exposed(light: Light, person: Person) -> Light:
+    """The light as the camera's exposure makes it: longer, but not all the way, for darker people."""
+    luminance = float(np.dot(person.face.skin_color, [0.2126, 0.7152, 0.0722]))
+    return light.scaled(1.4 * (0.35 / max(luminance, 0.02)) ** 0.4)
 
 
 def room_to_head(camera: Camera) -> np.ndarray:
@@ -76,9 +82,9 @@ def shade(person: Person, splats: Splats, camera: Camera, light: Light) -> np.nd
     open_sky = np.clip(got[:, 0] / np.maximum(got[:, 1], 0.02 * max(float(got[:, 1].max()), 1e-6)), 0, 1)
     sunlit = np.zeros(len(s), np.float32)
     if light.sun.any():
-        sunlit = visibility(
-            splats.means, radii(s), s.opacities, light.direction, person.ramp, blur=SHADOW_REACH * light.softness
-        )
+        softness = max(SHADOW_REACH * light.softness, 0.0008)
+        everyone = np.arange(len(s))
+        sunlit = visibility(*occluders(splats), light.direction, person.ramp, blur=softness, targets=everyone)
     skin = np.isin(s.labels, [LABEL_INDEX[n] for n in ("skin", "lips", "ears", "mouth")])
     return reflected(light, s.albedo, normals, view, s.gloss, open_sky=open_sky, sunlit=sunlit, skin=skin)
 

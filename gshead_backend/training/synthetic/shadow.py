@@ -11,11 +11,14 @@ from .light import sh_basis
 SUN_MAP = 384
 SKY_MAP = 160
 SKY_DIRECTIONS = 48
+SKY_BLUR = 0.008  # metres: single strands must not leave blotches on a cheek
 BIAS, RAMP = 0.003, 0.004
 """Metres behind the nearest splat at which shadow begins, and over which it becomes full."""
 VOLUME_RAMP = 0.016
 """The same for hair, which lets light through."""
 OPAQUE = 0.3
+TAPS, FEW_TAPS = 14, 7
+"""Comparisons a splat for a sun with a penumbra, and for each direction of the sky."""
 
 
 def sphere_directions(count: int) -> np.ndarray:
@@ -44,54 +47,76 @@ def visibility(
     side = np.cross(d, [0.0, 1.0, 0.0] if abs(d[1]) < 0.9 else [1.0, 0.0, 0.0])
     side /= np.linalg.norm(side)
     axes = np.stack([side, np.cross(d, side), -d]).astype(np.float32)  # third: depth away from the light
-    local = np.asarray(means, np.float32) @ axes.T
-    low, high = local[:, :2].min(0), local[:, :2].max(0)
+    points = kernel_array(means)
+    low, high = _bounds(points, axes)
     pixel = float((high - low).max()) / (size - 8)
-    local[:, :2] = (local[:, :2] - low) / pixel + 4
-    local = kernel_array(local)
+    local = np.empty_like(points)
     nearest = np.full((size, size), np.inf, np.float32)
-    _fill(local, kernel_array(radii / pixel), kernel_array(opacities), np.float32(OPAQUE), nearest)
+    _fill(points, axes, low, pixel, kernel_array(radii), kernel_array(opacities), OPAQUE, local, nearest)
     wanted = np.arange(len(local)) if targets is None else np.asarray(targets)
-    taps = _taps(max(blur / pixel, 0.7))
-    return _compare(local, kernel_array(wanted, np.int64), kernel_array(ramp), taps, np.float32(BIAS), nearest)
+    taps = _taps(max(blur / pixel, 0.7), TAPS if size >= SUN_MAP else FEW_TAPS)
+    return _compare(local, kernel_array(wanted, np.int64), kernel_array(ramp), taps, BIAS, nearest)
 
 
 def sky_transfer(
-    means: np.ndarray, normals: np.ndarray, radii: np.ndarray, opacities: np.ndarray, ramp: np.ndarray,
-    targets: np.ndarray | None = None,
+    means: np.ndarray, radii: np.ndarray, opacities: np.ndarray, normals: np.ndarray, ramp: np.ndarray,
+    targets: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Precomputed radiance transfer (Sloan et al. 2002): how each splat turns SH radiance into irradiance.
+    """Precomputed radiance transfer (Sloan et al. 2002): how ``targets`` (M,) turn SH radiance into irradiance.
+
+    Args: as of :func:`visibility`; normals: (N, 3) of the splats that ``targets`` index.
 
     Returns:
-        (N or M, 2, 9) float32: ``transfer[:, 0] @ sh`` is the irradiance with everything else in the way,
+        (M, 2, 9) float32: ``transfer[:, 0] @ sh`` is the irradiance with everything else in the way,
         ``transfer[:, 1] @ sh`` without, both by the same quadrature so that their ratio is exact in the open.
     """
-    wanted = np.arange(len(means)) if targets is None else np.asarray(targets)
+    wanted = np.asarray(targets)
     directions = sphere_directions(SKY_DIRECTIONS)
     basis = sh_basis(directions) * (4 * np.pi / SKY_DIRECTIONS)
     facing = np.maximum(normals[wanted] @ directions.T, 0).astype(np.float32)
     seen = np.empty_like(facing)
     for k, direction in enumerate(directions):
-        seen[:, k] = visibility(means, radii, opacities, direction, ramp, size=SKY_MAP, targets=wanted)
+        seen[:, k] = visibility(means, radii, opacities, direction, ramp, size=SKY_MAP, blur=SKY_BLUR, targets=wanted)
     basis = basis.astype(np.float32)
     return np.stack([(facing * seen) @ basis, facing @ basis], 1)
 
 
-def _taps(radius: float) -> np.ndarray:
-    i = np.arange(12) + 0.5
-    r, a = radius * np.sqrt(i / 12), 2.39996 * i
+def _taps(radius: float, count: int) -> np.ndarray:
+    i = np.arange(count) + 0.5
+    r, a = radius * np.sqrt(i / count), 2.39996 * i
     return np.stack([r * np.cos(a), r * np.sin(a)], 1).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)
-def _fill(local: np.ndarray, radii: np.ndarray, opacities: np.ndarray, opaque: float, nearest: np.ndarray) -> None:
+def _bounds(points: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(2,) lowest and highest coordinates across the light's direction."""
+    low, high = np.full(2, np.inf, np.float32), np.full(2, -np.inf, np.float32)
+    for i in range(points.shape[0]):
+        for k in range(2):
+            value = axes[k, 0] * points[i, 0] + axes[k, 1] * points[i, 1] + axes[k, 2] * points[i, 2]
+            low[k] = min(low[k], value)
+            high[k] = max(high[k], value)
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def _fill(
+    points: np.ndarray, axes: np.ndarray, low: np.ndarray, pixel: float, radii: np.ndarray, opacities: np.ndarray,
+    opaque: float, local: np.ndarray, nearest: np.ndarray,
+) -> None:  # fmt: skip
+    """``local`` becomes pixel x, pixel y, metres away from the light; ``nearest`` the least of these per pixel."""
     size = nearest.shape[0]
-    for i in range(local.shape[0]):
+    for i in range(points.shape[0]):
+        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+        x = (axes[0, 0] * px + axes[0, 1] * py + axes[0, 2] * pz - low[0]) / pixel + 4
+        y = (axes[1, 0] * px + axes[1, 1] * py + axes[1, 2] * pz - low[1]) / pixel + 4
+        z = np.float32(axes[2, 0] * px + axes[2, 1] * py + axes[2, 2] * pz)
+        local[i, 0], local[i, 1], local[i, 2] = x, y, z
         if opacities[i] < opaque:
             continue
-        x, y, z, r = local[i, 0], local[i, 1], local[i, 2], min(radii[i], np.float32(6.0))
-        x0, x1 = max(int(np.floor(x - r + 0.5)), 0), min(int(np.floor(x + r + 0.5)), size - 1)
-        y0, y1 = max(int(np.floor(y - r + 0.5)), 0), min(int(np.floor(y + r + 0.5)), size - 1)
+        r = min(radii[i] / pixel, 6.0)
+        x0, x1 = max(int(x - r + 0.5), 0), min(int(x + r + 0.5), size - 1)
+        y0, y1 = max(int(y - r + 0.5), 0), min(int(y + r + 0.5), size - 1)
         for row in range(y0, y1 + 1):
             for column in range(x0, x1 + 1):
                 if z < nearest[row, column]:
@@ -106,11 +131,11 @@ def _compare(
     out = np.empty(wanted.shape[0], np.float32)
     for n in range(wanted.shape[0]):
         i = wanted[n]
-        lit = np.float32(0.0)
+        lit = 0.0
         for t in range(taps.shape[0]):
             x = min(max(int(local[i, 0] + taps[t, 0]), 0), size - 1)
             y = min(max(int(local[i, 1] + taps[t, 1]), 0), size - 1)
             behind = (local[i, 2] - nearest[y, x] - bias) / ramp[i]
-            lit += np.float32(1.0) - min(max(behind, np.float32(0.0)), np.float32(1.0))
+            lit += 1.0 - min(max(behind, 0.0), 1.0)
         out[n] = lit / taps.shape[0]
     return out
