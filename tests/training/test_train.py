@@ -63,7 +63,7 @@ def weights(folder: Path, network: str) -> dict[str, np.ndarray]:
 
 
 def test_a_small_parser_learns_eight_faces(crops: Path, tmp_path: Path) -> None:
-    config = tiny("parser", steps=70, lr=8e-3, ema=0.9, warmup=5, cells=0.2)
+    config = tiny("parser", steps=50, lr=1e-2, ema=0.85, warmup=3, cells=0.15)
     outcome = run(config, crops, tmp_path)
     assert outcome.finished
     assert outcome.metrics["iou"]["skin"] > 0.75
@@ -72,7 +72,7 @@ def test_a_small_parser_learns_eight_faces(crops: Path, tmp_path: Path) -> None:
 
 
 def test_a_small_regressor_learns_eight_faces(crops: Path, tmp_path: Path) -> None:
-    outcome = run(tiny("regressor", steps=150, lr=4e-3, ema=0.9, batch=8), crops, tmp_path)
+    outcome = run(tiny("regressor", steps=60, lr=5e-3, ema=0.9, batch=8), crops, tmp_path)
     told = outcome.metrics
     assert told["arkit_active_mae"] < 0.4 * told["zero_active_mae"]
     assert told["arkit_active_corr"] > 0.8
