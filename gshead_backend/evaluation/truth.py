@@ -18,7 +18,7 @@ from .multiview import Frame
 ACTIVE = 0.1
 BLINK, SEEN_BLINK = 0.7, 0.5
 LOOKS = np.array([name.startswith("eyeLook") for name in ARKIT_NAMES])
-_BLINKS = (ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"])
+BLINKS = (ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"])
 
 
 def pose_of_frame(head: HeadModel, frame: Frame) -> HeadPose:
@@ -77,13 +77,13 @@ def channel_scores(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float |
     active = (truth > ACTIVE) & ~LOOKS
     a, b = truth[active], estimate[active]
     varied = a.size > 2 and a.std() > 1e-6 and b.std() > 1e-6
-    shut = truth[:, _BLINKS] >= BLINK
+    shut = truth[:, BLINKS] >= BLINK
     quiet = (truth == 0) & ~LOOKS
     return {
         "mae": float(np.abs(a - b).mean()) if a.size else None,
         "mae_zero": float(a.mean()) if a.size else None,
         "corr": float(np.corrcoef(a, b)[0, 1]) if varied else None,
-        "blink_recall": float((estimate[:, _BLINKS][shut] >= SEEN_BLINK).mean()) if shut.any() else None,
+        "blink_recall": float((estimate[:, BLINKS][shut] >= SEEN_BLINK).mean()) if shut.any() else None,
         "quiet": float(estimate[quiet].mean()) if quiet.any() else None,
     }
 

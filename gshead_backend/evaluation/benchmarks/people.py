@@ -22,7 +22,15 @@ from ..metrics import confusion_of, iou, mean_iou
 from ..multiview import Scene, View, read_scene
 from ..pictures import GREY, row, with_marks
 from ..regions import eye_distance
-from ..truth import angle_between, arkit_of_pose, channel_scores, gaze_directions, gaze_of_pose, similarity_error
+from ..truth import (
+    BLINKS,
+    angle_between,
+    arkit_of_pose,
+    channel_scores,
+    gaze_directions,
+    gaze_of_pose,
+    similarity_error,
+)
 from .common import Candidate, Clock, Item, Metrics, Shot, mean_metrics, take_shot
 from .scenes import Placed, describe, held_out_expressions, novel_views, place, turn
 
@@ -136,14 +144,17 @@ def _read_one(scene: Scene, view: View, shot: Shot, model: HeadModel, total: Rea
     fit, frame, out = shot.fit, scene.frames[view.frame], Metrics()
     head = PersonalHead.create(model, fit.betas, fit.vertex_offsets)
     if frame.gaze is not None:
-        out["gaze_deg"] = angle_between(gaze_of_pose(fit.pose), gaze_directions(frame.gaze))
+        open_eyes = frame.arkit is None or frame.arkit[list(BLINKS)].max() < 0.5  # nobody sees where closed eyes look
+        if open_eyes:
+            out["gaze_deg"] = angle_between(gaze_of_pose(fit.pose), gaze_directions(frame.gaze))
         fitted, true = fit.camera.viewmat[:3, :3], view.camera.viewmat[:3, :3]
         out["head_deg"] = float(np.degrees(np.linalg.norm(matrix_to_axis_angle(fitted @ true.T))))
         for name, a, b in zip(("yaw", "pitch", "roll"), head_angles(fitted), head_angles(true), strict=True):
             out[f"head_{name}_deg"] = abs((np.degrees(a - b) + 180) % 360 - 180)
         if fit.reading is not None:
             read = gaze_directions(fit.reading.gaze.astype(float))
-            out["regressor_gaze_deg"] = angle_between(read, gaze_directions(frame.gaze))
+            if open_eyes:
+                out["regressor_gaze_deg"] = angle_between(read, gaze_directions(frame.gaze))
             for name, a, b in zip(("yaw", "pitch"), fit.reading.head, head_angles(true), strict=False):
                 out[f"regressor_{name}_deg"] = abs((np.degrees(float(a) - b) + 180) % 360 - 180)
     known = scene.marks(view)
