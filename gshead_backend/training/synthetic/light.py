@@ -95,7 +95,7 @@ def draw_light(rng: np.random.Generator, to_head: np.ndarray) -> Light:
         key, color, width = toward(rng.uniform(45, 95), rng.uniform(0, 30)), warm(rng.uniform(-0.15, 0.05)), 0.45
         ambient *= 0.6
     elif kind == "overcast":
-        key, color, width, ambient = up, warm(rng.uniform(-0.12, 0.02)), 1.0, ambient + 0.5
+        key, color, width, ambient = _unit(up + 0.6 * ahead), warm(rng.uniform(-0.12, 0.02)), 1.0, ambient + 0.5
     elif kind == "sunset":
         key, color, width = toward(rng.uniform(20, 100), rng.uniform(2, 12)), warm(rng.uniform(0.15, 0.4)), 0.7
         direction, sun, softness = key, color * rng.uniform(1, 3), 0.03
@@ -112,7 +112,7 @@ def draw_light(rng: np.random.Generator, to_head: np.ndarray) -> Light:
         key, color, width = toward(rng.uniform(0, 100), rng.uniform(-10, 50)), warm(rng.uniform(0.05, 0.3)), 0.5
         ambient *= 0.5
     elif kind == "sun":
-        key, color, width = up, warm(rng.uniform(-0.2, 0)), 0.9
+        key, color, width = _unit(up + 0.6 * ahead), warm(rng.uniform(-0.2, 0)), 0.9
         direction = toward(rng.uniform(5, 110), rng.uniform(18, 65))
         sun, softness = warm(rng.uniform(0, 0.15)) * rng.uniform(1.5, 5), float(np.exp(rng.uniform(-4.5, -2)))
         ambient += 0.2
