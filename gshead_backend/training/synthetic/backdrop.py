@@ -30,7 +30,7 @@ def _color(rng: np.random.Generator) -> np.ndarray:
         return skin_albedo(rng.random(), 0.4) * rng.uniform(0.6, 1.2)
     if kind < 0.65:
         return rng.uniform(0.03, 0.85) * np.exp(rng.normal(0, 0.08, 3))
-    return rng.dirichlet([0.9, 0.9, 0.9]) * rng.uniform(0.1, 1.3)
+    return rng.dirichlet([2.0, 2.0, 2.0]) * rng.uniform(0.1, 1.3)
 
 
 def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -41,7 +41,7 @@ def clothes_surfels(head: HeadModel, person: PersonalHead, style: StyleSpec, rng
     cloth = (at + normal * lift[:, None])[low]
     color, second = np.asarray(style.clothes_color), np.asarray(style.second_color)
     parts = [
-        sheet(cloth, normal[low], 2.1 * c.spacing[low], c.rest[low], color, second, style.pattern, "clothes", rng,
+        sheet(cloth, normal[low], 1.5 * c.spacing[low], c.rest[low], color, second, style.pattern, "clothes", rng,
               anchor="torso")
     ]  # fmt: skip
     parts.append(_below(at[c.torso > 0.5], thick, style, rng))
@@ -56,14 +56,14 @@ def _below(bust: np.ndarray, thick: float, style: StyleSpec, rng: np.random.Gene
     if len(bust) < 10:
         return no_surfels()
     count = 16_000
-    top, bottom = np.percentile(bust[:, 1], 35), bust[:, 1].min() - 0.28
+    top, bottom = np.percentile(bust[:, 1], 45), bust[:, 1].min() - 0.75
     half = np.percentile(np.abs(bust[:, 0]), 99) + thick
     middle_z, deep = np.percentile(bust[:, 2], [5, 95]).mean(), np.ptp(np.percentile(bust[:, 2], [3, 97])) / 2 + thick
     u, angle = rng.random(count), rng.uniform(0, 2 * np.pi, count)
-    y = top + (bottom - top) * u**1.2
+    y = top + (bottom - top) * u**1.6
     drop = np.clip((top - y) / 0.10, 0, 1)
-    a = half * (0.80 + 0.36 * np.sqrt(drop))
-    b = deep * (0.72 + 0.35 * drop)
+    a = half * (0.93 + 0.26 * np.sqrt(drop))
+    b = deep * (0.80 + 0.30 * drop)
     p = 2.6
     cx, sz = np.cos(angle), np.sin(angle)
     r = (np.abs(cx) ** p + np.abs(sz) ** p) ** (-1 / p)
@@ -72,7 +72,7 @@ def _below(bust: np.ndarray, thick: float, style: StyleSpec, rng: np.random.Gene
         [np.sign(cx) * np.abs(cx) ** (p - 1) / a, 0.25 * (1 - drop) / half, np.sign(sz) * np.abs(sz) ** (p - 1) / b], 1
     )
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    return sheet(at, normal, np.full(count, 0.0062), at, np.asarray(style.clothes_color), np.asarray(style.second_color),
+    return sheet(at, normal, 0.0062 + 0.008 * u, at, np.asarray(style.clothes_color), np.asarray(style.second_color),
                  style.pattern, "clothes", rng, anchor="torso")  # fmt: skip
 
 

@@ -24,11 +24,11 @@ def draw_framing(rng: np.random.Generator, head_points: np.ndarray, size: int) -
     yaw = rng.normal(0, np.radians(18)) if rng.random() < 0.82 else rng.uniform(-MAX_YAW, MAX_YAW)
     pitch, roll = rng.normal(np.radians(-1), np.radians(8)), rng.normal(0, np.radians(6))
     turn = np.clip([pitch, yaw, roll], [-MAX_PITCH, -MAX_YAW, -MAX_ROLL], [MAX_PITCH, MAX_YAW, MAX_ROLL])
-    share = rng.uniform(0.20, 0.46)  # of the picture's height
+    share = rng.uniform(0.27, 0.56)  # of the picture's height
     distance = max(focal * height / (share * size), 0.32)
     R = np.diag([1.0, -1.0, -1.0]) @ euler_to_matrix(turn)
     taken = focal * height / distance / size
-    room = 0.5 - 0.75 * taken
+    room = 0.5 - 0.8 * taken
     x = np.clip(rng.normal(0, 0.07), -max(room, 0), max(room, 0))
     y = np.clip(rng.normal(-0.02, 0.06), -max(room, 0), max(room, 0))
     t = np.array([x * size * distance / focal, y * size * distance / focal, distance]) - R @ middle

@@ -14,8 +14,10 @@ from .surface import Canvas, canvas, personal_frame
 from .surfels import Surfels, join
 
 CANVAS = 30_000
-_STEPS = {"buzz": 1, "balding": 3, "short": 5, "fringe": 7, "curly": 9, "afro": 8, "bob": 12, "long": 18, "wavy": 18,
-          "tied": 8, "bun": 8}  # fmt: skip
+_STEPS = {
+    "buzz": 1, "balding": 3, "short": 4, "fringe": 6, "curly": 8, "afro": 7, "bob": 8, "long": 11, "wavy": 12, "tied": 7,
+    "bun": 7,
+}  # fmt: skip
 _LIFT = {"buzz": 0.8, "balding": 0.25, "short": 0.42, "fringe": 0.35, "curly": 0.75, "afro": 0.95, "bob": 0.35,
          "long": 0.3, "wavy": 0.38, "tied": 0.06, "bun": 0.06}  # fmt: skip
 _DEPTH = {"buzz": 0.002, "balding": 0.006, "short": 0.016, "fringe": 0.016, "curly": 0.045, "afro": 0.07, "bob": 0.022,
@@ -42,7 +44,7 @@ def hair_surfels(
     outer = c.part == 0
     skull = Skull(position[outer], normal[outer])
     steps = _STEPS[style.hair]
-    count = min(splats // steps, {"buzz": 16_000}.get(style.hair, 7_000))
+    count = min(splats // steps, {"buzz": 16_000}.get(style.hair, 8_500))
     weight = cover * c.spacing**2 * outer
     pick = rng.choice(len(weight), count, p=weight / weight.sum())
     center = np.array([0, c.surface.crown[1], c.surface.crown[2]])
@@ -59,7 +61,7 @@ def hair_surfels(
     strands = _off_face(c, style, strands, rng)
     if style.hat in ("cap", "beanie", "brim"):
         strands = _under_hat(c, strands)
-    width = {"buzz": 0.0006, "balding": 0.0005}.get(style.hair, 0.00075 + 0.0003 * style.volume)
+    width = {"buzz": 0.0006, "balding": 0.0005}.get(style.hair, 0.0006 + 0.0003 * style.volume)
     color = np.asarray(style.hair_color)
     made = strand_surfels(strands, color, width, rng, center=center, torso_below=chin - 0.02)
     extra = _tail(c, style, skull, rng, center, chin) if style.hair in ("tied", "bun") else no_surfels()

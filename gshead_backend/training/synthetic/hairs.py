@@ -70,7 +70,7 @@ def brows(c: Canvas, position: np.ndarray, normal: np.ndarray, face: FaceSpec, r
         end = start + direction * length[:, None] + n * 0.0007
         shade = face.brow_color * np.exp(rng.normal(0, 0.22, count))[:, None]
         parts.append(
-            surfels(along(start + n * 0.0003, end, n, 0.00016), shade, "brows", opacity=0.3 + 0.45 * face.brow_density)
+            surfels(along(start + n * 0.0003, end, n, 0.00016), shade, "brows", opacity=0.22 + 0.35 * face.brow_density)
         )
     return _join(parts)
 

@@ -76,7 +76,7 @@ def _shaven(c: Canvas, face: FaceSpec, color: np.ndarray) -> np.ndarray:
         color = mix(color, 0.6 * face.hair_color + 0.12 * face.skin_color, amount * beard_area(c, kind) * dots)
     half = 0.0031 * face.brow_thickness
     near = step(np.abs(c.brow + 0.0008), 1.5 * half, 0.4 * half) * (c.brow_along > 0) * (c.brow_along < 1)
-    return mix(color, face.brow_color + 0.05 * face.skin_color, 0.45 * face.brow_density * near.max(1) * c.front)
+    return mix(color, face.brow_color + 0.05 * face.skin_color, 0.3 * face.brow_density * near.max(1) * c.front)
 
 
 def labels(c: Canvas) -> np.ndarray:

@@ -50,7 +50,7 @@ def draw_style(rng: np.random.Generator, face: FaceSpec) -> StyleSpec:
     hair = _hairstyle(rng, face)
     length = {"buzz": 0.005, "balding": 0.018, "short": rng.uniform(0.022, 0.05), "fringe": rng.uniform(0.05, 0.08),
               "curly": rng.uniform(0.05, 0.12), "afro": rng.uniform(0.05, 0.10), "bob": rng.uniform(0.17, 0.23),
-              "long": rng.uniform(0.28, 0.42), "wavy": rng.uniform(0.26, 0.40)}.get(hair, 0.1)  # fmt: skip
+              "long": rng.uniform(0.2, 0.32), "wavy": rng.uniform(0.2, 0.32)}.get(hair, 0.1)  # fmt: skip
     color = face.hair_color
     if hair not in ("bald", "balding") and rng.random() < 0.06:  # dyed
         color = rng.dirichlet([0.6, 0.6, 0.6]) * rng.uniform(0.15, 0.7) + 0.01
@@ -94,7 +94,7 @@ def _cloth(rng: np.random.Generator, face: FaceSpec) -> np.ndarray:
     elif kind < 0.56:
         color = np.array(HAIRS[str(rng.choice(list(HAIRS)))])
     else:
-        color = rng.dirichlet([0.8, 0.8, 0.8]) * rng.uniform(0.05, 1.1)
+        color = rng.dirichlet([2.5, 2.5, 2.5]) * rng.uniform(0.05, 1.3)
     return np.clip(color, 0.006, 0.85)
 
 
