@@ -12,7 +12,7 @@ from .hair import CANVAS
 from .hairs import no_surfels
 from .paint import step
 from .style_spec import StyleSpec
-from .surface import canvas, personal_frame
+from .surface import Canvas, canvas, personal_frame
 from .surfels import Surfels, join
 
 _NECKLINE = {"t-shirt": -0.052, "shirt": -0.030, "suit": -0.034, "sweater": -0.042, "turtleneck": 0.02, "hoodie": -0.03,
@@ -76,7 +76,9 @@ def _below(bust: np.ndarray, thick: float, style: StyleSpec, rng: np.random.Gene
                  style.pattern, "clothes", rng, anchor="torso")  # fmt: skip
 
 
-def _collar(style: StyleSpec, marks: np.ndarray, at: np.ndarray, c, rng: np.random.Generator, throat: float) -> Surfels:  # type: ignore[no-untyped-def]
+def _collar(
+    style: StyleSpec, marks: np.ndarray, at: np.ndarray, c: Canvas, rng: np.random.Generator, throat: float
+) -> Surfels:
     """A band around the neck: shirt and suit collars, turtlenecks, hoods and scarves."""
     kind = style.clothes
     if kind in ("t-shirt", "v-neck"):
@@ -106,11 +108,13 @@ def _collar(style: StyleSpec, marks: np.ndarray, at: np.ndarray, c, rng: np.rand
     parts = [sheet(centre + p, normal, np.full(count, 0.0032), p, color, np.asarray(style.second_color),
                    "plain" if kind == "suit" else style.pattern, "clothes", rng, anchor="torso")]  # fmt: skip
     if kind == "suit":
-        parts.append(_chest(marks, at, c, rng, color, np.asarray(style.second_color), throat))
+        parts.append(_chest(at, c, rng, color, np.asarray(style.second_color), throat))
     return join(*parts)
 
 
-def _chest(marks, at, c, rng, shirt: np.ndarray, tie: np.ndarray, throat: float) -> Surfels:  # type: ignore[no-untyped-def]
+def _chest(
+    at: np.ndarray, c: Canvas, rng: np.random.Generator, shirt: np.ndarray, tie: np.ndarray, throat: float
+) -> Surfels:
     """Shirt and tie in a suit's opening."""
     front = at[(np.abs(at[:, 0]) < 0.02) & (at[:, 2] > np.median(at[:, 2])) & (c.part == 0)]
     count = 7000
@@ -123,13 +127,17 @@ def _chest(marks, at, c, rng, shirt: np.ndarray, tie: np.ndarray, throat: float)
     is_tie = np.abs(x) < 0.010 + 0.02 * np.clip(t, 0, 1)
     normal = np.tile([0.0, 0.2, 0.98], (count, 1))
     p[is_tie, 2] += 0.004
-    first = sheet(p[~is_tie], normal[~is_tie], np.full((~is_tie).sum(), 0.003), p[~is_tie], shirt, shirt, "plain", "clothes",
-                  rng, anchor="torso")  # fmt: skip
-    return join(first, sheet(p[is_tie], normal[is_tie], np.full(is_tie.sum(), 0.0028), p[is_tie], tie, tie * 0.6, "stripes",
-                             "clothes", rng, anchor="torso"))  # fmt: skip
+    parts = []
+    for mine, color, second, pattern in ((~is_tie, shirt, shirt, "plain"), (is_tie, tie, tie * 0.6, "stripes")):
+        spacing = np.full(mine.sum(), 0.003)
+        parts.append(
+            sheet(p[mine], normal[mine], spacing, p[mine], color, second, pattern, "clothes", rng, anchor="torso")
+        )
+    return join(*parts)
 
 
-def _earrings(c, at: np.ndarray, rng: np.random.Generator) -> Surfels:  # type: ignore[no-untyped-def]
+def _earrings(c: Canvas, at: np.ndarray, rng: np.random.Generator) -> Surfels:
+    """A small drop below each lobe."""
     parts = []
     metal = np.array([[0.75, 0.6, 0.3], [0.7, 0.7, 0.72], [0.8, 0.78, 0.74]])[rng.integers(3)]
     for side in (-1, 1):

@@ -36,7 +36,7 @@ class FaceSpec:
             typology angle of ``skin_color``. Colours are linear albedo (3,).
         freckles, moles, makeup, wrinkles, mottling, blush: 0..1 strengths.
         brow_thickness: 0.5..1.6. brow_density: 0..1. lip_color: (3,). lip_strength: 0..1.
-        beard: of ``BEARDS``. iris, hair: names of ``iris_color`` and ``hair_color``; brow_color is darker than the hair.
+        beard: of ``BEARDS``. iris, hair: names of ``iris_color`` and ``hair_color``. brow_color: (3,) darker than that.
         seed: of the noise that paints this skin. teeth: 0 yellow .. 1 white.
         pupil: radians of half opening seen from the eyeball's centre.
     """
@@ -90,7 +90,8 @@ def draw_face(rng: np.random.Generator, head: HeadModel | None = None) -> FaceSp
     if hair in ("white", "grey"):
         darker = np.array([0.16, 0.125, 0.10]) * rng.uniform(0.4, 1.4) * (0.5 + 0.5 * light)
     return FaceSpec(
-        seed=int(rng.integers(2**31)), betas=betas, femininity=femininity, age=age, melanin=melanin, haemoglobin=haemoglobin,
+        seed=int(rng.integers(2**31)), betas=betas, femininity=femininity, age=age, melanin=melanin,
+        haemoglobin=haemoglobin,
         tone_ita=individual_typology_angle(skin), skin_color=skin,
         freckles=float(rng.beta(1, 3) * light * (rng.random() < 0.35)), moles=float(rng.beta(1.2, 3)), makeup=makeup,
         wrinkles=float(np.clip((age - 28) / 50, 0, 1) ** 1.2 * rng.uniform(0.6, 1.1)),

@@ -15,8 +15,8 @@ from .surfels import Surfels, join
 
 CANVAS = 30_000
 _STEPS = {
-    "buzz": 1, "balding": 3, "short": 4, "fringe": 6, "curly": 8, "afro": 7, "bob": 8, "long": 11, "wavy": 12, "tied": 7,
-    "bun": 7,
+    "buzz": 1, "balding": 3, "short": 4, "fringe": 6, "curly": 8, "afro": 7, "bob": 8, "long": 11, "wavy": 12,
+    "tied": 7, "bun": 7,
 }  # fmt: skip
 _LIFT = {"buzz": 0.8, "balding": 0.25, "short": 0.42, "fringe": 0.35, "curly": 0.75, "afro": 0.95, "bob": 0.35,
          "long": 0.3, "wavy": 0.38, "tied": 0.06, "bun": 0.06}  # fmt: skip
@@ -54,8 +54,8 @@ def hair_surfels(
     length, gravity, depth = _shaped(c, style, pick, length, rng)
     chin = c.surface.landmarks[152, 1]
     strands = grow(
-        skull, roots, normal[pick], flow, length=length, steps=steps, lift=_LIFT[style.hair] * (0.7 + 0.6 * style.volume),
-        gravity=gravity, curl=style.curl, margin=depth, rng=rng,
+        skull, roots, normal[pick], flow, length=length, steps=steps,
+        lift=_LIFT[style.hair] * (0.7 + 0.6 * style.volume), gravity=gravity, curl=style.curl, margin=depth, rng=rng,
         toward=_knot(c, style) if style.hair in ("tied", "bun") else None,
     )  # fmt: skip
     strands = _off_face(c, style, strands, rng)

@@ -11,7 +11,7 @@ from .hair import CANVAS
 from .hairs import no_surfels
 from .paint import noise, step
 from .style_spec import StyleSpec
-from .surface import canvas, personal_frame
+from .surface import Canvas, canvas, personal_frame
 from .surfels import Surfels, join
 
 
@@ -22,7 +22,7 @@ def headwear_surfels(head: HeadModel, person: PersonalHead, style: StyleSpec, rn
     c = canvas(head, CANVAS)
     at, normal = personal_frame(c, person)
     m, s = c.surface.landmarks, c.surface.scale
-    x, y, z = c.rest.T
+    _, y, z = c.rest.T
     outer = c.part == 0
     band = m[10, 1] - (0.004 - 0.02 * style.volume) * s
     tilt = y - band - 0.22 * np.minimum(z - m[10, 2] + 0.03, 0)  # hats sit lower behind
@@ -32,8 +32,9 @@ def headwear_surfels(head: HeadModel, person: PersonalHead, style: StyleSpec, rn
         return _wrapped(style, rng, c, at, normal, m, outer, depth, band)
     if style.hat == "band":
         keep = outer & (np.abs(tilt - 0.012) < 0.014) & (c.ear < 0.2)
-        return sheet(at[keep] + normal[keep] * (0.014 * np.ones(keep.sum()))[:, None], normal[keep], c.spacing[keep] * 1.3,
-                     c.rest[keep], style.hat_color, style.second_color, "plain", "hat", rng)  # fmt: skip
+        cloth, spacing = at[keep] + 0.014 * normal[keep], c.spacing[keep] * 1.3
+        color, second = style.hat_color, style.second_color
+        return sheet(cloth, normal[keep], spacing, c.rest[keep], color, second, "plain", "hat", rng)
     keep = outer & (tilt > 0) & (c.ear < 0.3)
     rise = step(tilt, 0.0, 0.05)
     puff = {"cap": 0.012, "beanie": 0.016 * (0.4 + style.volume), "brim": 0.022}[style.hat]
@@ -66,12 +67,14 @@ def _brim(style: StyleSpec, rng: np.random.Generator, shell: np.ndarray, tilt: n
     at = middle + ring + np.stack([0 * r, slope * 0.35 - droop + (band - middle[1]) * 0.5, 0 * r], 1)
     up = np.tile([0.0, 0.97, 0.24], (count, 1))
     top = sheet(at, up, np.full(count, 0.0022), at, style.hat_color, style.second_color, "plain", "hat", rng)
-    under = sheet(at - [0, 0.0035, 0], -up, np.full(count, 0.0022), at, style.hat_color * 0.7, style.second_color, "plain",
-                  "hat", rng)  # fmt: skip
-    return join(top, under)
+    below, dim = at - [0, 0.0035, 0], style.hat_color * 0.7
+    return join(top, sheet(below, -up, np.full(count, 0.0022), at, dim, style.second_color, "plain", "hat", rng))
 
 
-def _wrapped(style, rng, c, at, normal, m, outer, depth, band) -> Surfels:  # type: ignore[no-untyped-def]
+def _wrapped(
+    style: StyleSpec, rng: np.random.Generator, c: Canvas, at: np.ndarray, normal: np.ndarray, m: np.ndarray,
+    outer: np.ndarray, depth: np.ndarray, band: float,
+) -> Surfels:  # fmt: skip
     """A scarf around the face and throat, or cloth wound about the head."""
     x, y, z = c.rest.T
     if style.hat == "turban":
@@ -88,6 +91,7 @@ def _wrapped(style, rng, c, at, normal, m, outer, depth, band) -> Surfels:  # ty
             + 0.004 * np.sin((y + 0.3 * x) * 2 * np.pi / 0.05 + 2 * noise(c.rest, 0.06, rng))
             + 0.018 * c.neck
         )
-    made = sheet((at + normal * lift[:, None])[keep], normal[keep], c.spacing[keep] * 1.6, c.rest[keep], style.hat_color,
-                 style.second_color, style.pattern if style.pattern != "knit" else "plain", "hat", rng)  # fmt: skip
-    return made
+    pattern = style.pattern if style.pattern != "knit" else "plain"
+    cloth = (at + normal * lift[:, None])[keep]
+    return sheet(cloth, normal[keep], c.spacing[keep] * 1.6, c.rest[keep], style.hat_color, style.second_color, pattern,
+                 "hat", rng)  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ...avatar.binding import triangle_frames
 from ...avatar.types import REGIONS, Avatar, Splats
@@ -155,7 +155,7 @@ def find_triangles(head: HeadModel, rest: np.ndarray, surfels: Surfels) -> tuple
         mine = np.flatnonzero(surfels.anchor == index)
         if not mine.size:
             continue
-        near = cKDTree(centre[allowed]).query(surfels.means[mine], k=10 if anchor == "surface" else 1)[1]
+        near = KDTree(centre[allowed]).query(surfels.means[mine], k=10 if anchor == "surface" else 1)[1]
         near = allowed[near].reshape(mine.size, -1)
         if anchor == "surface":
             triangle[mine], bary[mine] = _closest(
@@ -232,7 +232,7 @@ def _texel_splats(avatar: Avatar, covered: np.ndarray) -> np.ndarray:
     place = np.einsum("nk,nkc->nc", avatar.bary, corner)
     rows, columns = np.nonzero(covered)
     texels = np.stack([(columns + 0.5) / size, 1 - (rows + 0.5) / size], 1)
-    return np.asarray(cKDTree(place).query(texels)[1])
+    return np.asarray(KDTree(place).query(texels)[1])
 
 
 @njit(cache=True, nogil=True)

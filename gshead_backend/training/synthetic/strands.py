@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .hairs import along, surfels
 from .surfels import ANCHORS, Surfels
@@ -14,7 +14,7 @@ class Skull:
 
     def __init__(self, points: np.ndarray, normals: np.ndarray) -> None:
         self.points, self.normals = points, normals
-        self.tree = cKDTree(points)
+        self.tree = KDTree(points)
 
     def push(self, at: np.ndarray, margin: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """Points moved out to ``margin`` metres over the surface, and the surface normals nearby."""
@@ -27,8 +27,9 @@ class Skull:
 
 
 def grow(
-    skull: Skull, roots: np.ndarray, normals: np.ndarray, flow: np.ndarray, *, length: np.ndarray, steps: int, lift: float,
-    gravity: float, curl: float, margin: np.ndarray, rng: np.random.Generator, toward: np.ndarray | None = None,
+    skull: Skull, roots: np.ndarray, normals: np.ndarray, flow: np.ndarray, *, length: np.ndarray, steps: int,
+    lift: float, gravity: float, curl: float, margin: np.ndarray, rng: np.random.Generator,
+    toward: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """(M, steps + 1, 3) strands.
 
