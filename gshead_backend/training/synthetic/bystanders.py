@@ -11,6 +11,7 @@ from ...camera import Camera
 
 POOL = 10
 FIRST_STRANGER = 900_000_000  # no split reaches this far
+FACE_HEIGHT = 0.19  # metres, hairline to chin
 STRANGER_SIZE = 256
 STRANGER_SPLATS = 30_000
 SHARE = 0.22
@@ -25,8 +26,8 @@ def with_bystanders(behind: np.ndarray, camera: Camera, rng: np.random.Generator
     size = behind.shape[0]
     middle = camera.project(np.zeros((1, 3)))[0, :2] / size
     for _ in range(1 if rng.random() < 0.6 else 2):
-        linear, matte = stranger(int(rng.integers(POOL)))
-        scale = rng.uniform(0.45, 1.0) * size / STRANGER_SIZE
+        linear, matte, face = stranger(int(rng.integers(POOL)))
+        scale = rng.uniform(0.4, 0.8) * _face(camera) / face  # the largest face is the one that is meant
         side = rng.choice([-1.0, 1.0])
         x = (middle[0] + side * rng.uniform(0.22, 0.5)) * size
         y = (middle[1] + rng.uniform(-0.08, 0.25)) * size
@@ -44,8 +45,8 @@ def with_bystanders(behind: np.ndarray, camera: Camera, rng: np.random.Generator
 
 
 @lru_cache(maxsize=POOL)
-def stranger(index: int) -> tuple[np.ndarray, np.ndarray]:
-    """(s, s, 3) linear premultiplied and (s, s) matte of one of the pool, made when first met."""
+def stranger(index: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """(s, s, 3) linear premultiplied, (s, s) matte, and pixels of the face of one of the pool, made when first met."""
     from ...avatar.drive import drive
     from .expression import draw_expression, pose_of
     from .framing import draw_framing
@@ -61,4 +62,9 @@ def stranger(index: int) -> tuple[np.ndarray, np.ndarray]:
     splats = drive(person.avatar, pose)
     radiance = shade(person, splats, camera, exposed(draw_light(rng, room_to_head(camera)), person))
     linear, _, matte, _ = render(person, splats, radiance, camera)
-    return linear, matte
+    return linear, matte, _face(camera)
+
+
+def _face(camera: Camera) -> float:
+    """Pixels that a face of usual height takes in a picture of a head at the origin."""
+    return float(camera.K[1, 1] * FACE_HEIGHT / camera.project(np.zeros((1, 3)))[0, 2])
