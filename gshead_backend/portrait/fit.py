@@ -187,6 +187,8 @@ def _finish(
     offsets = _warp(solver, seen, state, pose, camera, image, matte, local)
     personal = PersonalHead.create(head, betas, offsets)
     error = landmark_error(personal, pose, camera, local)
+    if reading is not None:  # its head angles, in the frame of the camera that is known by now
+        reading = read_face(image, local, camera.K)
     return PortraitFit(
         image,
         matte,
