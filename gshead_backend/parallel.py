@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 from typing import Any
@@ -22,3 +23,16 @@ def kernel_array(array: Any, dtype: Any = np.float32) -> np.ndarray:
     numba compiles a kernel anew, for seconds, when an array is read-only or strided (as those from files and messages).
     """
     return np.require(array, dtype, ("C", "A", "W"))
+
+
+def end_with_parent() -> None:
+    """Let this process of a pool end when the one that started it is gone: killed parents leave none behind."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -22,6 +22,7 @@ import safetensors.numpy
 
 from ..errors import PortraitError
 from ..files import write_atomic
+from ..parallel import end_with_parent
 from ..portrait.crop import Crop, face_height
 from ..portrait.image import Photo
 from ..portrait.locate import locate_face
@@ -170,4 +171,5 @@ def prepare(
 
 
 def _one_thread() -> None:
+    end_with_parent()
     cv2.setNumThreads(1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 VERSION = 1
 SIZE = 512
-SAMPLES = 12
+SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -81,5 +81,6 @@ CAST: tuple[Role, ...] = (
     Role("20-ict-bob", 120, 0.48, "bob", 0.93, clothes=WHITE, lips=0.6, hard=True, geometry="ict"),
 )  # fmt: skip
 
+SUIT = "02-suit-dark-hair"
 DAILY: tuple[str, ...] = ("01-blonde-cream", "02-suit-dark-hair", "03-crowd-afro", "04-full-beard", "05-glasses-grey")
 """Five for daily use: all on the default head, light to dark, both kinds of light."""

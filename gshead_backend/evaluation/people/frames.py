@@ -17,7 +17,7 @@ VIEWS: tuple[tuple[float, float], ...] = (
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "smile": {"mouthSmile": 0.85, "mouthUpperUp": 0.35, "mouthLowerDown": 0.25, "cheekSquint": 0.5, "jawOpen": 0.08},
+    "smile": {"mouthSmile": 0.85, "mouthUpperUp": 0.65, "mouthLowerDown": 0.5, "cheekSquint": 0.5, "jawOpen": 0.16},
     "open": {"jawOpen": 0.75, "mouthStretch": 0.15, "browInnerUp": 0.2},
     "closed-eyes": {"eyeBlink": 1.0},
     "brows-up": {"browInnerUp": 0.8, "browOuterUp": 0.75, "eyeWide": 0.6, "jawOpen": 0.12},
@@ -68,7 +68,7 @@ def cameras(role: Role, middle: np.ndarray) -> list[Camera]:
     rng = np.random.default_rng([role.seed, 5])
     focal = rng.uniform(50, 85)
     pixels = focal / 36 * SIZE
-    distance = pixels * 0.225 / (SIZE * rng.uniform(0.36, 0.42))
+    distance = pixels * 0.225 / (SIZE * rng.uniform(0.46, 0.52))
     tilt = rng.normal(0, 2.0, 2)
     target = middle + np.array([0, -0.012, 0])
     K = np.array([[pixels, 0, SIZE / 2], [0, pixels, SIZE / 2], [0, 0, 1.0]])

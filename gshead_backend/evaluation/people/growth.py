@@ -77,8 +77,8 @@ class _Skin:
 
 def _scalp(role: Role, skin: _Skin, marks: np.ndarray, rng: np.random.Generator) -> Strands:
     m, p = marks, skin.middle
-    hairline = m[10, 1] + 0.012 - 0.35 * np.abs(p[:, 0]) * (p[:, 2] > m[10, 2] - 0.04)
-    hairline = hairline + 0.03 * (np.abs(p[:, 0]) > 0.055)
+    aside = np.abs(p[:, 0])
+    hairline = m[10, 1] + 0.012 - 0.25 * aside + 0.030 * np.clip((aside - 0.042) / 0.02, 0, 1)
     front = p[:, 2] > m[127, 2] + 0.004
     back_low = m[152, 1] + 0.012
     back = np.where(p[:, 2] > m[127, 2] - 0.04, m[127, 1] - 0.012, back_low)
@@ -90,7 +90,7 @@ def _scalp(role: Role, skin: _Skin, marks: np.ndarray, rng: np.random.Generator)
     extent = np.array([0.078, 0.108, 0.098])
     n, length = len(roots), _LENGTH[role.hair] * rng.uniform(0.8, 1.15, len(roots))
     steps = {"crop": 2, "short": 6, "curls": 14}.get(role.hair, 16)
-    side = np.sign(roots[:, 0] - 0.012 + rng.normal(0, 0.003, n))
+    side = np.tanh((roots[:, 0] - 0.012 + rng.normal(0, 0.004, n)) / 0.02)
     ahead = np.clip((roots[:, 2] - centre[2]) / 0.08, -1, 1)
     comb = {
         "crop": np.stack([0.2 * side, np.full(n, -0.2), 0.6 * ahead], 1),
@@ -99,9 +99,9 @@ def _scalp(role: Role, skin: _Skin, marks: np.ndarray, rng: np.random.Generator)
         "bun": np.array([0, m[10, 1] + 0.02, centre[2] - 0.11]) - roots,
     }.get(role.hair, np.stack([1.1 * side, np.full(n, -0.55), -0.45 * np.clip(ahead, 0, 1) - 0.2], 1))
     comb = comb / np.maximum(np.linalg.norm(comb, axis=1, keepdims=True), 1e-9) + 0.10 * rng.normal(size=(n, 3))
-    stand = {"crop": 0.9, "short": 0.75, "curls": 1.2, "bun": 0.02}.get(role.hair, 0.16)
+    stand = {"crop": 0.9, "short": 0.32, "curls": 1.2, "bun": 0.02}.get(role.hair, 0.16)
     fall = {"crop": 0.0, "short": 0.05, "curls": 0.06, "bun": 0.0}.get(role.hair, 0.42)
-    puff = {"crop": 0.004, "short": 0.018, "curls": 0.06, "bun": 0.006}.get(role.hair, 0.016) * rng.random(n)
+    puff = {"crop": 0.004, "short": 0.013, "curls": 0.05, "bun": 0.006}.get(role.hair, 0.016) * rng.random(n)
     clump = rng.normal(size=(64, 3))[(np.abs(roots @ np.array([917.0, 653.0, 811.0])).astype(int)) % 64]
     direction = comb + stand * normals
     points, at = np.empty((n, steps + 1, 3)), roots

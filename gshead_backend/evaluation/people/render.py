@@ -71,7 +71,8 @@ def render_people(
         moment = next(m for m in moments(role) if m.name == name)
         _frame(done[k], role, moment, head, blender, size, samples)
         _finish(done[k], role, head, size, samples)
-    progress(1.0, f"{len(done)} test people")
+    left = len(people or known) - len(roles)
+    progress(1.0, f"{len(done)} test people" + (f"; {left} left out: no ICT-FaceKit head is installed" if left else ""))
     return done
 
 

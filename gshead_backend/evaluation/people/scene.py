@@ -17,7 +17,6 @@ import numpy as np
 from mathutils import Matrix  # pyright: ignore[reportMissingImports]
 
 LABEL_STEP = 16  # grey levels between labels
-IRIS_RADIUS = 0.0059
 
 
 def main(job_file: str) -> None:
@@ -175,6 +174,8 @@ def _skin(tree, shader, role: dict) -> None:
     color = _blend(tree, _scaled(tree, split.outputs[1], role["lip_cover"]), color, lip)
     tree.links.new(color, shader.inputs["Base Color"])
     shader.inputs["Roughness"].default_value = 0.48
+    shader.inputs["Specular IOR Level"].default_value = 0.35
+    shader.subsurface_method = "BURLEY"  # a third faster than random walk
     shader.inputs["Subsurface Weight"].default_value = 0.25
     shader.inputs["Subsurface Radius"].default_value = (0.0028, 0.0011, 0.0006)
     shader.inputs["Subsurface Scale"].default_value = 1.0
@@ -211,7 +212,7 @@ def _eye(tree, shader, role: dict, eye: np.ndarray) -> None:
     tree.links.new(_scaled(tree, angle.outputs[0], 0.5 / limit), ramp.inputs["Fac"])
     tree.links.new(ramp.outputs["Color"], shader.inputs["Base Color"])
     shader.inputs["Roughness"].default_value = 0.25
-    shader.inputs["Coat Weight"].default_value, shader.inputs["Coat Roughness"].default_value = 1.0, 0.03
+    shader.inputs["Coat Weight"].default_value, shader.inputs["Coat Roughness"].default_value = 0.5, 0.03
 
 
 def _glass(tree, shader) -> None:
@@ -297,12 +298,14 @@ def _camera(scene):
     scene.camera = thing
     data.sensor_width, data.sensor_fit = 36.0, "HORIZONTAL"
     data.clip_start = 0.02
+    data.dof.use_dof, data.dof.aperture_fstop = True, 4.5
     return thing
 
 
 def _aim(camera, view: dict) -> None:
     K, viewmat = np.array(view["K"]), np.array(view["viewmat"])
     camera.data.lens = K[0, 0] * 36.0 / view["size"]
+    camera.data.dof.focus_distance = float(viewmat[2, 3]) - 0.06  # the eyes
     camera.matrix_world = Matrix((np.linalg.inv(viewmat) @ np.diag([1, -1, -1, 1])).tolist())
 
 
@@ -316,7 +319,7 @@ def _settings(scene, size: int, samples: int) -> None:
     cycles = scene.cycles
     cycles.device, cycles.samples, cycles.use_adaptive_sampling = "CPU", samples, False
     cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
-    cycles.denoising_quality, cycles.denoising_prefilter = "FAST", "NONE"  # nearly half of a view's time otherwise
+    cycles.denoising_quality, cycles.denoising_prefilter = "BALANCED", "NONE"
     cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 4, 2, 2
     cycles.transparent_max_bounces, cycles.transmission_bounces = 8, 3
     cycles.sample_clamp_indirect = 4.0
@@ -343,6 +346,7 @@ def _flat(scene, person: list) -> None:
         thing.data.polygons.foreach_set("material_index", np.ascontiguousarray(labels, np.int32))
         thing.data.update()
     scene.render.film_transparent = True
+    scene.camera.data.dof.use_dof = False
     scene.view_settings.view_transform = "Raw"
     scene.cycles.use_denoising = False
     scene.cycles.max_bounces = 0

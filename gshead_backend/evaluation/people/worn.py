@@ -8,7 +8,7 @@ import numpy as np
 
 from ...head.model import HeadModel
 from ...portrait.labels import LABEL_INDEX
-from .cast import Role
+from .cast import SUIT, Role
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Mesh:
 def worn_meshes(role: Role, head: HeadModel, vertices: np.ndarray, names: np.ndarray, marks: np.ndarray) -> list[Mesh]:
     """What this person wears."""
     normals = _normals(vertices, head.faces)
-    out = [_shirt(role, head, vertices, normals, names, marks)]
+    out = _shirt(role, head, vertices, normals, names, marks)
     if role.collar != "round":
         out.append(_collar(role, vertices, names, marks))
     if role.glasses:
@@ -51,30 +51,66 @@ def _labelled(material: str, vertices: np.ndarray, faces: np.ndarray, label: str
 
 def _shirt(
     role: Role, head: HeadModel, vertices: np.ndarray, normals: np.ndarray, names: np.ndarray, marks: np.ndarray
-) -> Mesh:
-    """The bust's own skin pushed out, and a skirt from its lower border down out of the picture."""
+) -> list[Mesh]:
+    """The bust's own skin pushed out, and a body below its border, down out of the picture; a suit shows its shirt."""
     base = marks[152, 1] - {"round": 0.105, "shirt": 0.088, "high": 0.06}[role.collar]
-    line = base + 0.22 * np.abs(vertices[:, 0]) + 0.03 * (vertices[:, 2] < marks[152, 2] - 0.08)
-    worn = np.isin(names, ("torso", "neck", "skin")) & ((vertices[:, 1] < line) | (np.abs(vertices[:, 0]) > 0.1))
-    worn &= vertices[:, 1] < marks[152, 1] - 0.02
-    faces = head.faces[worn[head.faces].all(1)]
-    moved = vertices + normals * (0.006 + 0.005 * np.clip((line - vertices[:, 1]) / 0.02, 0, 1))[:, None]
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    key = np.sort(edges, 1)
-    _, first, count = np.unique(key, axis=0, return_index=True, return_counts=True)
-    border = edges[first[count == 1]]
-    low = moved[border, 1].mean(1) < np.percentile(moved[np.unique(faces), 1], 40)
-    border = border[low]
-    loop = np.unique(border)
-    rings = [moved[loop] * [1.2, 1, 1.2] - [0, 0.04, 0], moved[loop] * [1.32, 1, 1.3] - [0, 0.6, 0]]
+    x, y, z = vertices.T
+    line = base + 0.22 * np.abs(x) + 0.03 * np.clip((marks[152, 2] - 0.06 - z) / 0.04, 0, 1)
+    line = np.where(np.abs(x) > 0.1, np.maximum(line, y + 1e-3), line)
+    line = np.minimum(line, marks[152, 1] - 0.02)
+    below = np.where(np.isin(names, ("torso", "neck", "skin")), line - y, -1.0)
+    faces = head.faces[(below[head.faces] > 0).any(1) & (below[head.faces] > -0.03).all(1)]
+    moved = _trimmed(vertices, faces, below)
+    moved = moved + normals * (0.006 + 0.005 * np.clip(below / 0.02, 0, 1))[:, None]
+    border = _border(faces)
+    neck = (np.abs(below[border]) < 0.012).any(1) & (np.abs(moved[border, 0]).max(1) < 0.1)
+    rim = border[~neck]
+    loop = np.unique(rim)
+    centre = moved[loop].mean(0) * [0, 0, 1]
+    flat = np.array([1, 0, 1])
+    rings = [
+        centre + (moved[loop] - centre) * grown - np.array([0, drop, 0])
+        for grown, drop in (([1.04, 1, 1.06], 0.02), ([1.12, 1, 1.2], 0.07))
+    ]
+    low = rings[1] * flat * [1.12, 1, 1.1] + [0, moved[loop, 1].min() - 0.6, 0]
+    rings.append(low)
     index, skirt = np.arange(len(moved)), []
-    for k in range(2):
+    for k in range(3):
         lower = np.full(len(moved), -1)
         lower[loop] = len(moved) + k * len(loop) + np.arange(len(loop))
-        a, b = border.T
+        a, b = rim.T
         skirt += [np.stack([index[b], index[a], lower[a]], 1), np.stack([index[b], lower[a], lower[b]], 1)]
         index = lower
-    return _labelled("cloth", np.concatenate([moved, *rings]), np.concatenate([faces, *skirt]), "clothes")
+    points, whole = np.concatenate([moved, *rings]), np.concatenate([faces, *skirt])
+    if role.name != SUIT:
+        return [_labelled("cloth", points, whole, "clothes")]
+    middle = points[whole].mean(1)
+    open_to = 0.05 * np.clip((middle[:, 1] - (base - 0.16)) / 0.16, 0, 1)
+    white = (np.abs(middle[:, 0]) < open_to) & (middle[:, 2] > marks[152, 2] - 0.05)
+    return [_labelled("cloth", points, whole[~white], "clothes"), _labelled("collar", points, whole[white], "clothes")]
+
+
+def _trimmed(vertices: np.ndarray, faces: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Vertices beyond the neckline pulled back onto it along their edges, so that the cut is a line and not a saw."""
+    out = vertices.copy()
+    total, count = np.zeros_like(vertices), np.zeros(len(vertices))
+    for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2)):
+        v, u = faces[:, a], faces[:, b]
+        cut = (below[v] <= 0) & (below[u] > 0)
+        v, u = v[cut], u[cut]
+        t = below[v] / (below[v] - below[u])
+        np.add.at(total, v, vertices[v] + t[:, None] * (vertices[u] - vertices[v]))
+        np.add.at(count, v, 1)
+    moved = count > 0
+    out[moved] = total[moved] / count[moved, None]
+    return out
+
+
+def _border(faces: np.ndarray) -> np.ndarray:
+    """(E, 2) directed edges that belong to one face only."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    _, first, count = np.unique(np.sort(edges, 1), axis=0, return_index=True, return_counts=True)
+    return edges[first[count == 1]]
 
 
 def _tube(path: np.ndarray, radius: float, closed: bool, sides: int = 8) -> tuple[np.ndarray, np.ndarray]:

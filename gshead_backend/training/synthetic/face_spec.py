@@ -86,7 +86,7 @@ def draw_face(rng: np.random.Generator, head: HeadModel | None = None) -> FaceSp
     if makeup > 0.25 and rng.random() < 0.8:
         painted = np.array([[0.42, 0.02, 0.03], [0.50, 0.12, 0.13], [0.28, 0.03, 0.06], [0.55, 0.20, 0.17]])
         lip = painted[rng.integers(4)] * np.exp(rng.normal(0, 0.2)) * (0.55 + 0.45 * light)
-    darker = np.minimum(hair_color * 0.75, 0.12)
+    darker = hair_color * min(0.75, 0.16 / float(hair_color.max()))  # darkened as a whole, so that it keeps its hue
     if hair in ("white", "grey"):
         darker = np.array([0.16, 0.125, 0.10]) * rng.uniform(0.4, 1.4) * (0.5 + 0.5 * light)
     return FaceSpec(

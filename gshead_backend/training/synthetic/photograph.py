@@ -18,7 +18,7 @@ from ...raster import rasterize
 from .backdrop import draw_backdrop
 from .bystanders import with_bystanders
 from .camera_noise import develop
-from .expression import draw_expression, pose_of
+from .expression import draw_expression, pose_of, with_gaze
 from .facts import facts
 from .framing import draw_framing
 from .light import Light, draw_light, reflected
@@ -43,7 +43,7 @@ def photograph(person: Person, shot_seed: int, size: int = 512, *, device: str =
         return np.random.default_rng((person.seed, shot_seed, part))
 
     head, personal = person.head, person.avatar.personal
-    expression = draw_expression(stream(0))
+    expression = with_gaze(head, draw_expression(stream(0)))
     pose = pose_of(head, expression)
     vertices = personal.vertices(pose)
     camera = draw_framing(stream(1), vertices[head.region_mask(*ALWAYS_IN_HEAD)], size)

@@ -73,7 +73,8 @@ def _shaven(c: Canvas, face: FaceSpec, color: np.ndarray) -> np.ndarray:
     amount = {"none": 0.0 if face.femininity > 0.45 else 0.14, "stubble": 0.5}.get(face.beard, 0.7)
     if amount:
         dots = 1 + 0.5 * noise(c.rest, 0.0012, rng)
-        color = mix(color, 0.6 * face.hair_color + 0.12 * face.skin_color, amount * beard_area(c, kind) * dots)
+        shade = np.minimum(0.6 * face.hair_color + 0.12 * face.skin_color, 0.8 * color)  # roots never lighten skin
+        color = mix(color, shade, amount * beard_area(c, kind) * dots)
     half = 0.0031 * face.brow_thickness
     near = step(np.abs(c.brow + 0.0008), 1.5 * half, 0.4 * half) * (c.brow_along > 0) * (c.brow_along < 1)
     return mix(color, face.brow_color + 0.05 * face.skin_color, 0.3 * face.brow_density * near.max(1) * c.front)

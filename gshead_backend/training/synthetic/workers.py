@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import cv2
 
+from ...parallel import end_with_parent
 from .sample import SHOTS, Sample, draw
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_T
 
 
 def _calm() -> None:
+    end_with_parent()
     cv2.setNumThreads(1)
 
 
