@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,26 +78,26 @@ def run(
 
 
 def people(
-    *, out: Path | None = None, which: Literal["daily", "all"] = "daily", workers: int = 1, json: bool = False,
+    *, out: Path | None = None, which: Literal["daily", "all"] = "daily", frames: tuple[str, ...] = (),
+    blender: Path | None = None, json: bool = False,
 ) -> int:  # fmt: skip
-    """Render the test people with Blender's Cycles. Goes on where it was interrupted; all take one to two hours.
+    """Render the test people with Blender's Cycles. Goes on where it was interrupted; a person takes some 15 minutes.
 
     Args:
         out: the folder; $GSHEAD_TEST_PEOPLE or the user's cache when not given.
-        which: daily (five people) or all (twenty).
-        workers: processes.
+        which: daily (five people) or all (twenty; five of them need ICT-FaceKit, see docs/evaluation.md).
+        frames: only these, such as neutral smile closed-eyes; all seven when not given.
+        blender: a Blender, or a Python with the bpy wheel; $GSHEAD_BLENDER or that of bootstrap.py when not given.
         json: print the result as one JSON object.
     """
-    from ..evaluation.runner import people_folder, people_room, scenes_below
+    from ..evaluation.people import CAST, DAILY, render_people
+    from ..evaluation.runner import people_folder, scenes_below
 
-    room = people_room()
-    render, daily = room.render_people, room.DAILY
     folder = out or people_folder()
+    names = DAILY if which == "daily" else tuple(role.name for role in CAST)
     progress = Progress()
-    offered = {"workers": workers, "progress": progress, "which": which, "people": daily if which == "daily" else None}
-    takes = inspect.signature(render).parameters
     try:
-        render(folder, **{k: v for k, v in offered.items() if k in takes})
+        render_people(folder, people=names, frames=frames or None, python=blender, progress=progress)
     finally:
         progress.close()
     made = scenes_below(folder)

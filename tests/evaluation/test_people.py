@@ -67,6 +67,8 @@ def test_twelve_views_look_at_the_face() -> None:
 def test_unknown_people_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="nobody"):
         render_people(tmp_path, people=["nobody"])
+    with pytest.raises(EvaluationError, match="dance"):
+        render_people(tmp_path, frames=["dance"])
 
 
 @pytest.mark.blender

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 VERSION = 1
 SIZE = 512
-SAMPLES = 16
+SAMPLES = 10
 
 
 @dataclass(frozen=True)

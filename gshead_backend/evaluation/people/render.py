@@ -58,6 +58,9 @@ def render_people(
     unknown = [n for n in people or () if n not in known]
     if unknown:
         raise EvaluationError(f"There is no test person '{unknown[0]}'.", remedy=f"Known are: {', '.join(known)}.")
+    strange = [n for n in frames or () if n not in EXPRESSIONS]
+    if strange:
+        raise EvaluationError(f"There is no frame '{strange[0]}'.", remedy=f"Known are: {', '.join(EXPRESSIONS)}.")
     ict = ict_head()
     roles = [known[n] for n in people or known if known[n].geometry == "default" or ict is not None]
     blender = python or find_blender()

@@ -320,8 +320,8 @@ def _settings(scene, size: int, samples: int) -> None:
     cycles.device, cycles.samples, cycles.use_adaptive_sampling = "CPU", samples, False
     cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
     cycles.denoising_quality, cycles.denoising_prefilter = "BALANCED", "NONE"
-    cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 4, 2, 2
-    cycles.transparent_max_bounces, cycles.transmission_bounces = 8, 3
+    cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 3, 1, 2
+    cycles.transparent_max_bounces, cycles.transmission_bounces = 8, 2
     cycles.sample_clamp_indirect = 4.0
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 1.5
 
