@@ -59,11 +59,12 @@ def fit_portrait(data: bytes, head: HeadModel, *, progress: Progress = no_progre
     crop, probability = head_window(photo.image, points)
     image = crop.cut(photo.image)
     local = crop.to_crop(points)
+    inside = crop.inside(photo.image.shape)
     parsing = _or_none(parse, image, local, probability)
-    matte = cut_out(
-        image, probability if parsing is None else parsing.matte, local, crop.inside(photo.image.shape),
-        tuple(_box(crop, b) for b in located.rivals),
-    )  # fmt: skip
+    if parsing is None:
+        matte = cut_out(image, probability, local, inside, tuple(_box(crop, b) for b in located.rivals))
+    else:  # the parser knows this person from the others
+        matte = cut_out(image, parsing.matte, local, inside)
     if photo.alpha is not None:
         matte = np.minimum(matte, crop.cut(photo.alpha).astype(np.float32) / 255)
     progress(0.7, "Fitting the head")

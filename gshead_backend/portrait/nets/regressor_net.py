@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from .inputs import EYE, FACE, VECTOR
 from .layers import ConvNorm, Residual
 
-VERSION = 1
+VERSION = 2
 SIZES = {"arkit": 52, "gaze": 4, "head": 3, "light": 27, "log_sd": 59}
 """Outputs in order; ``log_sd`` belongs to arkit, gaze and head."""
 DEFAULT_SHAPE = {"w0": 24, "w1": 48, "w2": 96, "w3": 160, "hidden": 256}
@@ -33,10 +33,14 @@ class RegressorNet(nn.Module):
         self.from_eyes = nn.Linear(2 * 16 * (EYE // 8) ** 2, hidden // 2)
         self.trunk = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
         self.out = nn.Linear(hidden, sum(SIZES.values()))
+        self.direct = nn.Linear(
+            VECTOR, sum(SIZES.values()), bias=False
+        )  # most expressions are nearly linear in landmarks
         nn.init.normal_(self.out.weight, std=0.01)
         nn.init.zeros_(self.out.bias)
+        nn.init.zeros_(self.direct.weight)
         with torch.no_grad():
-            self.out.bias[: SIZES["arkit"]] = -2.5  # most channels are at rest most of the time
+            self.out.bias[: SIZES["arkit"]] = 0.05  # most channels are at rest most of the time
             self.out.bias[-SIZES["log_sd"] :] = -2.0
 
     def forward(self, face: torch.Tensor, eyes: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
@@ -44,7 +48,7 @@ class RegressorNet(nn.Module):
         seen = self.face(face.contiguous(memory_format=torch.channels_last)).flatten(1)
         look = self.eye(eyes.flatten(0, 1).contiguous(memory_format=torch.channels_last)).reshape(batch, -1)
         parts = (F.relu(self.from_face(seen)), F.relu(self.from_eyes(look)), self.points(vector))
-        return self.out(self.trunk(torch.cat(parts, 1)))
+        return self.out(self.trunk(torch.cat(parts, 1))) + self.direct(vector)
 
 
 def split(raw: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -53,8 +57,10 @@ def split(raw: torch.Tensor) -> dict[str, torch.Tensor]:
     The head's roll is what the eye line does not already say; light is in units of its ``scale``.
     """
     parts = dict(zip(SIZES, raw.split(tuple(SIZES.values()), 1), strict=True))
+    arkit = parts["arkit"]
     return {
-        "arkit": parts["arkit"].sigmoid(),
+        # Clamped, with the gradient of the unclamped value: a sigmoid hardly learns where most targets are zero.
+        "arkit": arkit + (arkit.clamp(0, 1) - arkit).detach(),
         "gaze": parts["gaze"].reshape(-1, 2, 2),
         "head": parts["head"],
         "light": parts["light"].reshape(-1, 9, 3),
