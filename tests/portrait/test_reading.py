@@ -1,0 +1,37 @@
+"""What the regressor reads joins what landmarks and irises say, each by how sure it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gshead_backend.portrait.fit import READING_SD, _told
+from gshead_backend.portrait.gaze import IRIS_SD, with_reading
+from gshead_backend.portrait.nets.regressor import FaceReading
+
+
+def reading(gaze: tuple[float, float], sd: float) -> FaceReading:
+    return FaceReading(
+        np.full(52, 0.3, np.float32), np.full(52, sd, np.float32), np.tile(np.array(gaze), (2, 1)),
+        np.full((2, 2), sd), np.zeros(3), np.full(3, sd), np.zeros((9, 3)),
+    )  # fmt: skip
+
+
+def test_a_sure_reading_turns_the_eyes_and_an_unsure_one_does_not() -> None:
+    traced = np.tile([0.1, -0.2, 0.0], (2, 1))  # Euler x is pitch downward, y is yaw
+    np.testing.assert_allclose(with_reading(traced, reading((0.3, 0.2), 100.0)), traced, atol=1e-4)
+    sure = with_reading(traced, reading((0.3, 0.2), 0.0))
+    assert (sure[:, 1] > 0.1).all()
+    assert (sure[:, 0] < -0.1).all()  # looking up is a negative turn about x
+    assert (sure[:, 2] == 0).all()
+
+
+def test_equally_sure_sources_meet_in_the_middle() -> None:
+    out = with_reading(np.zeros((2, 3)), reading((0.2, 0.0), IRIS_SD[1]))
+    assert out[0, 1] == pytest.approx(0.1, abs=1e-6)
+
+
+def test_no_reading_of_the_expression_is_taken_as_certain() -> None:
+    mean, sd = _told(reading((0, 0), 0.0))
+    assert mean == pytest.approx(np.full(52, 0.3))
+    assert (sd == READING_SD).all()
