@@ -12,6 +12,7 @@ from .layers import ConvNorm, Residual
 VERSION = 2
 SIZES = {"arkit": 52, "gaze": 4, "head": 3, "light": 27, "log_sd": 59}
 """Outputs in order; ``log_sd`` belongs to arkit, gaze and head."""
+DIRECT_SCALE = 0.05
 DEFAULT_SHAPE = {"w0": 24, "w1": 48, "w2": 96, "w3": 160, "hidden": 256}
 
 
@@ -33,9 +34,8 @@ class RegressorNet(nn.Module):
         self.from_eyes = nn.Linear(2 * 16 * (EYE // 8) ** 2, hidden // 2)
         self.trunk = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
         self.out = nn.Linear(hidden, sum(SIZES.values()))
-        self.direct = nn.Linear(
-            VECTOR, sum(SIZES.values()), bias=False
-        )  # most expressions are nearly linear in landmarks
+        # Most expressions are nearly linear in the landmarks.
+        self.direct = nn.Linear(VECTOR, SIZES["arkit"], bias=False)
         nn.init.normal_(self.out.weight, std=0.01)
         nn.init.zeros_(self.out.bias)
         nn.init.zeros_(self.direct.weight)
@@ -48,7 +48,10 @@ class RegressorNet(nn.Module):
         seen = self.face(face.contiguous(memory_format=torch.channels_last)).flatten(1)
         look = self.eye(eyes.flatten(0, 1).contiguous(memory_format=torch.channels_last)).reshape(batch, -1)
         parts = (F.relu(self.from_face(seen)), F.relu(self.from_eyes(look)), self.points(vector))
-        return self.out(self.trunk(torch.cat(parts, 1))) + self.direct(vector)
+        raw = self.out(self.trunk(torch.cat(parts, 1)))
+        # Scaled: a step of Adam moves all of its many weights, and with them the output, by the learning rate at once.
+        linear = self.direct(vector * DIRECT_SCALE)
+        return raw + F.pad(linear, (0, raw.shape[1] - SIZES["arkit"]))
 
 
 def split(raw: torch.Tensor) -> dict[str, torch.Tensor]:
