@@ -5,10 +5,13 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import ArgumentError
 from .console import Progress, emit, parse_actions
+
+if TYPE_CHECKING:
+    from ..training.synthetic.sample import Drawing
 
 Split = Literal["test", "validation", "train"]
 
@@ -19,7 +22,8 @@ def main(args: Sequence[str]) -> int:
 
 def sheet(
     *, out: Path = Path("synthetic.jpg"), seed: int = 2000, count: int = 64, size: int = 512, cell: int = 192,
-    layers: str = "image", workers: int = 1, device: str = "cpu", head: str = "", json: bool = False,
+    layers: str = "image", workers: int = 1, device: str = "cpu", head: str = "", hair_meshes: str = "",
+    json: bool = False,
 ) -> int:  # fmt: skip
     """Make a contact sheet: one photograph each of some people.
 
@@ -32,6 +36,7 @@ def sheet(
         workers: processes.
         device: cpu or cuda.
         head: an installed head; the default head when empty.
+        hair_meshes: a folder of OBJ hair that half of the people with hair wear.
         json: print the result as one JSON object.
     """
     from ..training.synthetic.sheet import LAYERS, make_sheet, save_jpeg
@@ -39,10 +44,8 @@ def sheet(
     wanted = tuple(layers.split(","))
     if unknown := [name for name in wanted if name not in LAYERS]:
         raise ArgumentError(f"There is no layer '{unknown[0]}'.", remedy=f"Use some of: {', '.join(LAYERS)}.")
-    _check(seed, count, size, workers)
-    picture = make_sheet(
-        seed, count, layers=wanted, size=size, cell_size=cell, workers=workers, device=device, head=head
-    )
+    how = _drawing(seed, count, size, workers, device, head, hair_meshes)
+    picture = make_sheet(seed, count, how, layers=wanted, cell_size=cell, workers=workers)
     save_jpeg(out, picture)
     emit({"file": str(out), "people": count}, f"{out}: {count} people", as_json=json)
     return 0
@@ -50,7 +53,7 @@ def sheet(
 
 def balance(
     *, out: Path | None = None, seed: int = 2000, count: int = 200, size: int = 512, workers: int = 1,
-    device: str = "cpu", head: str = "", json: bool = False,
+    device: str = "cpu", head: str = "", hair_meshes: str = "", json: bool = False,
 ) -> int:  # fmt: skip
     """Say who is in the synthetic people, and how many of their faces the portrait detector finds.
 
@@ -62,18 +65,17 @@ def balance(
         workers: processes.
         device: cpu or cuda.
         head: an installed head; the default head when empty.
+        hair_meshes: a folder of OBJ hair that half of the people with hair wear.
         json: print the result as one JSON object.
     """
     from ..files import write_atomic
     from ..training.synthetic.balance import found_share, report, survey
     from ..training.synthetic.sheet import one_shot_each
 
-    _check(seed, count, size, workers)
+    how = _drawing(seed, count, size, workers, device, head, hair_meshes)
     progress = Progress()
     try:
-        seen = survey(
-            one_shot_each(seed, count), size=size, workers=workers, device=device, head=head, progress=progress
-        )
+        seen = survey(one_shot_each(seed, count), how, workers=workers, progress=progress)
     finally:
         progress.close()
     text = report(seen)
@@ -89,7 +91,7 @@ def balance(
 
 def make(
     *, out: Path, seed: int = 0, count: int = 64, split: Split = "train", size: int = 512, workers: int = 1,
-    device: str = "cpu", head: str = "", json: bool = False,
+    device: str = "cpu", head: str = "", hair_meshes: str = "", json: bool = False,
 ) -> int:  # fmt: skip
     """Write photographs and their truth as shards; goes on where it was.
 
@@ -102,19 +104,20 @@ def make(
         workers: processes.
         device: cpu or cuda.
         head: an installed head; the default head when empty.
+        hair_meshes: a folder of OBJ hair that half of the people with hair wear.
         json: print the result as one JSON object.
     """
     from ..training.synthetic.sample import FIRST_PERSON, SHOTS
     from ..training.synthetic.shards import make as make_shards
 
-    _check(seed, count, size, workers)
+    how = _drawing(seed, count, size, workers, device, head, hair_meshes)
     progress = Progress()
     first = FIRST_PERSON[split] * SHOTS + seed
     later = [p * SHOTS for p in FIRST_PERSON.values() if p * SHOTS > first]
     if later and first + count > min(later):
         raise ArgumentError(f"Split '{split}' ends after {min(later) - FIRST_PERSON[split] * SHOTS} photographs.")
     try:
-        result = make_shards(out, first, count, size=size, workers=workers, device=device, head=head, progress=progress)
+        result = make_shards(out, first, count, how, workers=workers, progress=progress)
     finally:
         progress.close()
     text = f"{out}: {result['made']} made, {result['found']} were there, {result['samples_per_second']:.2f} a second"
@@ -124,7 +127,7 @@ def make(
 
 def time(
     *, seed: int = 2000, count: int = 3, size: int = 512, workers: int = 1, device: str = "cpu", head: str = "",
-    json: bool = False,
+    hair_meshes: str = "", json: bool = False,
 ) -> int:  # fmt: skip
     """Measure: seconds to make a person, seconds a photograph, and photographs a second with several processes.
 
@@ -135,23 +138,26 @@ def time(
         workers: processes for the last figure.
         device: cpu or cuda.
         head: an installed head; the default head when empty.
+        hair_meshes: a folder of OBJ hair that half of the people with hair wear.
         json: print the result as one JSON object.
     """
     import numpy as np
 
     from ..head import load_head
+    from ..training.synthetic.hair_meshes import hair_mesh_files
     from ..training.synthetic.people import make_person
     from ..training.synthetic.photograph import photograph
     from ..training.synthetic.sample import SHOTS
     from ..training.synthetic.workers import each_sample
 
-    _check(seed, count, size, workers)
+    how = _drawing(seed, count, size, workers, device, head, hair_meshes)
+    meshes = hair_mesh_files(hair_meshes) if hair_meshes else ()
     model = load_head(head or "default")
-    photograph(make_person(seed, model), 0, size, device=device)  # compiles, reads, fills caches
+    photograph(make_person(seed, model, hair_meshes=meshes), 0, size, device=device)  # compiles, reads, fills caches
     people, shots = [], []
     for person_seed in range(seed, seed + count):
         start = clock.perf_counter()
-        person = make_person(person_seed, model)
+        person = make_person(person_seed, model, hair_meshes=meshes)
         people.append(clock.perf_counter() - start)
         for shot in range(4):
             start = clock.perf_counter()
@@ -162,15 +168,18 @@ def time(
     if workers > 1:
         seeds = range(seed * SHOTS, (seed + count) * SHOTS)
         start = clock.perf_counter()
-        made = sum(1 for _ in each_sample(seeds, size=size, workers=workers, device=device, head=head))
+        made = sum(1 for _ in each_sample(seeds, how, workers=workers))
         result["samples_per_second"] = made / (clock.perf_counter() - start)
         text += f"; {result['samples_per_second']:.2f} photographs a second with {workers} processes, start included"
     emit(result, text, as_json=json)
     return 0
 
 
-def _check(seed: int, count: int, size: int, workers: int) -> None:
+def _drawing(seed: int, count: int, size: int, workers: int, device: str, head: str, hair_meshes: str) -> Drawing:
     if seed < 0 or count < 1 or workers < 1:
         raise ArgumentError("--seed must be 0 or more, --count and --workers 1 or more.")
     if not 32 <= size <= 4096:
         raise ArgumentError(f"--size must be 32 to 4096 pixels, got {size}.")
+    from ..training.synthetic.sample import Drawing
+
+    return Drawing(size, device, head, hair_meshes)

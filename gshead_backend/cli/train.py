@@ -20,7 +20,7 @@ def main(args: Sequence[str]) -> int:
 
 def data(
     *, data: Path, samples: int = 4000, validation: int = 320, workers: int = 1, minutes: float | None = None,
-    source: str = "", json: bool = False,
+    head: str = "", hair_meshes: str = "", device: str = "cpu", source: str = "", json: bool = False,
 ) -> int:  # fmt: skip
     """Make training crops of synthetic people: rendered, found by the real detector, cut as photos are.
 
@@ -32,13 +32,18 @@ def data(
         validation: crops of other people for validation.
         workers: processes.
         minutes: start nothing new after so long; exit code 75 when something is left, and the same command goes on.
+        head: an installed head to draw people on; the default head when empty.
+        hair_meshes: a folder of OBJ hair that half of the people with hair wear.
+        device: cpu or cuda, for rendering.
         source: "package.module:function" that makes a sample from a seed, instead of the synthetic people.
         json: print the result as one JSON object.
     """
     from ..training.crops import SYNTHETIC, prepare
+    from ..training.synthetic.sample import Drawing
 
     if samples < 1 or validation < 0 or workers < 1:
         raise ArgumentError("--samples and --workers must be 1 or more, --validation 0 or more.")
+    how = None if source else Drawing(device=device, head=head, hair_meshes=hair_meshes)
     progress, began = Progress(), time.monotonic()
     parts: dict[str, Any] = {}
     try:
@@ -46,8 +51,8 @@ def data(
             if count:
                 left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
                 parts[split] = prepare(
-                    data, split, count, workers=workers, source=source or SYNTHETIC, minutes=left,
-                    progress=progress.part(low, high),
+                    data, split, count, workers=workers, source=source or SYNTHETIC, how=how,
+                    minutes=left, progress=progress.part(low, high),
                 )  # fmt: skip
     finally:
         progress.close()

@@ -69,10 +69,11 @@ def fit_portrait(data: bytes, head: HeadModel, *, progress: Progress = no_progre
         matte = np.minimum(matte, crop.cut(photo.alpha).astype(np.float32) / 255)
     progress(0.7, "Fitting the head")
     solver = solver_for(head)
-    reading = _or_none(read_face, image, local)
+    solid = np.column_stack([local, located.landmarks.solid[:, 2] * crop.scale])
+    reading = _or_none(read_face, image, solid)
     seen, state = _solve(solver, photo, crop, located, local, reading)
     warnings = (*located.warnings, *_view_warnings(state))
-    fit = _finish(solver, photo, crop, image, matte, local, seen, state, reading, warnings)
+    fit = _finish(solver, photo, crop, image, matte, solid, seen, state, reading, warnings)
     return replace(fit, parsing=None if parsing is None else parsing.probabilities)
 
 
@@ -166,10 +167,10 @@ def _camera(crop: Crop, seen: Observation, state: State) -> Camera:
 
 
 def _finish(
-    solver: HeadSolver, photo: Photo, crop: Crop, image: np.ndarray, matte: np.ndarray, local: np.ndarray,
+    solver: HeadSolver, photo: Photo, crop: Crop, image: np.ndarray, matte: np.ndarray, solid: np.ndarray,
     seen: Observation, state: State, reading: FaceReading | None, warnings: tuple[str, ...],
 ) -> PortraitFit:  # fmt: skip
-    head, controls = solver.head, solver.controls
+    head, controls, local = solver.head, solver.controls, solid[:, :2]
     camera = _camera(crop, seen, state)
     betas = state.betas.astype(np.float32)
     angles = np.zeros((2, 3))
@@ -189,7 +190,7 @@ def _finish(
     personal = PersonalHead.create(head, betas, offsets)
     error = landmark_error(personal, pose, camera, local)
     if reading is not None:  # its head angles, in the frame of the camera that is known by now
-        reading = read_face(image, local, camera.K)
+        reading = read_face(image, solid, camera.K)
     return PortraitFit(
         image,
         matte,

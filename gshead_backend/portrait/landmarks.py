@@ -43,6 +43,12 @@ class Landmarks:
     presence: float
     spread: np.ndarray
 
+    @property
+    def solid(self) -> np.ndarray:
+        """(478, 3) points with depth; an iris lies as deep as the corners of its eye."""
+        irises = [self.depth[list(eye)].mean().repeat(IRIS_COUNT) for eye in (RIGHT_EYE, LEFT_EYE)]
+        return np.column_stack([self.points, np.concatenate([self.depth, *irises])])
+
 
 def face_presence(image: np.ndarray, face: Face) -> tuple[float, float]:
     """How surely the landmark network, too, sees a face there (0..1), and its roll in radians.

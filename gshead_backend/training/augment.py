@@ -19,10 +19,10 @@ def similarity(rng: np.random.Generator, how: Augment, size: int) -> tuple[np.nd
 
 
 def moved_points(points: np.ndarray, rng: np.random.Generator, how: Augment, unit: float) -> np.ndarray:
-    """Landmarks as another run of the detector might give them: a common and a separate error."""
+    """Landmarks (N, 2 or 3) as another run of the detector might give them: a common and a separate error."""
     if how.points == 0:
         return points
-    common = rng.standard_normal(2) * 1.5
+    common = rng.standard_normal(points.shape[1]) * 1.5
     return (points + unit * how.points * (rng.standard_normal(points.shape) + common)).astype(np.float32)
 
 

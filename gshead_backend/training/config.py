@@ -100,12 +100,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "validation_samples": 1024,
     },
     "regressor-cpu": {
-        "network": "regressor", "shape": {"w0": 16, "w1": 32, "w2": 64, "w3": 128, "hidden": 256},
+        "network": "regressor", "shape": {"face": 64, "eye": 32, "hidden": 256},
         "batch": 32, "steps": 20_000, "minutes": 30, "lr": 1.2e-3, "ema": 0.998, "validate_every": 400,
         "validation_samples": 320, "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
     },
     "regressor-gpu": {
-        "network": "regressor", "shape": {"w0": 24, "w1": 48, "w2": 96, "w3": 144, "hidden": 256},
+        "network": "regressor", "shape": {"face": 64, "eye": 40, "hidden": 272},
         "batch": 128, "steps": 30_000, "lr": 1.5e-3, "warmup": 500, "ema": 0.9995, "workers": 14,
         "validate_every": 2000, "validation_samples": 2048,
         "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},

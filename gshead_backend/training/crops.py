@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ from ..portrait.image import Photo
 from ..portrait.locate import locate_face
 from ..portrait.matte import head_window
 from ..portrait.nets.angles import head_angles, toward_ray
-from ..portrait.nets.inputs import PARSER_SIZE, face_window
+from ..portrait.nets.face_inputs import face_window
+from ..portrait.nets.inputs import PARSER_SIZE
 from ..portrait.nets.regressor import face_ray
+from .synthetic.sample import Drawing
 
 CHUNK = 16
 SPARE = 1.125  # room around the parser's crop for shifted and turned views of it
@@ -54,7 +57,7 @@ def crop_sample(sample: Any) -> dict[str, Any] | None:
     crop, probability = head_window(photo.image, points)
     wide = _widened(crop)
     to_wide = wide.resized(STORED)
-    window, window_marks, roll = face_window(photo.image, points)
+    window, window_marks, roll = face_window(photo.image, located.landmarks.solid)
     R = toward_ray(face_ray(points, sample.camera.K)) @ sample.camera.viewmat[:3, :3]
     return {
         "image": cv2.resize(wide.cut(photo.image), (STORED, STORED), interpolation=cv2.INTER_AREA),
@@ -103,13 +106,15 @@ def _matte(matte: np.ndarray, crop: Crop) -> np.ndarray:
     return crop.cut(seen) * crop.inside(matte.shape)
 
 
-def make_chunk(source: str, seeds: Sequence[int], path: str) -> tuple[int, int]:
+def make_chunk(source: str, seeds: Sequence[int], path: str, how: Drawing | None = None) -> tuple[int, int]:
     """Write one chunk; (kept, missed) samples.
 
     Args:
-        source: ``"package.module:function"`` from a seed to a Sample.
+        source: ``"package.module:function"`` from a seed (and ``how``, where given) to a Sample.
     """
     draw = _function(source)
+    if how is not None:
+        draw = partial(draw, how=how)
     kept = [{**item, "seed": np.int64(seed)} for seed in seeds if (item := crop_sample(draw(seed))) is not None]
     if kept:
         arrays = {key: np.ascontiguousarray(np.stack([item[key] for item in kept])) for key in kept[0]}
@@ -119,19 +124,19 @@ def make_chunk(source: str, seeds: Sequence[int], path: str) -> tuple[int, int]:
     return len(kept), len(seeds) - len(kept)
 
 
-def _function(source: str) -> Callable[[int], Any]:
+def _function(source: str) -> Callable[..., Any]:
     module, _, name = source.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def prepare(
-    folder: Path, split: str, samples: int, *, workers: int = 1, source: str = SYNTHETIC,
+    folder: Path, split: str, samples: int, *, workers: int = 1, source: str = SYNTHETIC, how: Drawing | None = None,
     minutes: float | None = None, progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> dict[str, int]:  # fmt: skip
     """Make ``samples`` crops of a split (rounded up to chunks) where they are not there yet.
 
     Args:
-        minutes: start no new chunk after so long.
+        how: handed to ``source``. minutes: start no new chunk after so long.
 
     Returns:
         Numbers of samples "kept" and "missed" by the detector now, of chunks "found" already there and still "left".
@@ -139,7 +144,7 @@ def prepare(
     first, began = FIRST_SEED[split], time.monotonic()
     starts = range(first, first + samples, CHUNK)
     paths = {start: folder / split / f"{start:09d}.safetensors" for start in starts}
-    jobs = [(source, range(start, start + CHUNK), str(p)) for start, p in paths.items() if not p.exists()]
+    jobs = [(source, range(start, start + CHUNK), str(p), how) for start, p in paths.items() if not p.exists()]
     told = {"kept": 0, "missed": 0, "found": len(starts) - len(jobs), "left": 0}
     waiting = jobs[::-1]
 

@@ -153,6 +153,7 @@ def _step(
     for group in run.optimizer.param_groups:
         group["lr"] = config.lr * _rate(config, run)
     run.net.train()
+    torch.manual_seed(config.seed * 1_000_003 + run.step)  # what is dropped out depends on the step alone
     moved = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
     run.optimizer.zero_grad(set_to_none=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.amp and device.type == "cuda"):

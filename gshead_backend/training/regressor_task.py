@@ -10,13 +10,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..head.arkit import ARKIT_INDEX, ARKIT_NAMES
-from ..portrait.nets.inputs import WINDOW, regressor_input
+from ..portrait.nets.face_inputs import INPUTS, WINDOW, regressor_input
 from ..portrait.nets.mirror import ANGLE_SIGNS, ARKIT_MIRROR, LIGHT_SIGNS, mirror_gaze, mirror_landmarks
 from ..portrait.nets.regressor_net import VERSION, RegressorNet, split
 from ..portrait.nets.weights import Header
 from .augment import covered, moved_points, photographed, similarity
 from .config import Augment, TrainConfig
 from .data import Crops
+from .landmark_start import LandmarkStart, landmark_start
 
 ACTIVE = 0.1  # channels above are counted as active
 BLINK = 0.5
@@ -33,9 +34,13 @@ class RegressorTask:
         self.config = config
         self.light_scale = np.ones(9, np.float32)
         self.channel_weight = torch.ones(52)
+        self.start: LandmarkStart | None = None
 
     def make_net(self) -> nn.Module:
-        return RegressorNet(**self.config.shape)
+        net = RegressorNet(**self.config.shape)
+        if self.start is not None:
+            self.start.give_to(net)
+        return net
 
     def header(self, step: int) -> Header:
         c = self.config
@@ -43,12 +48,13 @@ class RegressorTask:
         return Header(self.name, VERSION, dict(c.shape), LABELS, step, c.seed, c.sha256(), scale)
 
     def look_at(self, crops: Crops) -> None:
-        """Take the units of the light and the weights of rare channels from the training data."""
+        """Take the units of the light, the weights of rare channels and a linear start from the training data."""
         light = crops.column("light")
         self.light_scale = np.maximum(np.sqrt((light**2).mean((0, 2))), 1e-3).astype(np.float32)
         energy = (crops.column("arkit") ** 2).mean(0)
         weight = 1 / np.sqrt(energy + 0.01)
         self.channel_weight = torch.from_numpy((weight / weight.mean()).astype(np.float32))
+        self.start = landmark_start(crops)
 
     def item(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return regressor_item(crops, index, rng, self.config.augment)
@@ -62,7 +68,7 @@ class RegressorTask:
         The likelihood sees the means without gradient: letting it weigh the errors makes hard samples count less and
         their means worse (Seitzer et al. 2022, "On the pitfalls of heteroscedastic uncertainty estimation").
         """
-        out = {k: v.float() for k, v in split(net(batch["face"], batch["eyes"], batch["vector"])).items()}
+        out = {k: v.float() for k, v in split(net(*(batch[k] for k in INPUTS))).items()}
         scale = torch.from_numpy(self.light_scale).to(out["light"].device)[:, None]
         weight = self.channel_weight.to(out["arkit"].device)
         parts = {
@@ -82,7 +88,7 @@ class RegressorTask:
         """See :func:`report`; "score" is its active correlation minus its active error."""
         found: dict[str, list[np.ndarray]] = {}
         for batch in batches:
-            inputs = (batch[k].to(device) for k in ("face", "eyes", "vector"))
+            inputs = (batch[k].to(device) for k in INPUTS)
             for key, value in split(net(*inputs).float()).items():
                 found.setdefault(key, []).append(value.cpu().numpy())
                 if key in batch:
@@ -144,7 +150,7 @@ def _gaze_error(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def regressor_item(crops: Crops, index: int, rng: np.random.Generator, how: Augment) -> dict[str, np.ndarray]:
-    """face, eyes, vector as ``regressor_input``; arkit, gaze, head (roll beyond the eye line), light."""
+    """``FaceInput``'s arrays; arkit, gaze, head (roll beyond the eye line), light."""
     sample = crops[index]
     image, marks, roll = sample["window"], sample["window_marks"], float(sample["roll"])
     arkit, gaze, head, light = (sample[k] for k in ("arkit", "gaze", "head", "light"))
@@ -159,10 +165,10 @@ def regressor_item(crops: Crops, index: int, rng: np.random.Generator, how: Augm
         image[where] = color
     move, angle = similarity(rng, how, WINDOW)
     marks = moved_points(marks, rng, how, 0.55 * WINDOW)
-    face, eyes, vector = regressor_input(image, marks, roll, move)
+    seen = regressor_input(image, marks, roll, move)
     turned = (head - np.array([0, 0, roll - angle])).astype(np.float32)
     turned[2] = (turned[2] + np.pi) % (2 * np.pi) - np.pi
     return {
-        "face": face, "eyes": eyes, "vector": vector, "arkit": arkit.astype(np.float32),
-        "gaze": gaze.astype(np.float32), "head": turned, "light": light.astype(np.float32),
+        **seen.arrays(), "arkit": arkit.astype(np.float32), "gaze": gaze.astype(np.float32), "head": turned,
+        "light": light.astype(np.float32),
     }  # fmt: skip

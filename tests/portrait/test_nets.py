@@ -28,7 +28,7 @@ from gshead_backend.portrait.nets.regressor_net import RegressorNet
 from gshead_backend.portrait.nets.weights import Header, load_weights, save_weights
 
 PARSER_SHAPE = {"w0": 8, "w1": 8, "w2": 8, "w3": 8, "w4": 8}
-REGRESSOR_SHAPE = {"w0": 8, "w1": 8, "w2": 8, "w3": 8, "hidden": 32}
+REGRESSOR_SHAPE = {"face": 8, "eye": 8, "hidden": 32}
 
 
 @pytest.fixture
@@ -60,19 +60,22 @@ def _arrays(net: torch.nn.Module) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def portrait(head: HeadModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Picture, landmarks from the head's own points and K."""
+    """Picture, landmarks (478, 3) from the head's own points and K."""
     subject = render_subject(head, yaw=15, size=(384, 384))
     vertices = subject.personal.vertices(subject.pose)
     at = (vertices[head.faces[head.landmark_triangles]] * head.landmark_bary[:, :, None]).sum(1)
     face = subject.camera.project(at)[:, :2]
     irises = [np.tile(face[list(ring)].mean(0), (5, 1)) for ring in inputs.EYE_RINGS]
-    return subject.image, np.concatenate([face, *irises]), subject.camera.K
+    flat = np.concatenate([face, *irises])
+    depth = -at[:, 2] * np.ptp(face[:, 1]) / np.ptp(at[:, 1])
+    eyes = [depth[list(ring)].mean().repeat(5) for ring in inputs.EYE_RINGS]
+    return subject.image, np.column_stack([flat, np.concatenate([depth, *eyes])]), subject.camera.K
 
 
 def test_without_weights_the_caller_is_told_to_fall_back(weights: Path, portrait: tuple) -> None:
     image, landmarks, _ = portrait
     with pytest.raises(MissingWeightsError, match="not installed"):
-        parse(image, landmarks)
+        parse(image, landmarks[:, :2])
     with pytest.raises(MissingWeightsError) as caught:
         read_face(image, landmarks)
     assert "gshead train regressor" in caught.value.remedy
@@ -81,7 +84,7 @@ def test_without_weights_the_caller_is_told_to_fall_back(weights: Path, portrait
 def test_a_parsing_adds_up(weights: Path, portrait: tuple) -> None:
     save_parser(weights)
     image, landmarks, _ = portrait
-    found = parse(image, landmarks)
+    found = parse(image, landmarks[:, :2])
     assert found.probabilities.shape == (12, 384, 384)
     assert found.probabilities.dtype == np.float16
     assert found.matte.shape == (384, 384)
@@ -135,7 +138,7 @@ def test_roll_of_the_picture_is_roll_of_the_head(weights: Path, portrait: tuple)
     save_regressor(weights)
     image, landmarks, _ = portrait
     turned = np.ascontiguousarray(np.rot90(image, -1))  # clockwise
-    points = np.stack([image.shape[0] - landmarks[:, 1], landmarks[:, 0]], 1)
+    points = np.stack([image.shape[0] - landmarks[:, 1], landmarks[:, 0], landmarks[:, 2]], 1)
     difference = read_face(turned, points).head - read_face(image, landmarks).head
     np.testing.assert_allclose(difference, [0, 0, np.pi / 2], atol=0.05)
 
@@ -146,7 +149,7 @@ def test_wrong_inputs_are_errors(weights: Path, portrait: tuple, bad: str) -> No
     image = {"float": image.astype(np.float32), "wide": image[:100], "landmarks": image}[bad]
     landmarks = landmarks[:100] if bad == "landmarks" else landmarks
     with pytest.raises(ArgumentError):
-        parse(image, landmarks)
+        parse(image, landmarks[:, :2])
     if bad != "wide":
         with pytest.raises(ArgumentError):
             read_face(image, landmarks)
@@ -226,7 +229,7 @@ def test_a_head_beside_the_axis_looks_turned() -> None:
 
 def test_parser_maps_say_where_the_face_is(portrait: tuple) -> None:
     image, landmarks, _ = portrait
-    x = inputs.parser_input(image, np.zeros(image.shape[:2], np.uint8), landmarks)
+    x = inputs.parser_input(image, np.zeros(image.shape[:2], np.uint8), landmarks[:, :2])
     assert x.shape == (9, 384, 384)
     assert x.dtype == np.float32
     nose = np.round(landmarks[1]).astype(int)

@@ -19,7 +19,7 @@ from gshead_backend.training.synthetic.balance import report, survey
 from gshead_backend.training.synthetic.light import Light, irradiance, lobe, sh_basis
 from gshead_backend.training.synthetic.people import Person, make_person
 from gshead_backend.training.synthetic.photograph import photograph, render, shade
-from gshead_backend.training.synthetic.sample import Sample, draw
+from gshead_backend.training.synthetic.sample import Drawing, Sample, draw
 from gshead_backend.training.synthetic.shadow import sphere_directions, visibility
 from gshead_backend.training.synthetic.sheet import LAYERS, cell, sheet
 
@@ -44,8 +44,8 @@ def same(a: Sample, b: Sample) -> bool:
 
 
 def test_the_same_seed_gives_the_same_bytes_in_other_processes_too() -> None:
-    here = [draw(seed, 96) for seed in (16, 17)]
-    there = [s for s in workers.each_sample([16, 17], size=96, workers=2) if isinstance(s, Sample)]
+    here = [draw(seed, Drawing(96)) for seed in (16, 17)]
+    there = [s for s in workers.each_sample([16, 17], Drawing(96), workers=2) if isinstance(s, Sample)]
     assert all(same(a, b) for a, b in zip(here, there, strict=True))
     assert not np.array_equal(here[0].image, here[1].image)
 
@@ -169,7 +169,7 @@ def test_shards_go_on_where_they_were(tmp_path: Path, sample: Sample, monkeypatc
 def test_sheet_and_report(sample: Sample) -> None:
     cells = [cell(sample, LAYERS, 32)] * 3
     assert sheet(cells, 2).shape == (64, 2 * 32 * len(LAYERS), 3)
-    seen = survey([16], size=96)
+    seen = survey([16], Drawing(96))
     text = report(seen)
     assert "skin tone (ITA)" in text
     assert "| glasses |" in text

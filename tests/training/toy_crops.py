@@ -11,7 +11,8 @@ import safetensors.numpy
 from gshead_backend.head import PersonalHead, default_head
 from gshead_backend.portrait.labels import LABEL_INDEX
 from gshead_backend.portrait.matte import FACE_OVAL
-from gshead_backend.portrait.nets.inputs import EYE_RINGS, LIP_RING, face_window
+from gshead_backend.portrait.nets.face_inputs import face_window
+from gshead_backend.portrait.nets.inputs import EYE_RINGS, LIP_RING
 from gshead_backend.training.crops import FIRST_SEED, STORED
 
 
@@ -25,6 +26,16 @@ def face_points(size: int, rng: np.random.Generator) -> np.ndarray:
     irises = [np.tile(flat[list(ring)].mean(0), (5, 1)) for ring in EYE_RINGS]
     points = np.concatenate([flat, *irises]) * size * rng.uniform(0.4, 0.5)
     return (points + size * rng.uniform(0.45, 0.55, 2)).astype(np.float32)
+
+
+def solid_points(points: np.ndarray) -> np.ndarray:
+    """(478, 3): points (478, 2) with the depth that the default head has there."""
+    head = default_head()
+    rest = PersonalHead.create(head, np.zeros(head.identity_count, np.float32)).rest
+    at = (rest[head.faces[head.landmark_triangles]] * head.landmark_bary[:, :, None]).sum(1)
+    depth = -at[:, 2] * np.ptp(points[:, 1]) / np.ptp(at[:, 1])
+    eyes = [depth[list(ring)].mean().repeat(5) for ring in EYE_RINGS]
+    return np.column_stack([points, np.concatenate([depth, *eyes])]).astype(np.float32)
 
 
 def draw_face(rng: np.random.Generator, size: int = STORED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -51,7 +62,7 @@ def draw_face(rng: np.random.Generator, size: int = STORED) -> tuple[np.ndarray,
 def toy_sample(seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     image, labels, points = draw_face(rng)
-    window, marks, roll = face_window(image, points)
+    window, marks, roll = face_window(image, solid_points(points))
     matte = np.where(labels > 0, 255, 0).astype(np.uint8)
     arkit = np.where(rng.random(52) < 0.2, rng.random(52), 0).astype(np.float32)
     return {

@@ -1,27 +1,15 @@
-"""What the networks are shown, made the same way in training and in use.
-
-Parser: the head crop at ``PARSER_SIZE`` squared with six channels beside the colours. Regressor: the face turned
-upright (``face_window``), its two eyes, and the landmarks in that window.
-"""
+"""What the parser is shown, made the same way in training and in use: the head crop at ``PARSER_SIZE`` squared with six
+channels beside the colours."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from ..landmarks import LEFT_EYE, RIGHT_EYE
 from ..matte import FACE_OVAL
 
 PARSER_SIZE = 256
 PARSER_CHANNELS = 9
-WINDOW = 256
-"""Side in pixels of the upright face window from which the regressor's inputs are sampled."""
-WINDOW_MARGIN = 1.5
-FACE = 144
-FACE_MARGIN = 1.25
-EYE = 64
-EYE_MARGIN = 1.9
-VECTOR = 478 * 2 + 2
 EYE_RINGS = (
     (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
     (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
@@ -74,27 +62,6 @@ def _place(size: int, points: np.ndarray) -> np.ndarray:
     return np.clip(np.stack([across, along]), -2, 2).astype(np.float32)
 
 
-def window_frame(landmarks: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Centre, extent in pixels and roll (rad) of a face, from its (478, 2) landmarks."""
-    d = landmarks[LEFT_EYE[0]] - landmarks[RIGHT_EYE[0]]
-    roll = float(np.arctan2(d[1], d[0]))
-    turn = _turn(-roll)
-    local = landmarks[:468] @ turn.T
-    low, high = local.min(0), local.max(0)
-    return turn.T @ ((low + high) / 2), max(float((high - low).max()), 1.0), roll
-
-
-def face_window(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """The upright face: (WINDOW, WINDOW, 3) uint8, its landmarks (478, 2) in it, and the roll that was taken out."""
-    center, extent, roll = window_frame(landmarks)
-    scale = WINDOW / (extent * WINDOW_MARGIN)
-    matrix = np.empty((2, 3))
-    matrix[:, :2] = _turn(-roll) * scale
-    matrix[:, 2] = WINDOW / 2 - matrix[:, :2] @ center
-    local = (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-    return sample_affine(image, matrix, WINDOW), local, roll
-
-
 def sample_affine(
     image: np.ndarray, matrix: np.ndarray, size: int, *, border: int = cv2.BORDER_REPLICATE, fill: int = 0,
     nearest: bool = False,
@@ -110,40 +77,3 @@ def sample_affine(
     shifted[:, 2] += matrix[:, :2] @ np.full(2, 0.5) - 0.5  # OpenCV puts pixel centres on integers
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     return cv2.warpAffine(image, shifted, (size, size), flags=flags, borderMode=border, borderValue=fill)
-
-
-def regressor_input(
-    window: np.ndarray, landmarks: np.ndarray, roll: float, jitter: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(3, FACE, FACE) face, (2, 3, EYE, EYE) right eye and mirrored left eye, (VECTOR,) landmarks and roll; float32.
-
-    Args:
-        window, landmarks, roll: from :func:`face_window`. jitter: (2, 3) similarity of window pixels, for training; the
-            landmarks are those before it.
-    """
-    still = np.array([[1.0, 0, 0], [0, 1.0, 0]]) if jitter is None else jitter
-    points = landmarks @ still[:, :2].T + still[:, 2]
-    zoom = FACE / WINDOW * WINDOW_MARGIN / FACE_MARGIN
-    matrix = zoom * still
-    matrix[:, 2] += FACE / 2 - zoom * WINDOW / 2
-    face = sample_affine(window, matrix, FACE)
-    reach = EYE_MARGIN * max(float(np.linalg.norm(landmarks[a] - landmarks[b])) for a, b in (RIGHT_EYE, LEFT_EYE))
-    eyes = []
-    for corners in (RIGHT_EYE, LEFT_EYE):
-        side = max(reach, 16.0) * float(np.sqrt(abs(np.linalg.det(still[:, :2]))))
-        axes = still[:, :2] * (EYE / side)
-        if corners is LEFT_EYE:
-            axes = np.diag([-1.0, 1.0]) @ axes
-        middle = landmarks[list(corners)].mean(0)
-        eyes.append(sample_affine(window, np.concatenate([axes, (EYE / 2 - axes @ middle)[:, None]], 1), EYE))
-    vector = np.concatenate([(points / WINDOW - 0.5).ravel() * 4, [np.sin(roll), np.cos(roll) - 1]])
-    return _planes(face), np.stack([_planes(e) for e in eyes]), vector.astype(np.float32)
-
-
-def _planes(image: np.ndarray) -> np.ndarray:
-    return (image.transpose(2, 0, 1).astype(np.float32) - 127.5) / 64
-
-
-def _turn(angle: float) -> np.ndarray:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s], [s, c]])

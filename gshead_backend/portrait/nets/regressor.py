@@ -13,6 +13,7 @@ from ...errors import ArgumentError
 from .weights import load_weights, weights_folder
 
 if TYPE_CHECKING:
+    from .face_inputs import FaceInput
     from .regressor_net import RegressorNet
 
 NAME = "regressor"
@@ -41,32 +42,33 @@ def read_face(image: np.ndarray, landmarks: np.ndarray, K: np.ndarray | None = N
     """Read the face of a photo or of a head crop.
 
     Args:
-        image: (H, W, 3) uint8 sRGB. landmarks: (478, 2) pixels in it.
+        image: (H, W, 3) uint8 sRGB. landmarks: (478, 3) pixels in it and their depth, as ``Landmarks.solid``.
         K: (3, 3) intrinsics of the image. With them ``head`` is in the frame of the camera, as ``fit.head_angles``
             of its viewmat; without, as if the camera looked straight at the face.
     Raises:
-        MissingWeightsError: the regressor's weights are not installed. ArgumentError: wrong shapes.
+        MissingWeightsError: the regressor's weights are not installed. MissingAssetError: the landmark networks are
+            not. ArgumentError: wrong shapes.
     """
-    if image.ndim != 3 or image.dtype != np.uint8 or landmarks.shape != (478, 2):
+    if image.ndim != 3 or image.dtype != np.uint8 or landmarks.shape != (478, 3):
         raise ArgumentError(
-            f"The regressor takes a uint8 picture and 478 landmarks, not {image.dtype} {image.shape} and "
+            f"The regressor takes a uint8 picture and 478 landmarks with depth, not {image.dtype} {image.shape} and "
             f"{landmarks.shape}."
         )
-    from .inputs import face_window, regressor_input  # OpenCV comes with it; the types of this module do without
+    from .face_inputs import face_window, regressor_input  # OpenCV comes with it; the types of this module do without
 
     net, scale = load_regressor()
     window, local, roll = face_window(image, landmarks)
-    return finish(run_regressor(net, *regressor_input(window, local, roll)), scale, roll, landmarks, K)
+    return finish(run_regressor(net, regressor_input(window, local, roll)), scale, roll, landmarks[:, :2], K)
 
 
-def run_regressor(net: RegressorNet, face: np.ndarray, eyes: np.ndarray, vector: np.ndarray) -> dict[str, np.ndarray]:
+def run_regressor(net: RegressorNet, seen: FaceInput) -> dict[str, np.ndarray]:
     """One forward pass; the outputs of ``regressor_net.split`` without the batch."""
     import torch
 
     from .regressor_net import split
 
     with torch.inference_mode():
-        raw = net(*(torch.from_numpy(a)[None] for a in (face, eyes, vector)))
+        raw = net(*(torch.from_numpy(a)[None] for a in seen.arrays().values()))
         return {name: value[0].float().numpy() for name, value in split(raw).items()}
 
 

@@ -1,4 +1,4 @@
-"""The regressor's network: one trunk for the face, one shared by both eyes, the landmarks, and a common end."""
+"""The regressor's network: feature maps of face and eyes, the landmarks turned to the front, and a common end."""
 
 from __future__ import annotations
 
@@ -6,52 +6,89 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .inputs import EYE, FACE, VECTOR
-from .layers import ConvNorm, Residual
+from .face_inputs import CONTOUR, EYE_FEATURES, FACE_FEATURES
+from .layers import ConvNorm
 
-VERSION = 2
+VERSION = 3
 SIZES = {"arkit": 52, "gaze": 4, "head": 3, "light": 27, "log_sd": 59}
 """Outputs in order; ``log_sd`` belongs to arkit, gaze and head."""
+LINEAR = SIZES["arkit"] + SIZES["gaze"] + SIZES["head"]
+"""The first outputs, those that are nearly linear in the landmarks."""
+POINTS = 478 * 3
 DIRECT_SCALE = 0.05
-DEFAULT_SHAPE = {"w0": 24, "w1": 48, "w2": 96, "w3": 160, "hidden": 256}
+DEFAULT_SHAPE = {"face": 64, "eye": 48, "hidden": 256}
 
 
 class RegressorNet(nn.Module):
-    """face (B, 3, 144, 144), eyes (B, 2, 3, 64, 64), vector (B, 958) to raw outputs (B, 145); see :func:`split`."""
+    """Batches of ``face_inputs.FaceInput`` to raw outputs (B, 145); see :func:`split`.
 
-    def __init__(self, w0: int = 24, w1: int = 48, w2: int = 96, w3: int = 160, hidden: int = 256) -> None:
+    Buffers, from the training data: ``template`` (468, 3) the mean landmarks of a face from the front; ``middle`` and
+    ``spread`` (1434,) of all landmarks as :func:`aligned` to it.
+
+    Args:
+        face, eye: channels of the feature maps. hidden: of the fully connected layers.
+    """
+
+    template: torch.Tensor
+    middle: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(self, face: int = 64, eye: int = 48, hidden: int = 256) -> None:
         super().__init__()
+        channels, height, _ = FACE_FEATURES
         self.face = nn.Sequential(
-            ConvNorm(3, w0, stride=2), ConvNorm(w0, w1, stride=2), Residual(w1), ConvNorm(w1, w2, stride=2),
-            Residual(w2), ConvNorm(w2, w3, stride=2), Residual(w3), ConvNorm(w3, 16, kernel=1),
+            ConvNorm(channels, face, kernel=1), ConvNorm(face, face, stride=2), nn.Dropout2d(0.1), nn.Flatten(),
+            nn.Linear(face * (height // 2) ** 2, hidden), nn.ReLU(),
         )  # fmt: skip
+        channels, height, _ = EYE_FEATURES
         self.eye = nn.Sequential(
-            ConvNorm(3, w0, stride=2), ConvNorm(w0, w1, stride=2), Residual(w1), ConvNorm(w1, w1, stride=2),
-            ConvNorm(w1, 16, kernel=1),
+            ConvNorm(channels, eye, kernel=1), ConvNorm(eye, eye, stride=2), nn.Dropout2d(0.1), nn.Flatten(),
+            nn.Linear(eye * (height // 2) ** 2, hidden // 2), nn.ReLU(),
         )  # fmt: skip
-        self.points = nn.Sequential(nn.Linear(VECTOR, hidden), nn.ReLU(), nn.Linear(hidden, hidden // 2), nn.ReLU())
-        self.from_face = nn.Linear(16 * (FACE // 16) ** 2, hidden)
-        self.from_eyes = nn.Linear(2 * 16 * (EYE // 8) ** 2, hidden // 2)
-        self.trunk = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
+        self.points = nn.Sequential(
+            nn.Linear(POINTS + 2 * CONTOUR + 9 + 2, hidden), nn.ReLU(), nn.Dropout(0.1), nn.Linear(hidden, hidden),
+            nn.ReLU(),
+        )  # fmt: skip
+        self.trunk = nn.Sequential(nn.Linear(3 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
         self.out = nn.Linear(hidden, sum(SIZES.values()))
-        # Most expressions are nearly linear in the landmarks.
-        self.direct = nn.Linear(VECTOR, SIZES["arkit"], bias=False)
+        self.direct = nn.Linear(POINTS, LINEAR, bias=False)
         nn.init.normal_(self.out.weight, std=0.01)
         nn.init.zeros_(self.out.bias)
         nn.init.zeros_(self.direct.weight)
         with torch.no_grad():
-            self.out.bias[: SIZES["arkit"]] = 0.05  # most channels are at rest most of the time
             self.out.bias[-SIZES["log_sd"] :] = -2.0
+        self.register_buffer("template", torch.zeros(468, 3))
+        self.register_buffer("middle", torch.zeros(POINTS))
+        self.register_buffer("spread", torch.ones(POINTS))
 
-    def forward(self, face: torch.Tensor, eyes: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-        batch = face.shape[0]
-        seen = self.face(face.contiguous(memory_format=torch.channels_last)).flatten(1)
-        look = self.eye(eyes.flatten(0, 1).contiguous(memory_format=torch.channels_last)).reshape(batch, -1)
-        parts = (F.relu(self.from_face(seen)), F.relu(self.from_eyes(look)), self.points(vector))
-        raw = self.out(self.trunk(torch.cat(parts, 1)))
+    def forward(
+        self, points: torch.Tensor, roll: torch.Tensor, face: torch.Tensor, eyes: torch.Tensor, contours: torch.Tensor
+    ) -> torch.Tensor:
+        batch = points.shape[0]
+        turned, R = aligned(points, self.template)
+        solid = ((turned.flatten(1) - self.middle) / self.spread).clamp(-6, 6)
+        known = torch.cat([solid, 4 * contours.flatten(1), R.flatten(1), roll], 1)
+        look = self.eye(eyes.flatten(0, 1)).reshape(batch, -1)
+        raw = self.out(self.trunk(torch.cat([self.face(face), look, self.points(known)], 1)))
         # Scaled: a step of Adam moves all of its many weights, and with them the output, by the learning rate at once.
-        linear = self.direct(vector * DIRECT_SCALE)
-        return raw + F.pad(linear, (0, raw.shape[1] - SIZES["arkit"]))
+        linear = self.direct(DIRECT_SCALE * solid)
+        return raw + F.pad(linear, (0, raw.shape[1] - LINEAR))
+
+
+def aligned(points: torch.Tensor, template: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Landmarks (B, 478, 3) turned, moved and scaled onto (468, 3) others, and the rotations (B, 3, 3) that do it:
+    ``aligned = s (points - mean) @ R`` (Umeyama 1991)."""
+    with torch.autocast(points.device.type, enabled=False):
+        points, template = points.float(), template.float()
+        x = points - points[:, :468].mean(1, keepdim=True)
+        y = template - template.mean(0)
+        own = x[:, :468]
+        U, S, Vh = torch.linalg.svd(own.transpose(1, 2) @ y)
+        last = torch.linalg.det(U @ Vh).sign()
+        D = torch.stack([torch.ones_like(last), torch.ones_like(last), last], 1)
+        R = (U * D[:, None]) @ Vh
+        scale = (S * D).sum(1) / (own**2).sum((1, 2)).clamp(min=1e-12)
+        return scale[:, None, None] * (x @ R), R
 
 
 def split(raw: torch.Tensor) -> dict[str, torch.Tensor]:

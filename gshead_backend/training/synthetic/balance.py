@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import PortraitError
-from .sample import Sample
+from .sample import USUAL, Drawing, Sample
 from .workers import each_sample
 
 ITA_EDGES = (-90, -30, 10, 28, 41, 55, 91)
@@ -69,12 +69,12 @@ def detection_error(sample: Sample) -> float:
 
 
 def survey(
-    seeds: Sequence[int], *, size: int = 512, workers: int = 1, device: str = "cpu", head: str = "",
+    seeds: Sequence[int], how: Drawing = USUAL, *, workers: int = 1,
     progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> list[Seen]:  # fmt: skip
     """What the report needs of every seed."""
     out: list[Seen] = []
-    for seen in each_sample(seeds, size=size, workers=workers, device=device, head=head, then=look):
+    for seen in each_sample(seeds, how, workers=workers, then=look):
         assert isinstance(seen, Seen)
         out.append(seen)
         progress(len(out) / len(seeds), f"{len(out)} of {len(seeds)} photographs")

@@ -14,9 +14,9 @@ from ...head.skinning import pose_from_arkit
 
 _BOTH = tuple(n[:-4] for n in ARKIT_NAMES if n.endswith("Left") and n not in ("jawLeft", "mouthLeft"))
 KINDS: dict[str, tuple[float, dict[str, tuple[float, float]]]] = {
-    "neutral": (0.16, {}),
+    "neutral": (0.13, {}),
     "smile": (0.12, {"mouthSmile": (0.3, 1.0), "cheekSquint": (0.0, 0.7), "eyeSquint": (0, 0.4),
-                     "mouthDimple": (0, 0.4)}),
+                     "mouthDimple": (0, 0.4), "mouthUpperUp": (0, 0.3), "mouthLowerDown": (0, 0.3)}),
     "laugh": (0.11, {"mouthSmile": (0.5, 1.0), "jawOpen": (0.1, 0.5), "mouthUpperUp": (0.1, 0.6),
                      "mouthLowerDown": (0.1, 0.6), "cheekSquint": (0.2, 0.9), "eyeSquint": (0.1, 0.7)}),
     "talk": (0.11, {"jawOpen": (0.03, 0.45), "mouthFunnel": (0, 0.5), "mouthPucker": (0, 0.4),
@@ -30,7 +30,7 @@ KINDS: dict[str, tuple[float, dict[str, tuple[float, float]]]] = {
                        "cheekSquint": (0.2, 0.9)}),
     "pucker": (0.06, {"mouthPucker": (0.3, 1), "mouthFunnel": (0, 0.6), "jawOpen": (0, 0.15)}),
     "wide open": (0.05, {"jawOpen": (0.5, 1), "mouthStretch": (0, 0.5), "mouthFunnel": (0, 0.4)}),
-    "blink": (0.07, {"eyeBlink": (0.85, 1.0)}),
+    "blink": (0.10, {"eyeBlink": (0.85, 1.0)}),
     "puff": (0.02, {"cheekPuff": (0.3, 1), "mouthPucker": (0, 0.4)}),
     "aside": (0.03, {"jawLeft": (0, 0.8), "mouthLeft": (0, 0.9)}),
     "anything": (0.04, {}),

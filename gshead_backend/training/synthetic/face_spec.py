@@ -35,7 +35,7 @@ class FaceSpec:
         betas: (B,). femininity: 0..1. age: years. melanin, haemoglobin: 0..1. tone_ita: degrees, the individual
             typology angle of ``skin_color``. Colours are linear albedo (3,).
         freckles, moles, makeup, wrinkles, mottling, blush: 0..1 strengths.
-        brow_thickness: 0.5..1.6. brow_density: 0..1. lip_color: (3,). lip_strength: 0..1.
+        brow_thickness: 0.3..1.7. brow_density: 0..1. lip_color: (3,). lip_strength: 0..1.
         beard: of ``BEARDS``. iris, hair: names of ``iris_color`` and ``hair_color``. brow_color: (3,) darker than that.
         seed: of the noise that paints this skin. teeth: 0 yellow .. 1 white.
         pupil: radians of half opening seen from the eyeball's centre.
@@ -96,8 +96,8 @@ def draw_face(rng: np.random.Generator, head: HeadModel | None = None) -> FaceSp
         freckles=float(rng.beta(1, 3) * light * (rng.random() < 0.35)), moles=float(rng.beta(1.2, 3)), makeup=makeup,
         wrinkles=float(np.clip((age - 28) / 50, 0, 1) ** 1.2 * rng.uniform(0.6, 1.1)),
         mottling=float(rng.uniform(0.3, 1.0)), blush=float(rng.beta(1.5, 2.5)),
-        brow_thickness=float(np.clip(rng.normal(1.15 - 0.35 * femininity, 0.18), 0.5, 1.7)),
-        brow_density=float(np.clip(rng.normal(0.72, 0.16), 0.25, 1)), brow_color=darker.astype(np.float64),
+        brow_thickness=float(np.clip(rng.normal(1.08 - 0.35 * femininity, 0.25), 0.3, 1.7)),
+        brow_density=float(np.clip(rng.normal(0.68, 0.2), 0.2, 1)), brow_color=darker.astype(np.float64),
         lip_color=np.clip(lip, 0.01, 0.8),
         lip_strength=float(np.clip(rng.normal(0.62 + 0.3 * (makeup > 0.25), 0.15), 0.2, 1)),
         beard=_beard(rng, femininity, age), iris=iris,

@@ -6,6 +6,7 @@ import numpy as np
 
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
+from .hair_meshes import HairMesh, mesh_surfels
 from .hairs import no_surfels
 from .paint import noise, step
 from .strands import Skull, grow, strand_surfels
@@ -25,11 +26,12 @@ _DEPTH = {"buzz": 0.002, "balding": 0.006, "short": 0.016, "fringe": 0.016, "cur
 
 
 def hair_surfels(
-    head: HeadModel, person: PersonalHead, style: StyleSpec, rng: np.random.Generator, *, splats: int = 34_000
-) -> tuple[Surfels, np.ndarray]:
+    head: HeadModel, person: PersonalHead, style: StyleSpec, rng: np.random.Generator, *, splats: int = 34_000,
+    mesh: HairMesh | None = None,
+) -> tuple[Surfels, np.ndarray]:  # fmt: skip
     """The hair of a person, and (V,) 0..1 how far it covers the scalp.
 
-    ``splats`` is an upper limit; short hair needs fewer.
+    ``splats`` is an upper limit; short hair needs fewer. ``mesh``: worn instead of procedural hair.
     """
     c = canvas(head, CANVAS)
     vertex_cap = np.zeros(head.vertex_count)
@@ -40,6 +42,8 @@ def hair_surfels(
     vertex_cap = _to_vertices(c, cover)
     if hidden:
         return no_surfels(), vertex_cap
+    if mesh is not None:
+        return mesh_surfels(mesh, head, person, c, style, rng, splats), vertex_cap
     position, normal = personal_frame(c, person)
     outer = c.part == 0
     skull = Skull(position[outer], normal[outer])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from .clothes import clothes_surfels
 from .face_spec import FaceSpec, draw_face
 from .glasses import glasses_surfels
 from .hair import hair_surfels
+from .hair_meshes import choose_mesh
 from .headwear import headwear_surfels
 from .shadow import RAMP, VOLUME_RAMP, sky_transfer
 from .skin import albedo_map, face_surfels
@@ -85,8 +87,12 @@ class Person:
         return out
 
 
-def make_person(seed: int, head: HeadModel | None = None, *, splats: int = SPLATS) -> Person:
+def make_person(
+    seed: int, head: HeadModel | None = None, *, splats: int = SPLATS, hair_meshes: Sequence[Path] = ()
+) -> Person:
     """The person of a seed on ``head`` (the default head when None), of about ``splats`` splats.
+
+    Half of those who could wear one of ``hair_meshes`` do; see :func:`hair_meshes.read_hair` for errors.
 
     Every part draws from its own stream, so a change to one of them leaves the others as they were.
     """
@@ -95,7 +101,9 @@ def make_person(seed: int, head: HeadModel | None = None, *, splats: int = SPLAT
     face = draw_face(stream(0), head)
     style = draw_style(stream(1), face)
     personal = PersonalHead.create(head, face.betas)
-    hair, cap = hair_surfels(head, personal, style, stream(2), splats=round(splats * (1 - SKIN_SHARE)))
+    mesh = choose_mesh(hair_meshes, style, stream(7))
+    hair, cap = hair_surfels(head, personal, style, stream(2), splats=round(splats * (1 - SKIN_SHARE)), mesh=mesh)
+    style = style if mesh is None else replace(style, hair=f"mesh {mesh.name}")
     skin = face_surfels(head, personal, face, stream(3), splats=round(splats * SKIN_SHARE), cap=cap)
     surfels = join(
         skin, hair, headwear_surfels(head, personal, style, stream(4)),

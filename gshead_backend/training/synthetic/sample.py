@@ -54,22 +54,37 @@ class Sample:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def draw(seed: int, size: int = 512, *, device: str = "cpu", head: str = "") -> Sample:
-    """The sample of this seed. Neighbouring seeds share a person, which is then made once.
+@dataclass(frozen=True)
+class Drawing:
+    """How samples are drawn, beside the seed.
 
-    Args:
-        size: pixels. device: "cpu" or "cuda". head: name of an installed head; the default head when empty.
+    Attributes:
+        size: pixels of a photograph. device: "cpu" or "cuda". head: name of an installed head; the default head when
+            empty. hair_meshes: folder of OBJ hair that half of the people with hair then wear; none when empty.
     """
+
+    size: int = 512
+    device: str = "cpu"
+    head: str = ""
+    hair_meshes: str = ""
+
+
+USUAL = Drawing()
+
+
+def draw(seed: int, how: Drawing = USUAL) -> Sample:
+    """The sample of this seed. Neighbouring seeds share a person, which is then made once."""
     from .photograph import photograph
 
-    return photograph(_person(seed // SHOTS, head), seed % SHOTS, size, device=device)
+    return photograph(_person(seed // SHOTS, how.head, how.hair_meshes), seed % SHOTS, how.size, device=how.device)
 
 
 @lru_cache(maxsize=1)
-def _person(seed: int, head: str) -> Person:
+def _person(seed: int, head: str, hair_meshes: str) -> Person:
+    from .hair_meshes import hair_mesh_files
     from .people import make_person
 
-    return make_person(seed, _head(head))
+    return make_person(seed, _head(head), hair_meshes=hair_mesh_files(hair_meshes) if hair_meshes else ())
 
 
 @lru_cache(maxsize=2)

@@ -24,7 +24,7 @@ from ...errors import ArgumentError, FileFormatError
 from ...files import write_atomic
 from ...head.pose import HeadPose
 from ...protocol.transfer import linear_to_srgb, srgb_to_linear
-from .sample import Sample
+from .sample import USUAL, Drawing, Sample
 from .workers import each_sample
 
 SHARD = 64
@@ -75,8 +75,8 @@ def read(path: str | Path) -> Iterator[Sample]:
 
 
 def make(
-    folder: str | Path, first: int, count: int, *, size: int = 512, workers: int = 1, device: str = "cpu",
-    head: str = "", progress: Callable[[float, str], None] = lambda fraction, text: None,
+    folder: str | Path, first: int, count: int, how: Drawing = USUAL, *, workers: int = 1,
+    progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the samples ``first`` .. ``first + count - 1`` as shards where they are not there yet.
 
@@ -95,7 +95,7 @@ def make(
             jobs.append((path, seeds))
     started = time.perf_counter()
     total = sum(len(seeds) for _, seeds in jobs)
-    stream = each_sample([s for _, seeds in jobs for s in seeds], size=size, workers=workers, device=device, head=head)
+    stream = each_sample([s for _, seeds in jobs for s in seeds], how, workers=workers)
     done = 0
     for path, seeds in jobs:
         batch: list[Sample] = []

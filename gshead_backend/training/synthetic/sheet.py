@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...files import write_atomic
 from ...protocol.transfer import linear_to_srgb
-from .sample import SHOTS, Sample
+from .sample import SHOTS, USUAL, Drawing, Sample
 from .workers import each_sample
 
 PALETTE = np.array(
@@ -42,13 +42,13 @@ def sheet(cells: Iterable[np.ndarray], columns: int) -> np.ndarray:
 
 
 def make_sheet(
-    first_person: int = 0, count: int = 64, *, layers: Sequence[str] = ("image",), size: int = 512,
-    cell_size: int = 192, workers: int = 1, device: str = "cpu", head: str = "",
+    first_person: int = 0, count: int = 64, how: Drawing = USUAL, *, layers: Sequence[str] = ("image",),
+    cell_size: int = 192, workers: int = 1,
 ) -> np.ndarray:  # fmt: skip
     """The contact sheet of ``count`` people."""
     each = partial(cell, layers=tuple(layers), size=cell_size)
     seeds = one_shot_each(first_person, count)
-    cells = each_sample(seeds, size=size, workers=workers, device=device, head=head, then=each)
+    cells = each_sample(seeds, how, workers=workers, then=each)
     columns = max(1, round(np.sqrt(count / len(layers)) + 0.25)) if len(layers) > 1 else max(1, round(np.sqrt(count)))
     return sheet([np.asarray(c) for c in cells], columns)
 

@@ -74,10 +74,10 @@ def draw_style(rng: np.random.Generator, face: FaceSpec) -> StyleSpec:
 def _hairstyle(rng: np.random.Generator, face: FaceSpec) -> str:
     if face.femininity < 0.5:
         loss = np.clip((face.age - 30) / 60, 0, 0.55)
-        rest = [0.12, 0.42, 0.12, 0.10, 0.05, 0.02, 0.07, 0.04, 0.04, 0.02]
+        rest = [0.15, 0.46, 0.12, 0.08, 0.03, 0.02, 0.06, 0.04, 0.03, 0.01]
         chance = np.array([0.5 * loss + 0.03, 0.5 * loss + 0.02, *rest])
     else:
-        chance = np.array([0.015, 0.005, 0.02, 0.10, 0.10, 0.11, 0.07, 0.14, 0.19, 0.12, 0.09, 0.06])
+        chance = np.array([0.015, 0.005, 0.03, 0.13, 0.11, 0.09, 0.04, 0.15, 0.18, 0.11, 0.08, 0.06])
     return str(rng.choice(HAIRSTYLES, p=chance / chance.sum()))
 
 

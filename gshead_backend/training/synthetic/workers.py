@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import cv2
 
 from ...parallel import end_with_parent
-from .sample import SHOTS, Sample, draw
+from .sample import SHOTS, USUAL, Drawing, Sample, draw
 
 T = TypeVar("T")
 _AHEAD = 2
@@ -21,16 +21,15 @@ _AHEAD = 2
 
 
 def each_sample(
-    seeds: Sequence[int], *, size: int = 512, workers: int = 1, device: str = "cpu", head: str = "",
-    then: Callable[[Sample], T] | None = None,
-) -> Iterator[T | Sample]:  # fmt: skip
+    seeds: Sequence[int], how: Drawing = USUAL, *, workers: int = 1, then: Callable[[Sample], T] | None = None
+) -> Iterator[T | Sample]:
     """The samples of ``seeds`` in that order, or what ``then`` (a module-level function) makes of each in its process.
 
     Neighbouring seeds of one person are made by one process, which makes the person once. The result does not depend
     on ``workers``.
     """
     persons = [list(group) for _, group in groupby(seeds, lambda seed: seed // SHOTS)]
-    work = partial(_draw_person, size=size, device=device, head=head, then=then)
+    work = partial(_draw_person, how=how, then=then)
     if workers <= 1:
         for person in persons:
             yield from work(person)
@@ -68,8 +67,6 @@ def _calm() -> None:
     cv2.setNumThreads(1)
 
 
-def _draw_person(
-    seeds: Sequence[int], *, size: int, device: str, head: str, then: Callable[[Sample], Any] | None
-) -> list[Any]:
-    samples = (draw(seed, size, device=device, head=head) for seed in seeds)
+def _draw_person(seeds: Sequence[int], *, how: Drawing, then: Callable[[Sample], Any] | None) -> list[Any]:
+    samples = (draw(seed, how) for seed in seeds)
     return [sample if then is None else then(sample) for sample in samples]
