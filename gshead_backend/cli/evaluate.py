@@ -79,7 +79,7 @@ def run(
 
 def people(
     *, out: Path | None = None, which: Literal["daily", "all"] = "daily", frames: tuple[str, ...] = (),
-    blender: Path | None = None, json: bool = False,
+    views: tuple[int, ...] = (), blender: Path | None = None, json: bool = False,
 ) -> int:  # fmt: skip
     """Render the test people with Blender's Cycles. Goes on where it was interrupted; a person takes some 15 minutes.
 
@@ -87,6 +87,7 @@ def people(
         out: the folder; $GSHEAD_TEST_PEOPLE or the user's cache when not given.
         which: daily (five people) or all (twenty; five of them need ICT-FaceKit, see docs/evaluation.md).
         frames: only these, such as neutral smile closed-eyes; all seven when not given.
+        views: only these of the twelve, 0 = the front, which plays the portrait; all when not given.
         blender: a Blender, or a Python with the bpy wheel; $GSHEAD_BLENDER or that of bootstrap.py when not given.
         json: print the result as one JSON object.
     """
@@ -97,7 +98,9 @@ def people(
     names = DAILY if which == "daily" else tuple(role.name for role in CAST)
     progress = Progress()
     try:
-        render_people(folder, people=names, frames=frames or None, python=blender, progress=progress)
+        render_people(
+            folder, people=names, frames=frames or None, views=views or None, python=blender, progress=progress
+        )
     finally:
         progress.close()
     made = scenes_below(folder)

@@ -33,8 +33,8 @@ class Augment(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     turn: Annotated[float, Meta(ge=0, le=90)] = 8.0
     zoom: Share = 0.1
     shift: Share = 0.04
-    light: Share = 0.12
-    grey: Share = 0.05
+    light: Share = 0.16
+    grey: Share = 0.1
     blur: Share = 0.15
     noise: Share = 0.3
     jpeg: Share = 0.25

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..portrait.crop import face_height
 from ..portrait.labels import LABELS
-from ..portrait.nets.inputs import PARSER_SIZE, parser_input, sample_affine
+from ..portrait.nets.inputs import PARSER_INPUTS, PARSER_SIZE, parser_input, sample_affine
 from ..portrait.nets.mirror import mirror_landmarks
 from ..portrait.nets.parser_net import VERSION, ParserNet, packed
 from ..portrait.nets.weights import Header
@@ -56,9 +56,8 @@ class ParserTask:
 
     def loss(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
         """Cross entropy with class weights, soft Dice of the classes, and the matte's cross entropy and L1."""
-        inputs = batch["inputs"].contiguous(memory_format=torch.channels_last)
         parser = cast(ParserNet, net)
-        features = parser.features(inputs).flatten(1, 2)
+        features = parser.features(*(batch[k] for k in PARSER_INPUTS)).flatten(1, 2)
         labels, alphas = (packed(batch[k]).flatten(1, 2) for k in ("labels", "matte"))
         if "cells" in batch:
             which = torch.arange(len(labels), device=labels.device)[:, None], batch["cells"].long()
@@ -82,7 +81,7 @@ class ParserTask:
         confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
         errors = []
         for batch in batches:
-            logits = net(batch["inputs"].to(device).contiguous(memory_format=torch.channels_last)).float().cpu()
+            logits = net(*(batch[k].to(device) for k in PARSER_INPUTS)).float().cpu()
             seen = logits[:, : len(LABELS)].argmax(1).numpy().ravel()
             truth = batch["labels"].long().numpy().ravel()
             known = truth != UNKNOWN
@@ -118,7 +117,7 @@ def _dice_loss(p: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> tor
 
 
 def parser_item(crops: Crops, index: int, rng: np.random.Generator, how: Augment) -> dict[str, np.ndarray]:
-    """inputs (9, S, S) float32, labels (S, S) uint8, matte (S, S) uint8."""
+    """``ParserInput``'s arrays, labels (S, S) uint8, matte (S, S) uint8."""
     sample = crops[index]
     image, person, matte = sample["image"], sample["person"], sample["matte"]
     if how.paste and rng.random() < how.paste:
@@ -142,7 +141,7 @@ def parser_item(crops: Crops, index: int, rng: np.random.Generator, how: Augment
     if how.blind and rng.random() < how.blind:
         person = np.full_like(person, 127)
     marks = moved_points(marks, rng, how, face_height(marks))
-    return {"inputs": parser_input(image, person, marks), "labels": labels, "matte": matte}
+    return {**parser_input(image, person, marks).arrays(), "labels": labels, "matte": matte}
 
 
 def chosen_cells(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

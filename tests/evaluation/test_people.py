@@ -69,6 +69,8 @@ def test_unknown_people_are_refused(tmp_path: Path) -> None:
         render_people(tmp_path, people=["nobody"])
     with pytest.raises(EvaluationError, match="dance"):
         render_people(tmp_path, frames=["dance"])
+    with pytest.raises(EvaluationError, match="0 to 11"):
+        render_people(tmp_path, views=[12])
 
 
 @pytest.mark.blender
@@ -79,7 +81,8 @@ def test_blender_renders_a_person_with_exact_truth(tmp_path: Path) -> None:
     except EvaluationError as error:
         pytest.skip(str(error))
     name = DAILY[1]
-    render_people(tmp_path, people=[name], frames=["neutral"], python=blender, size=48, samples=2)
+    render_people(tmp_path, people=[name], frames=["neutral"], views=[0, 7], python=blender, size=48, samples=2)
+    assert len(read_scene(tmp_path / name).views) == 2
     before = os.stat(tmp_path / name / "neutral" / "view_00.png").st_mtime_ns
     render_people(tmp_path, people=[name], frames=["neutral"], python=blender, size=48, samples=2)
     assert os.stat(tmp_path / name / "neutral" / "view_00.png").st_mtime_ns == before  # kept, not made again

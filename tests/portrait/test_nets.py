@@ -96,10 +96,13 @@ def test_a_parsing_adds_up(weights: Path, portrait: tuple) -> None:
 
 def test_the_saved_parser_says_what_the_trained_one_said(weights: Path) -> None:
     net = save_parser(weights)
-    x = np.random.default_rng(0).standard_normal((9, 64, 64), np.float32)
+    rng = np.random.default_rng(0)
+    sizes = (64, 32, 16, 8, 4)
+    channels = (inputs.PARSER_CHANNELS, *inputs.PERSON_CHANNELS)
+    made = [rng.standard_normal((c, s, s), np.float32) for c, s in zip(channels, sizes, strict=True)]
     with torch.inference_mode():
-        logits = net(torch.from_numpy(x)[None])[0].numpy()
-    classes, matte = run_parser(load_parser(), x)
+        logits = net(*(torch.from_numpy(a)[None] for a in made))[0].numpy()
+    classes, matte = run_parser(load_parser(), inputs.ParserInput(*made))
     expected = np.exp(logits[:12]) / np.exp(logits[:12]).sum(0)
     np.testing.assert_allclose(classes, expected, atol=3e-3)  # fp16 weights
     np.testing.assert_allclose(matte, 1 / (1 + np.exp(-logits[12])), atol=3e-3)
@@ -229,7 +232,7 @@ def test_a_head_beside_the_axis_looks_turned() -> None:
 
 def test_parser_maps_say_where_the_face_is(portrait: tuple) -> None:
     image, landmarks, _ = portrait
-    x = inputs.parser_input(image, np.zeros(image.shape[:2], np.uint8), landmarks[:, :2])
+    x = inputs.drawn_input(image, np.zeros(image.shape[:2], np.uint8), landmarks[:, :2])
     assert x.shape == (9, 384, 384)
     assert x.dtype == np.float32
     nose = np.round(landmarks[1]).astype(int)

@@ -122,9 +122,9 @@ def test_items_depend_on_the_seed_alone(crops: Path) -> None:
     loaded, task = Crops(crops, "train"), ParserTask(tiny("parser", augment={}))
     first = list(batches(Stream(loaded, task.item, 3), 2, 0, 6, 0, pin=False))
     later = next(iter(batches(Stream(loaded, task.item, 3), 2, 4, 5, 0, pin=False)))
-    assert torch.equal(first[4]["inputs"], later["inputs"])
+    assert torch.equal(first[4]["crop"], later["crop"])
     other = next(iter(batches(Stream(loaded, task.item, 4), 2, 4, 5, 0, pin=False)))
-    assert not torch.equal(first[4]["inputs"], other["inputs"])
+    assert not torch.equal(first[4]["crop"], other["crop"])
 
 
 class _Always(np.random.Generator):
@@ -143,10 +143,10 @@ def test_mirrored_parser_items_mirror_labels_and_maps(crops: Path) -> None:
     plain = parser_item(loaded, 0, _Always(), _only())
     mirrored = parser_item(loaded, 0, _Always(), _only(flip=1.0))
     np.testing.assert_array_equal(mirrored["labels"], plain["labels"][:, ::-1])
-    np.testing.assert_allclose(mirrored["inputs"][:4], plain["inputs"][:4, :, ::-1])
-    oval, flipped = plain["inputs"][4], mirrored["inputs"][4, :, ::-1]
+    np.testing.assert_allclose(mirrored["crop"][:4], plain["crop"][:4, :, ::-1])
+    oval, flipped = plain["crop"][4], mirrored["crop"][4, :, ::-1]
     assert np.abs(oval - flipped).mean() < 0.01
-    np.testing.assert_allclose(mirrored["inputs"][7], -plain["inputs"][7, :, ::-1], atol=0.02)
+    np.testing.assert_allclose(mirrored["crop"][7], -plain["crop"][7, :, ::-1], atol=0.02)
 
 
 def test_mirrored_regressor_items_swap_sides(crops: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_pasted_background_changes_neither_person_nor_labels(crops: Path) -> N
     plain, pasted = (parser_item(loaded, 2, _Always(), _only(paste=share)) for share in (0.0, 1.0))
     np.testing.assert_array_equal(plain["labels"], pasted["labels"])
     person = plain["labels"] > 0
-    change = np.abs(plain["inputs"][:3] - pasted["inputs"][:3]).max(0)
+    change = np.abs(plain["crop"][:3] - pasted["crop"][:3]).max(0)
     assert change[person].max() < 0.05
     assert (change[~person] > 0.1).mean() > 0.3
 

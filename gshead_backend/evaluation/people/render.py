@@ -23,7 +23,7 @@ from ...head.model import HeadModel
 from ...portrait.labels import LABELS
 from .bodies import Body, default_geometry, identity, looking, make_body
 from .cast import CAST, DAILY, SAMPLES, SIZE, VERSION, Role
-from .frames import EXPRESSIONS, Moment, cameras, moments
+from .frames import EXPRESSIONS, VIEWS, Moment, cameras, moments
 
 LABEL_STEP = 16
 SCRIPT = Path(__file__).with_name("scene.py")
@@ -38,19 +38,20 @@ Progress = Callable[[float, str], None]
 
 def render_people(
     folder: Path, *, people: Sequence[str] | None = None, python: Path | None = None,
-    frames: Sequence[str] | None = None, progress: Progress = lambda fraction, text: None, size: int = SIZE,
-    samples: int = SAMPLES,
+    frames: Sequence[str] | None = None, views: Sequence[int] | None = None,
+    progress: Progress = lambda fraction, text: None, size: int = SIZE, samples: int = SAMPLES,
 ) -> list[Path]:  # fmt: skip
     """Render test people into ``folder``; what is there already is kept.
 
     Args:
         people: names from ``cast.CAST``; all when None. Those on ICT-FaceKit's geometry need an imported head named
             "ict" or ``$GSHEAD_ICT`` (a head file), and are left out without.
-        frames: names from ``frames.EXPRESSIONS``; all when None. More can be added by a later call.
+        frames: names from ``frames.EXPRESSIONS``; all when None. views: indices into ``frames.VIEWS``; all when None.
+            More of both can be added by a later call.
         python: a Python with the bpy wheel, or a Blender program; ``$GSHEAD_BLENDER`` or the one that ``bootstrap.py``
             made when None.
     Returns:
-        The folders that are complete.
+        The folders, with all that was wanted in them.
     Raises:
         EvaluationError: no Blender, an unknown name, or Blender failed.
     """
@@ -61,21 +62,25 @@ def render_people(
     strange = [n for n in frames or () if n not in EXPRESSIONS]
     if strange:
         raise EvaluationError(f"There is no frame '{strange[0]}'.", remedy=f"Known are: {', '.join(EXPRESSIONS)}.")
+    wanted = sorted(set(range(len(VIEWS)) if views is None else views))
+    if not wanted or not 0 <= wanted[0] <= wanted[-1] < len(VIEWS):
+        raise EvaluationError(f"Views are numbered 0 to {len(VIEWS) - 1}, not {list(views or ())}.")
     ict = ict_head()
     roles = [known[n] for n in people or known if known[n].geometry == "default" or ict is not None]
     blender = python or find_blender()
-    wanted = [m for m in EXPRESSIONS if frames is None or m in frames]
+    names = [m for m in EXPRESSIONS if frames is None or m in frames]
     done = [folder / role.name for role in roles]
-    todo = [(k, name) for name in wanted for k, role in enumerate(roles) if not _rendered(done[k] / name, size)]
-    for at, (k, name) in enumerate(todo):
+    missing = {(k, n): sorted(set(wanted) - _rendered(done[k] / n, size)) for n in names for k in range(len(roles))}
+    todo = {key: left for key, left in missing.items() if left}
+    for at, ((k, name), left) in enumerate(todo.items()):
         role = roles[k]
         progress(at / len(todo), f"{role.name}: {name}")
         head = ict if role.geometry == "ict" else None
         moment = next(m for m in moments(role) if m.name == name)
-        _frame(done[k], role, moment, head, blender, size, samples)
+        _frame(done[k], role, moment, left, head, blender, size, samples)
         _finish(done[k], role, head, size, samples)
-    left = len(people or known) - len(roles)
-    progress(1.0, f"{len(done)} test people" + (f"; {left} left out: no ICT-FaceKit head is installed" if left else ""))
+    lost = len(people or known) - len(roles)
+    progress(1.0, f"{len(done)} test people" + (f"; {lost} left out: no ICT-FaceKit head is installed" if left else ""))
     return done
 
 
@@ -108,28 +113,36 @@ def find_blender() -> Path:
     )
 
 
-def _rendered(place: Path, size: int) -> bool:
-    """Whether a frame is complete, made by this version and of this size."""
+def _rendered(place: Path, size: int) -> set[int]:
+    """The views of a frame that are there, made by this version and of this size."""
     try:
         made = json.loads((place / "made.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return made == {"cast": VERSION, "size": size}
+        return set()
+    if made.get("cast") != VERSION or made.get("size") != size:
+        return set()
+    return set(made.get("views", range(len(VIEWS))))
 
 
 def _frame(
-    target: Path, role: Role, moment: Moment, head: HeadModel | None, blender: Path, size: int, samples: int
-) -> None:
+    target: Path, role: Role, moment: Moment, views: Sequence[int], head: HeadModel | None, blender: Path, size: int,
+    samples: int,
+) -> None:  # fmt: skip
+    """Render these views of a frame, beside those that are there."""
     place = target / moment.name
     body = make_body(role, moment, head)
-    views = [c.resized(size, size) for c in cameras(role, _middle(role, head))]
+    every = [c.resized(size, size) for c in cameras(role, _middle(role, head))]
+    there = _rendered(place, size)
     with tempfile.TemporaryDirectory(prefix="gshead-") as temporary:
         work = Path(temporary)
         _store(body, work / "body.npz")
         job: dict[str, Any] = {
             "body": str(work / "body.npz"), "role": _role(role, body), "out": temporary, "size": size,
             "samples": samples,
-            "views": [{"K": c.K.tolist(), "viewmat": c.viewmat.tolist(), "size": size} for c in views],
+            "views": [
+                {"index": k, "K": every[k].K.tolist(), "viewmat": every[k].viewmat.tolist(), "size": size}
+                for k in views
+            ],
         }  # fmt: skip
         if role.crowd:
             other = CAST[(CAST.index(role) + 4) % 15]
@@ -140,14 +153,15 @@ def _frame(
         (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
         _blender(blender, work / "job.json")
         place.mkdir(parents=True, exist_ok=True)
-        for k in range(len(views)):
+        for k in views:
             shutil.copy(work / f"view_{k:02d}.png", place / f"view_{k:02d}.png")
             _truth(work, place, k)
-    marks = np.stack([c.project(body.landmarks)[:, :2] for c in views]).astype(np.float32)
+    marks = np.stack([c.project(body.landmarks)[:, :2] for c in every]).astype(np.float32)
     with (place / "landmarks.part").open("wb") as file:
         np.save(file, marks)
     os.replace(place / "landmarks.part", place / "landmarks.npy")
-    write_atomic(place / "made.json", json.dumps({"cast": VERSION, "size": size}).encode())  # last: now it is complete
+    made = {"cast": VERSION, "size": size, "views": sorted(there | set(views))}
+    write_atomic(place / "made.json", json.dumps(made).encode())  # last: now they are complete
 
 
 def _truth(work: Path, place: Path, k: int) -> None:
@@ -227,15 +241,17 @@ def _finish(target: Path, role: Role, head: HeadModel | None, size: int, samples
     frames, views, marks = {}, [], []
     posed = [c.resized(size, size) for c in cameras(role, _middle(role, head))]
     for moment in moments(role):
-        if not _rendered(target / moment.name, size):
+        there = sorted(_rendered(target / moment.name, size))
+        if not there:
             continue
         weights = looking(model, moment)
         frames[moment.name] = {
             "arkit": {n: round(float(w), 5) for n, w in zip(ARKIT_NAMES, weights, strict=True) if w > 0},
             "gaze_deg": {"left": moment.gaze[0].round(4).tolist(), "right": moment.gaze[1].round(4).tolist()},
         }  # fmt: skip
-        marks.append(np.load(target / moment.name / "landmarks.npy"))
-        for k, camera in enumerate(posed):
+        marks.append(np.load(target / moment.name / "landmarks.npy")[there])
+        for k in there:
+            camera = posed[k]
             views.append({
                 "image": f"{moment.name}/view_{k:02d}.png", "frame": moment.name,
                 "matte": f"{moment.name}/matte_{k:02d}.png",

@@ -30,12 +30,14 @@ def main(job_file: str) -> None:
     _light(scene, job["role"])
     camera = _camera(scene)
     _settings(scene, job["size"], job["samples"])
-    for k, view in enumerate(job["views"]):
+    for view in job["views"]:
+        k = view["index"]
         _aim(camera, view)
         _write(scene, out / f"view_{k:02d}.png", "RGB")
         print(f"GSHEAD-VIEW {k}", flush=True)
     _flat(scene, people[0])
-    for k, view in enumerate(job["views"]):
+    for view in job["views"]:
+        k = view["index"]
         _aim(camera, view)
         scene.cycles.samples, scene.cycles.filter_width = 1, 0.01
         _write(scene, out / f"coded_{k:02d}.png", "RGBA")

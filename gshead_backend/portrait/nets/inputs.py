@@ -1,12 +1,15 @@
 """What the parser is shown, made the same way in training and in use: the head crop at ``PARSER_SIZE`` squared with six
-channels beside the colours."""
+channels beside the colours, and what MediaPipe's person network, which was trained on photographs, makes of it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from ..matte import FACE_OVAL
+from ..networks import run
 
 PARSER_SIZE = 256
 PARSER_CHANNELS = 9
@@ -20,7 +23,39 @@ MOUTH_RING = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 3
 _SHIFT = 4  # cv2 draws with this many fractional bits
 
 
-def parser_input(image: np.ndarray, person: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class ParserInput:
+    """A head crop, float32. crop: (9, 256, 256) of :func:`drawn_input`. The others are feature maps of the person
+    network: fine (16, 128, 128), middle (72, 64, 64), coarse (88, 32, 32), deep (128, 16, 16)."""
+
+    crop: np.ndarray
+    fine: np.ndarray
+    middle: np.ndarray
+    coarse: np.ndarray
+    deep: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in PARSER_INPUTS}
+
+
+PARSER_INPUTS = tuple(ParserInput.__dataclass_fields__)
+PERSON_LAYERS = ("re_lu", "re_lu_3", "re_lu_5", "multiply_6")
+PERSON_CHANNELS = (16, 72, 88, 128)
+
+
+def parser_input(image: np.ndarray, person: np.ndarray, landmarks: np.ndarray) -> ParserInput:
+    """What the parser is shown.
+
+    Args:
+        image: (256, 256, 3) uint8 sRGB. person: (256, 256) uint8, 255 = a person for sure. landmarks: (478, 2) pixels.
+    Raises:
+        MissingAssetError: the person network is not installed.
+    """
+    maps = run("selfie_segmentation.tflite", image, low=0.0, high=1.0, outputs=PERSON_LAYERS)
+    return ParserInput(drawn_input(image, person, landmarks), *(m[0] for m in maps))
+
+
+def drawn_input(image: np.ndarray, person: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(9, S, S) float32: colours, person probability, face oval, eyes and brows, lips and mouth, place across and up.
 
     The drawn channels say where the features of *this* face are, the last two how far a pixel is from its middle in

@@ -19,6 +19,7 @@ from .inputs import PARSER_SIZE, parser_input
 from .weights import load_weights, weights_folder
 
 if TYPE_CHECKING:
+    from .inputs import ParserInput
     from .parser_net import ParserNet
 
 NAME = "parser"
@@ -52,17 +53,17 @@ def parse(image: np.ndarray, landmarks: np.ndarray, person: np.ndarray | None = 
     size = image.shape[0]
     small = cv2.resize(image, (PARSER_SIZE, PARSER_SIZE), interpolation=cv2.INTER_AREA)
     seen = cv2.resize(person.astype(np.float32), (PARSER_SIZE, PARSER_SIZE), interpolation=cv2.INTER_AREA)
-    inputs = parser_input(small, (seen * 255 + 0.5).astype(np.uint8), landmarks * (PARSER_SIZE / size))
-    classes, matte = run_parser(net, inputs)
+    shown = parser_input(small, (seen * 255 + 0.5).astype(np.uint8), landmarks * (PARSER_SIZE / size))
+    classes, matte = run_parser(net, shown)
     return _at_full_size(image, classes, matte, face_height(landmarks))
 
 
-def run_parser(net: ParserNet, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One forward pass: (9, S, S) to class probabilities (12, S, S) and matte (S, S), float32."""
+def run_parser(net: ParserNet, shown: ParserInput) -> tuple[np.ndarray, np.ndarray]:
+    """One forward pass to class probabilities (12, S, S) and matte (S, S), float32."""
     import torch
 
     with torch.inference_mode():
-        logits = net(torch.from_numpy(inputs)[None])[0].float()
+        logits = net(*(torch.from_numpy(a)[None] for a in shown.arrays().values()))[0].float()
         return logits[: len(LABELS)].softmax(0).numpy(), logits[len(LABELS)].sigmoid().numpy()
 
 

@@ -9,16 +9,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..labels import LABELS
-from .inputs import PARSER_CHANNELS
+from .inputs import PARSER_CHANNELS, PERSON_CHANNELS
 from .layers import ConvNorm, Residual
 
-VERSION = 1
+VERSION = 2
 OUTPUTS = len(LABELS) + 1
 DEFAULT_SHAPE = {"w0": 16, "w1": 32, "w2": 64, "w3": 128, "w4": 128}
 
 
 class ParserNet(nn.Module):
-    """(B, 9, S, S) inputs to (B, 13, S, S) logits: the classes of ``labels.LABELS``, then the matte. S: times of 32.
+    """Batches of ``inputs.ParserInput`` to (B, 13, S, S) logits: the classes of ``labels.LABELS``, then the matte.
+
+    The person network's maps join the levels of their own size.
 
     Args:
         w0..w4: channels at 1/2, 1/4, ... 1/32 of the input.
@@ -29,6 +31,7 @@ class ParserNet(nn.Module):
         widths = (w0, w1, w2, w3, w4)
         steps = tuple(itertools.pairwise(widths))
         self.stem = ConvNorm(4 * PARSER_CHANNELS, w0)
+        self.join = nn.ModuleList(ConvNorm(c, w, kernel=1) for c, w in zip(PERSON_CHANNELS, widths[:4], strict=True))
         self.shrink = nn.ModuleList(ConvNorm(a, b, stride=2) for a, b in steps)
         self.levels = nn.ModuleList(
             nn.Sequential(*(Residual(w) for _ in range(n))) for w, n in zip(widths[1:], (1, 2, 2, 2), strict=True)
@@ -40,16 +43,18 @@ class ParserNet(nn.Module):
         self.classes = nn.Linear(known, 4 * len(LABELS))
         self.matte = nn.Linear(known, 4)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        classes, matte = self.tell(self.features(x))
+    def forward(self, crop: torch.Tensor, *maps: torch.Tensor) -> torch.Tensor:
+        classes, matte = self.tell(self.features(crop, *maps))
         return torch.cat([unpacked(classes), unpacked(matte)], 1)
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 9, S, S) to (B, S/2, S/2, w0 + 36): what is known about each cell of 2x2 pixels, and its inputs."""
-        seen = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
-        kept = [self.stem(seen)]
-        for shrink, level in zip(self.shrink, self.levels, strict=True):
-            kept.append(level(shrink(kept[-1])))
+    def features(self, crop: torch.Tensor, *maps: torch.Tensor) -> torch.Tensor:
+        """(B, S/2, S/2, w0 + 36): what is known about each cell of 2x2 pixels of crops (B, 9, S, S), and their input."""
+        seen = F.pixel_unshuffle(crop, 2).contiguous(memory_format=torch.channels_last)
+        joined = [j(m.contiguous(memory_format=torch.channels_last)) for j, m in zip(self.join, maps, strict=True)]
+        kept = [self.stem(seen) + joined[0]]
+        for i, (shrink, level) in enumerate(zip(self.shrink, self.levels, strict=True), 1):
+            x = shrink(kept[-1])
+            kept.append(level(x + joined[i] if i < len(joined) else x))
         x = kept[-1] * self.context(kept[-1].mean((2, 3)))[:, :, None, None]
         for i in reversed(range(len(self.lift))):
             x = self.merge[i](kept[i] + F.interpolate(self.lift[i](x), scale_factor=2.0, mode="nearest"))
