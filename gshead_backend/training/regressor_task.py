@@ -20,6 +20,7 @@ from .data import Crops
 from .landmark_start import LandmarkStart, landmark_start
 
 ACTIVE = 0.1  # channels above are counted as active
+ACTIVE_WEIGHT = 2.5
 BLINK = 0.5
 LABELS = [*ARKIT_NAMES, "gaze", "head", "light"]
 _BLINKS = [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]
@@ -63,16 +64,18 @@ class RegressorTask:
         return regressor_item(crops, index, rng, Augment.none())
 
     def loss(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
-        """Huber losses of the means, and a Gaussian likelihood that trains only the deviations.
+        """Squared error of the ARKit weights, Huber losses of the other means, and a Gaussian likelihood that trains only the deviations.
 
-        The likelihood sees the means without gradient: letting it weigh the errors makes hard samples count less and
+        The weights are mostly zero: a loss that leads to the median would teach to read too little, so theirs is
+        squared, and counts more where something moves. The likelihood sees the means without gradient: letting it weigh the errors makes hard samples count less and
         their means worse (Seitzer et al. 2022, "On the pitfalls of heteroscedastic uncertainty estimation").
         """
         out = {k: v.float() for k, v in split(net(*(batch[k] for k in INPUTS))).items()}
         scale = torch.from_numpy(self.light_scale).to(out["light"].device)[:, None]
         weight = self.channel_weight.to(out["arkit"].device)
+        moving = 1 + ACTIVE_WEIGHT * (batch["arkit"] > ACTIVE)
         parts = {
-            "arkit": 10 * (weight * _huber(out["arkit"] - batch["arkit"], 0.2)).mean(),
+            "arkit": 40 * (weight * moving * (out["arkit"] - batch["arkit"]) ** 2).mean(),
             "gaze": 10 * _huber(out["gaze"] - batch["gaze"], 0.15).mean(),
             "head": 20 * _huber(out["head"] - batch["head"], 0.1).mean(),
             "light": 0.1 * _huber(out["light"] - batch["light"] / scale, 0.5).mean(),

@@ -48,7 +48,7 @@ class ParserNet(nn.Module):
         return torch.cat([unpacked(classes), unpacked(matte)], 1)
 
     def features(self, crop: torch.Tensor, *maps: torch.Tensor) -> torch.Tensor:
-        """(B, S/2, S/2, w0 + 36): what is known about each cell of 2x2 pixels of crops (B, 9, S, S), and their input."""
+        """(B, S/2, S/2, w0 + 36): what is known of each cell of 2x2 pixels of crops (B, 9, S, S), and their input."""
         seen = F.pixel_unshuffle(crop, 2).contiguous(memory_format=torch.channels_last)
         joined = [j(m.contiguous(memory_format=torch.channels_last)) for j, m in zip(self.join, maps, strict=True)]
         kept = [self.stem(seen) + joined[0]]

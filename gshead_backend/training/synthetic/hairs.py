@@ -102,17 +102,22 @@ def lashes(c: Canvas, position: np.ndarray, normal: np.ndarray, face: FaceSpec, 
     return _join(parts)
 
 
-def beard_area(c: Canvas, kind: str) -> np.ndarray:
-    """(N,) 0..1, where a kind of beard grows."""
+def beard_area(c: Canvas, kind: str, seed: int) -> np.ndarray:
+    """(N,) 0..1, where a kind of beard grows; ``seed`` of its ragged border."""
     m = c.surface.landmarks
+    rng = np.random.default_rng([seed, 6])
     x, y, z = c.rest.T
+    y = y + 0.003 * noise(c.rest, 0.014, rng) + 0.0015 * noise(c.rest, 0.004, rng)
+    x = x + 0.003 * noise(c.rest, 0.011, rng)
     mouth, chin, nose = m[[13, 14]].mean(0), m[152], m[2]
-    below_nose = step(y, nose[1] + 0.001, nose[1] - 0.003)
+    below_nose = step(c.rest[:, 1], nose[1] + 0.001, nose[1] - 0.003)
     off_lips = step(c.lip, 0.0005, 0.003)
     front = step(z, m[234, 2] - 0.004, m[234, 2] + 0.012)
-    line = m[[50, 280], 1].mean() - 0.016 + 0.32 * np.maximum(np.abs(x) - 0.02, 0)  # lower on the cheek, up to the ears
-    cheek = step(y, line + 0.004, line - 0.008) * front
-    throat = step(y, chin[1] - 0.045, chin[1] - 0.018)
+    low = 0.5 * (mouth[1] + 0.010 + m[[50, 280], 1].mean() - 0.016)
+    line = low + (0.35 + 0.5 * rng.random()) * np.maximum(np.abs(x) - 0.028, 0)  # from the mouth up to the ears
+    over_lip = step(np.abs(x), 0.036, 0.022)
+    cheek = np.maximum(step(y, line + 0.006, line - 0.010), over_lip) * front
+    throat = step(y, chin[1] - 0.050, chin[1] - 0.014)
     whole = cheek * below_nose * off_lips * throat * (c.part == 0)
     near = step(np.abs(x) + 0.35 * np.maximum(mouth[1] + 0.006 - y, 0), 0.034, 0.020)
     moustache = whole * near * step(y, mouth[1] - 0.004, mouth[1] + 0.004) * (z > mouth[2] - 0.03)
@@ -129,7 +134,7 @@ def beard_area(c: Canvas, kind: str) -> np.ndarray:
 
 def beard(c: Canvas, position: np.ndarray, normal: np.ndarray, face: FaceSpec, rng: np.random.Generator) -> Surfels:
     """Moustache, goatee or beard as short strands that hang and leave the skin."""
-    area = beard_area(c, face.beard)
+    area = beard_area(c, face.beard, face.seed)
     if face.beard in ("none", "stubble") or area.sum() <= 0:
         return _join([])
     weight = area * c.spacing**2

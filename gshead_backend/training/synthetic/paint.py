@@ -12,6 +12,7 @@ from .surface import Canvas
 # Landmarks of mediapipe's face mesh around which layers are placed.
 _CHEEKS, _NOSE, _UNDER_EYES, _NOSTRILS = (50, 280), (4,), (230, 450), (98, 327)
 _FOLDS = ((129, 206, 216, 57), (358, 426, 436, 287))
+_BAGS = ((228, 229, 230, 231, 232), (448, 449, 450, 451, 452))
 _CROW = (226, 446)
 
 
@@ -100,17 +101,19 @@ def _age(c: Canvas, face: FaceSpec, color: np.ndarray, rng: np.random.Generator)
         return color
     shade = np.zeros(len(color))
     for ring in _FOLDS:
-        shade = np.maximum(shade, 0.55 * step(_to_line(c, ring), 0.0028, 0.0))
+        shade = np.maximum(shade, 0.85 * step(_to_line(c, ring), 0.0034, 0.0))
     wobble = 0.0025 * noise(c.rest * [0.4, 0, 0], 0.02, rng)
     for k in range(4):
         y = c.surface.landmarks[151, 1] - 0.004 + 0.0085 * k + 0.0015 * rng.standard_normal()
         line = step(np.abs(c.rest[:, 1] - y - wobble), 0.0012, 0.0) * step(np.abs(c.rest[:, 0]), 0.042, 0.02) * c.front
-        shade = np.maximum(shade, 0.4 * line)
+        shade = np.maximum(shade, 0.6 * line)
     for corner in _CROW:
         d = c.rest - c.surface.landmarks[corner]
         out = d[:, 0] * np.sign(c.surface.landmarks[corner, 0])
         fan = np.cos(np.arctan2(d[:, 1], np.maximum(out, 1e-4)) * 9)
-        shade = np.maximum(shade, 0.35 * step(fan, 0.75, 1.0) * step(out, 0.002, 0.006) * step(out, 0.02, 0.01))
+        shade = np.maximum(shade, 0.55 * step(fan, 0.75, 1.0) * step(out, 0.002, 0.006) * step(out, 0.02, 0.01))
+    for ring in _BAGS:
+        shade = np.maximum(shade, 0.7 * step(_to_line(c, ring), 0.003, 0.0))
     return color * np.exp(-(face.wrinkles * shade)[:, None] * np.array([0.5, 0.75, 0.7]))
 
 

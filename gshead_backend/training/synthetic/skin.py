@@ -31,10 +31,12 @@ def face_surfels(
     c = canvas(head, splats)
     position, normal = personal_frame(c, person)
     albedo, gloss = bare_albedo(c, face, cap)
-    bumps = 0.10 + 0.05 * face.wrinkles
-    tilt = np.stack([noise(c.rest, 0.0022, np.random.default_rng([face.seed, 10 + k]), 8) for k in range(3)], 1)
+    pores, slack = (
+        np.stack([noise(c.rest, size, np.random.default_rng([face.seed, first + k]), 8) for k in range(3)], 1)
+        for size, first in ((0.0022, 10), (0.008, 20))
+    )
     outer = (c.part == 0)[:, None]
-    shading = normal + np.where(outer, bumps * 0.5 * tilt, 0)
+    shading = normal + np.where(outer, (0.05 + 0.06 * face.wrinkles) * pores + 0.10 * face.wrinkles * slack, 0)
     shading /= np.linalg.norm(shading, axis=1, keepdims=True)
     sigma = TANGENT_SIGMA * c.spacing
     sigma = np.where(c.lid > 0.5, 1.35 * sigma, sigma)  # a closing lid unrolls more than its triangles' area tells
@@ -74,7 +76,7 @@ def _shaven(c: Canvas, face: FaceSpec, color: np.ndarray) -> np.ndarray:
     if amount:
         dots = 1 + 0.5 * noise(c.rest, 0.0012, rng)
         shade = np.minimum(0.6 * face.hair_color + 0.12 * face.skin_color, 0.8 * color)  # roots never lighten skin
-        color = mix(color, shade, amount * beard_area(c, kind) * dots)
+        color = mix(color, shade, amount * beard_area(c, kind, face.seed) * dots)
     half = 0.0031 * face.brow_thickness
     near = step(np.abs(c.brow + 0.0008), 1.5 * half, 0.4 * half) * (c.brow_along > 0) * (c.brow_along < 1)
     return mix(color, face.brow_color + 0.05 * face.skin_color, 0.3 * face.brow_density * near.max(1) * c.front)
