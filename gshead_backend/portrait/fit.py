@@ -15,13 +15,14 @@ from ..head.model import HeadModel
 from ..head.pose import HeadPose
 from ..head.rotation import euler_to_matrix, matrix_to_axis_angle
 from ..head.skinning import PersonalHead
+from .angles import head_angles, rotation_of, toward_ray
 from .crop import Crop
 from .gaze import gaze_angles, look_channels, with_reading
 from .image import Photo, decode_photo
 from .locate import Located, locate_face
 from .matte import cut_out, head_window
 from .nets.parser import parse
-from .nets.regressor import FaceReading, read_face
+from .nets.regressor import FaceReading, face_ray, read_face
 from .outline import find_outline
 from .priors import EXIF_SD
 from .solver import LANDMARKS, HeadSolver, Observation, State, focal_prior
@@ -34,6 +35,7 @@ MAX_PITCH = math.radians(45)
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324)
 INNER_LIP_SIGMA = 0.0018
 READING_DOUBT, READING_SD = 1.5, 0.06  # a reading is surer of itself on people it was trained on
+READING_HEAD_SD = math.radians(1.5)
 T = TypeVar("T")
 LOST = 0.01  # metres; a landmark of larger scatter was not found on the head at all
 _solvers: dict[str, HeadSolver] = {}
@@ -71,7 +73,7 @@ def fit_portrait(data: bytes, head: HeadModel, *, progress: Progress = no_progre
     solver = solver_for(head)
     solid = np.column_stack([local, located.landmarks.solid[:, 2] * crop.scale])
     reading = _or_none(read_face, image, solid)
-    seen, state = _solve(solver, photo, crop, located, local, reading)
+    seen, state = _solve(solver, photo, crop, located, solid, reading)
     warnings = (*located.warnings, *_view_warnings(state))
     fit = _finish(solver, photo, crop, image, matte, solid, seen, state, reading, warnings)
     return replace(fit, parsing=None if parsing is None else parsing.probabilities)
@@ -100,17 +102,20 @@ def _box(crop: Crop, box: np.ndarray) -> np.ndarray:
 
 
 def _solve(
-    solver: HeadSolver, photo: Photo, crop: Crop, located: Located, local: np.ndarray, reading: FaceReading | None
+    solver: HeadSolver, photo: Photo, crop: Crop, located: Located, solid: np.ndarray, reading: FaceReading | None
 ) -> tuple[Observation, State]:
+    local = solid[:, :2]
     h, w = photo.image.shape[:2]
     mean, sd = focal_prior((w, h), photo.focal_px, EXIF_SD)
-    seen = Observation(
-        local[:LANDMARKS],
-        _trusted(solver.head.landmark_sigma),
-        crop.to_crop(np.array([w / 2, h / 2])),
-        (mean + math.log(crop.scale), sd),
-        None if reading is None or not solver.controls.arkit else _told(reading),
-    )
+    center = crop.to_crop(np.array([w / 2, h / 2]))
+    focal = mean + math.log(crop.scale)
+    seen = Observation(local[:LANDMARKS], _trusted(solver.head.landmark_sigma), center, (focal, sd))
+    if reading is not None:
+        K = np.array([[math.exp(focal), 0, center[0]], [0, math.exp(focal), center[1]], [0, 0, 1.0]])
+        seen = replace(
+            seen, controls=_told(reading) if solver.controls.arkit else None,
+            rotation=_turned(reading, face_ray(local, K)),
+        )  # fmt: skip
     start = solver.initial(seen, located.landmarks.depth * crop.scale)
     return seen, solver.solve(seen, start)
 
@@ -118,6 +123,12 @@ def _solve(
 def _told(reading: FaceReading) -> tuple[np.ndarray, np.ndarray]:
     """What the picture says about the ARKit channels: (52,) and its standard deviation."""
     return reading.arkit.astype(np.float64), np.maximum(READING_DOUBT * reading.arkit_sd, READING_SD).astype(np.float64)
+
+
+def _turned(reading: FaceReading, ray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Head-to-camera rotation of a reading of a face that is seen along ``ray``, and its (3,) standard deviations."""
+    yaw, pitch, roll = np.maximum(READING_DOUBT * reading.head_sd, READING_HEAD_SD).astype(np.float64)
+    return toward_ray(ray).T @ rotation_of(reading.head), np.array([pitch, yaw, roll])
 
 
 def _trusted(sigma: np.ndarray) -> np.ndarray:
@@ -130,14 +141,6 @@ def _trusted(sigma: np.ndarray) -> np.ndarray:
     sharp = list(INNER_LIPS)
     sigma[sharp] = np.minimum(sigma[sharp], np.where(sigma[sharp] < LOST, INNER_LIP_SIGMA, LOST))
     return sigma
-
-
-def head_angles(R: np.ndarray) -> tuple[float, float, float]:
-    """Yaw (positive toward the image's right), pitch (positive up) and roll in radians of a head-to-camera rotation."""
-    forward, up = R[:, 2], R[:, 1]
-    yaw = math.atan2(forward[0], -forward[2])
-    pitch = math.asin(float(np.clip(-forward[1], -1, 1)))
-    return yaw, pitch, math.atan2(up[0], -up[1])
 
 
 def _view_warnings(state: State) -> tuple[str, ...]:

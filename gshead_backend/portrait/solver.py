@@ -19,7 +19,7 @@ from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 
 from ..head.model import HeadModel
-from ..head.rotation import axis_angle_to_matrix, euler_to_matrix
+from ..head.rotation import axis_angle_to_matrix, euler_to_matrix, matrix_to_axis_angle
 from .priors import LOG_DISTANCE, LOG_F35, PAIR_SD, Controls, controls_for
 
 LANDMARKS = 468
@@ -54,6 +54,8 @@ class Observation:
     log_focal: mean and standard deviation of the log of the focal length in pixels.
     controls: (U,) what something other than landmarks says about the controls, and (U,) its standard deviation; it
         stands in place of the prior of ``Controls`` where that deviation is finite.
+    rotation: (3, 3) head-to-camera rotation that something else sees, and its (3,) standard deviations in radians about
+        the camera's axes.
     """
 
     points: np.ndarray
@@ -61,6 +63,7 @@ class Observation:
     center: np.ndarray
     log_focal: tuple[float, float]
     controls: tuple[np.ndarray, np.ndarray] | None = None
+    rotation: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,10 @@ class HeadSolver:
             H[right, left] -= stiff
             g[left] += stiff * difference
             g[right] -= stiff * difference
+        if seen.rotation is not None:
+            away = matrix_to_axis_angle(state.R @ seen.rotation[0].T)
+            H[diagonal[:3], diagonal[:3]] += 1 / seen.rotation[1] ** 2
+            g[:3] += away / seen.rotation[1] ** 2
         distance = float(z.mean())
         stiff = 1 / (LOG_DISTANCE[1] * distance) ** 2
         H[5, 5] += stiff

@@ -24,11 +24,11 @@ import safetensors.numpy
 from ..errors import PortraitError
 from ..files import write_atomic
 from ..parallel import end_with_parent
+from ..portrait.angles import head_angles, toward_ray
 from ..portrait.crop import Crop, face_height
 from ..portrait.image import Photo
 from ..portrait.locate import locate_face
 from ..portrait.matte import head_window
-from ..portrait.nets.angles import head_angles, toward_ray
 from ..portrait.nets.face_inputs import face_window
 from ..portrait.nets.inputs import PARSER_SIZE
 from ..portrait.nets.regressor import face_ray

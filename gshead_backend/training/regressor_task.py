@@ -64,11 +64,12 @@ class RegressorTask:
         return regressor_item(crops, index, rng, Augment.none())
 
     def loss(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
-        """Squared error of the ARKit weights, Huber losses of the other means, and a Gaussian likelihood that trains only the deviations.
+        """Squared error of the ARKit weights, Huber losses of the other means, and a likelihood of the deviations.
 
-        The weights are mostly zero: a loss that leads to the median would teach to read too little, so theirs is
-        squared, and counts more where something moves. The likelihood sees the means without gradient: letting it weigh the errors makes hard samples count less and
-        their means worse (Seitzer et al. 2022, "On the pitfalls of heteroscedastic uncertainty estimation").
+        ARKit weights are mostly zero: a loss that leads to the median would teach to read too little, so theirs is
+        squared, and counts more where something moves. The Gaussian likelihood sees the means without gradient:
+        letting it weigh the errors makes hard samples count less and their means worse (Seitzer et al. 2022, "On the
+        pitfalls of heteroscedastic uncertainty estimation").
         """
         out = {k: v.float() for k, v in split(net(*(batch[k] for k in INPUTS))).items()}
         scale = torch.from_numpy(self.light_scale).to(out["light"].device)[:, None]

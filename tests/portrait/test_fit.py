@@ -15,7 +15,8 @@ from gshead_backend.errors import Cancelled, NoFaceError, PortraitError, Profile
 from gshead_backend.head import ARKIT_INDEX, HeadModel, HeadPose, PersonalHead
 from gshead_backend.head.rotation import axis_angle_to_matrix
 from gshead_backend.portrait import PortraitFit, fit_portrait
-from gshead_backend.portrait.fit import head_angles, landmark_error
+from gshead_backend.portrait.angles import head_angles
+from gshead_backend.portrait.fit import landmark_error
 
 
 @pytest.fixture(scope="module")

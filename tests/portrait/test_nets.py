@@ -14,11 +14,10 @@ from rendered_subjects import render_subject
 from gshead_backend.errors import ArgumentError, FileFormatError, MissingWeightsError
 from gshead_backend.head import HeadModel
 from gshead_backend.head.arkit import ARKIT_INDEX
-from gshead_backend.portrait.fit import head_angles
+from gshead_backend.portrait.angles import angles_as_seen, head_angles, rotation_of, toward_ray
 from gshead_backend.portrait.labels import LABELS
 from gshead_backend.portrait.matte import FACE_OVAL
 from gshead_backend.portrait.nets import inputs
-from gshead_backend.portrait.nets.angles import angles_as_seen, rotation_of, toward_ray
 from gshead_backend.portrait.nets.mirror import ARKIT_MIRROR, LANDMARK_MIRROR, mirror_landmarks
 from gshead_backend.portrait.nets.parser import load_parser, parse, run_parser
 from gshead_backend.portrait.nets.parser_net import VERSION, ParserNet, packed, unpacked

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gshead_backend.head import ARKIT_INDEX, HeadModel
+from gshead_backend.head.rotation import axis_angle_to_matrix
 from gshead_backend.portrait.solver import HeadSolver, Observation, State
 
 PUCKER = {"mouthPucker": 0.8, "mouthSmileLeft": 0.1, "browDownLeft": 0.7, "browDownRight": 0.2}
@@ -56,3 +57,20 @@ def test_what_a_picture_says_of_the_expression_corrects_what_landmarks_leave_ope
 def test_a_reading_that_knows_nothing_changes_nothing(solver: HeadSolver, seen: Observation) -> None:
     silent = replace(seen, controls=(np.full(52, 0.9), np.full(52, np.inf)))
     np.testing.assert_allclose(solve(solver, silent), solve(solver, seen), atol=1e-9)
+
+
+def turn_away(a: np.ndarray, b: np.ndarray) -> float:
+    """Degrees between two rotations."""
+    return float(np.degrees(np.arccos(np.clip((np.trace(a @ b.T) - 1) / 2, -1, 1))))
+
+
+def test_what_a_picture_says_of_the_turn_of_the_head_joins_the_landmarks(
+    solver: HeadSolver, seen: Observation, truth: State
+) -> None:
+    alone = solver.solve(seen, solver.initial(seen, np.zeros(468))).R
+    tilted = axis_angle_to_matrix(np.array([np.radians(6.0), 0, 0])) @ truth.R
+    sure = replace(seen, rotation=(tilted, np.full(3, 1e-3)))
+    followed = solver.solve(sure, solver.initial(sure, np.zeros(468))).R
+    assert turn_away(followed, tilted) < 1.0 < turn_away(alone, tilted)
+    unsure = replace(seen, rotation=(tilted, np.full(3, 10.0)))
+    np.testing.assert_allclose(solver.solve(unsure, solver.initial(unsure, np.zeros(468))).R, alone, atol=1e-3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gshead_backend.head import HeadModel, HeadPose, PersonalHead, default_head
-from gshead_backend.portrait.fit import head_angles
+from gshead_backend.portrait.angles import head_angles
 from gshead_backend.portrait.labels import LABEL_INDEX
 from gshead_backend.training.synthetic.backdrop import draw_backdrop
 from gshead_backend.training.synthetic.camera_noise import develop

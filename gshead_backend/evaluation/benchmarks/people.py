@@ -14,7 +14,7 @@ from ...head.rotation import matrix_to_axis_angle
 from ...head.skinning import PersonalHead
 from ...methods.uvfit.classes import classify_by_color
 from ...methods.uvfit.surface import head_surface
-from ...portrait.fit import head_angles
+from ...portrait.angles import head_angles
 from ...portrait.labels import LABELS
 from ...portrait.types import Progress
 from ..align import LANDMARKS, head_marks

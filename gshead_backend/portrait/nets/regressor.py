@@ -25,7 +25,7 @@ class FaceReading:
 
     Attributes:
         arkit: (52,) 0..1. gaze: (2, 2) rows left and right eye, columns yaw (toward the person's left) and pitch (up),
-            in head space. head: (3,) yaw, pitch, roll as ``fit.head_angles``.
+            in head space. head: (3,) yaw, pitch, roll as ``angles.head_angles``.
         light: (9, 3) spherical harmonics of linear radiance in head space.
     """
 
@@ -43,7 +43,7 @@ def read_face(image: np.ndarray, landmarks: np.ndarray, K: np.ndarray | None = N
 
     Args:
         image: (H, W, 3) uint8 sRGB. landmarks: (478, 3) pixels in it and their depth, as ``Landmarks.solid``.
-        K: (3, 3) intrinsics of the image. With them ``head`` is in the frame of the camera, as ``fit.head_angles``
+        K: (3, 3) intrinsics of the image. With them ``head`` is in the frame of the camera, as ``angles.head_angles``
             of its viewmat; without, as if the camera looked straight at the face.
     Raises:
         MissingWeightsError: the regressor's weights are not installed. MissingAssetError: the landmark networks are
@@ -76,7 +76,7 @@ def finish(
     out: dict[str, np.ndarray], scale: np.ndarray, roll: float, landmarks: np.ndarray, K: np.ndarray | None
 ) -> FaceReading:
     """Network outputs to a reading; ``scale`` (9, 3) is the light's unit."""
-    from .angles import head_angles, rotation_of, toward_ray
+    from ..angles import head_angles, rotation_of, toward_ray
 
     head = out["head"].astype(np.float64) + np.array([0, 0, roll])
     if K is not None:

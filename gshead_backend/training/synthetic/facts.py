@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...camera import Camera
+from ...portrait.angles import angles_as_seen
 from ...portrait.labels import LABELS
-from ...portrait.nets.angles import angles_as_seen
 from .light import Light
 from .people import Person
 

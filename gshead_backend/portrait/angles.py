@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from ..fit import head_angles
+
+def head_angles(R: np.ndarray) -> tuple[float, float, float]:
+    """Yaw (positive toward the image's right), pitch (positive up) and roll in radians of a head-to-camera rotation."""
+    forward, up = R[:, 2], R[:, 1]
+    yaw = math.atan2(forward[0], -forward[2])
+    pitch = math.asin(float(np.clip(-forward[1], -1, 1)))
+    return yaw, pitch, math.atan2(up[0], -up[1])
 
 
 def rotation_of(angles: np.ndarray) -> np.ndarray:
-    """(3, 3) head-to-camera rotation with these yaw, pitch and roll: the inverse of ``fit.head_angles``.
+    """(3, 3) head-to-camera rotation with these yaw, pitch and roll: the inverse of :func:`head_angles`.
 
     Unique while the face is seen at all, that is for yaw and pitch within a quarter turn.
     """
@@ -33,6 +41,3 @@ def angles_as_seen(viewmat: np.ndarray, point: np.ndarray) -> np.ndarray:
     """(3,) yaw, pitch, roll for a camera of the same place that looks straight at a point of head space (3,)."""
     ray = viewmat[:3, :3] @ point + viewmat[:3, 3]
     return np.array(head_angles(toward_ray(ray) @ viewmat[:3, :3]))
-
-
-__all__ = ["angles_as_seen", "head_angles", "rotation_of", "toward_ray"]
