@@ -107,15 +107,15 @@ def _sideburns(surface: HeadSurface, posed: np.ndarray, covered: np.ndarray, fac
 
 
 def _covered_ears(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray, posed: np.ndarray) -> np.ndarray:
-    """(V,) bool: vertices of those ears of which the photo shows mostly hair."""
+    """(V,) bool: vertices of those ears of whose upper half the photo shows mostly hair; lobes often show below it."""
     covered = np.zeros_like(surface.ear)
-    for side in (1, -1):
-        ear = surface.ear & (np.sign(posed[:, 0]) == side)
-        if ear.any() and weight[ear].sum() > 0.5:
-            covered[ear] = float((weight * p_hair)[ear].sum() / weight[ear].sum()) > 0.5
+    sides = [surface.ear & (np.sign(posed[:, 0]) == side) for side in (1, -1)]
+    for ear in sides:
+        upper = ear & (posed[:, 1] > np.median(posed[ear, 1])) if ear.any() else ear
+        if weight[upper].sum() > 0.25:
+            covered[ear] = float((weight * p_hair)[upper].sum() / weight[upper].sum()) > 0.5
     if covered.any():  # an ear that the photo does not show goes with the other one
-        for side in (1, -1):
-            ear = surface.ear & (np.sign(posed[:, 0]) == side)
+        for ear in sides:
             covered[ear] |= weight[ear].sum() <= 0.5
     return covered
 
