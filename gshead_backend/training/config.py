@@ -101,7 +101,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "regressor-cpu": {
         "network": "regressor", "shape": {"face": 64, "eye": 32, "hidden": 256},
-        "batch": 32, "steps": 20_000, "minutes": 30, "lr": 1.2e-3, "ema": 0.998, "validate_every": 400,
+        "batch": 48, "steps": 20_000, "minutes": 30, "lr": 1.2e-3, "decay": 0.15, "ema": 0.997, "validate_every": 400,
         "validation_samples": 320, "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
     },
     "regressor-gpu": {

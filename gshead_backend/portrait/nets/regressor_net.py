@@ -37,19 +37,21 @@ class RegressorNet(nn.Module):
         super().__init__()
         channels, height, _ = FACE_FEATURES
         self.face = nn.Sequential(
-            ConvNorm(channels, face, kernel=1), ConvNorm(face, face, stride=2), nn.Dropout2d(0.15), nn.Flatten(),
+            ConvNorm(channels, face, kernel=1), ConvNorm(face, face, stride=2), nn.Dropout2d(0.4), nn.Flatten(),
             nn.Linear(face * (height // 2) ** 2, hidden), nn.ReLU(),
         )  # fmt: skip
         channels, height, _ = EYE_FEATURES
         self.eye = nn.Sequential(
-            ConvNorm(channels, eye, kernel=1), ConvNorm(eye, eye, stride=2), nn.Dropout2d(0.15), nn.Flatten(),
+            ConvNorm(channels, eye, kernel=1), ConvNorm(eye, eye, stride=2), nn.Dropout2d(0.4), nn.Flatten(),
             nn.Linear(eye * (height // 2) ** 2, hidden // 2), nn.ReLU(),
         )  # fmt: skip
         self.points = nn.Sequential(
-            nn.Linear(POINTS + 2 * CONTOUR + 9 + 2, hidden), nn.ReLU(), nn.Dropout(0.2), nn.Linear(hidden, hidden),
+            nn.Linear(POINTS + 2 * CONTOUR + 9 + 2, hidden), nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, hidden),
             nn.ReLU(),
         )  # fmt: skip
-        self.trunk = nn.Sequential(nn.Linear(3 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
+        self.trunk = nn.Sequential(
+            nn.Dropout(0.3), nn.Linear(3 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
+        )
         self.out = nn.Linear(hidden, sum(SIZES.values()))
         self.direct = nn.Linear(POINTS, LINEAR, bias=False)
         nn.init.normal_(self.out.weight, std=0.01)
