@@ -21,18 +21,14 @@ from ...head.arkit import ARKIT_NAMES
 from ...head.catalog import load_head
 from ...head.model import HeadModel
 from ...portrait.labels import LABELS
-from .bodies import Body, default_geometry, identity, looking, make_body
+from .bodies import default_geometry, identity, looking, make_body
 from .cast import CAST, DAILY, SAMPLES, SIZE, VERSION, Role
 from .frames import EXPRESSIONS, VIEWS, Moment, cameras, moments
+from .job import facts_of, store_body
 
 LABEL_STEP = 16
 SCRIPT = Path(__file__).with_name("scene.py")
 LICENSE = "CC0-1.0"
-_TONES = np.array(
-    [[0.64, 0.43, 0.34], [0.50, 0.31, 0.22], [0.33, 0.185, 0.115], [0.17, 0.085, 0.05], [0.065, 0.032, 0.021]]
-)
-"""Linear skin albedo for melanin 0, .25, .5, .75, 1."""
-
 Progress = Callable[[float, str], None]
 
 
@@ -135,9 +131,9 @@ def _frame(
     there = _rendered(place, size)
     with tempfile.TemporaryDirectory(prefix="gshead-") as temporary:
         work = Path(temporary)
-        _store(body, work / "body.npz")
+        store_body(body, work / "body.npz")
         job: dict[str, Any] = {
-            "body": str(work / "body.npz"), "role": _role(role, body), "out": temporary, "size": size,
+            "body": str(work / "body.npz"), "role": facts_of(role, body), "out": temporary, "size": size,
             "samples": samples,
             "views": [
                 {"index": k, "K": every[k].K.tolist(), "viewmat": every[k].viewmat.tolist(), "size": size}
@@ -146,10 +142,10 @@ def _frame(
         }  # fmt: skip
         if role.crowd:
             other = CAST[(CAST.index(role) + 4) % 15]
-            _store(make_body(other, moments(other)[0]), work / "other.npz")
+            store_body(make_body(other, moments(other)[0]), work / "other.npz")
             shift = np.eye(4)
             shift[:3, 3] = [0.30, -0.02, -0.42]
-            job["crowd"] = {"body": str(work / "other.npz"), "role": _role(other, None), "matrix": shift.tolist()}
+            job["crowd"] = {"body": str(work / "other.npz"), "role": facts_of(other, None), "matrix": shift.tolist()}
         (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
         _blender(blender, work / "job.json")
         place.mkdir(parents=True, exist_ok=True)
@@ -196,43 +192,6 @@ def _middle(role: Role, head: HeadModel | None) -> np.ndarray:
     """(3,) what the cameras look at: the middle of the neutral face, a little inside."""
     marks = make_body(role, moments(role)[0], head).landmarks
     return np.array([0.0, (marks[10, 1] + marks[152, 1]) / 2, marks[[234, 454], 2].mean() + 0.01])
-
-
-def _store(body: Body, path: Path) -> None:
-    arrays: dict[str, Any] = {
-        "mesh_names": np.array(json.dumps([m.material for m in body.meshes])),
-        "strand_names": np.array(json.dumps([s.material for s in body.strands])), "eyes": body.eyes,
-    }  # fmt: skip
-    for i, mesh in enumerate(body.meshes):
-        arrays |= {f"m{i}_v": mesh.vertices, f"m{i}_f": mesh.faces, f"m{i}_l": mesh.labels}
-        if mesh.paint is not None:
-            arrays[f"m{i}_p"] = mesh.paint
-    for j, s in enumerate(body.strands):
-        arrays |= {f"s{j}_p": s.points.astype(np.float32), f"s{j}_r": s.radius, f"s{j}_l": s.label}
-    np.savez(path, **arrays)
-
-
-def _role(role: Role, body: Body | None) -> dict[str, Any]:
-    """What the scene script needs to know, with colours worked out."""
-    at = role.melanin * (len(_TONES) - 1)
-    i = min(int(at), len(_TONES) - 2)
-    skin = _TONES[i] ** (i + 1 - at) * _TONES[i + 1] ** (at - i)
-    natural = skin * [0.85, 0.48, 0.50]
-    painted = np.array([0.42, 0.03, 0.05])
-    radius = 0.0155
-    if body is not None:
-        ball = next((m for m in body.meshes if m.material == "eye_left"), None)
-        if ball is not None:
-            near = ball.vertices[np.unique(ball.faces)]
-            radius = float(np.median(np.linalg.norm(near - body.eyes[0, 0], axis=1)))
-    rng = np.random.default_rng([role.seed, 3])
-    return dataclasses.asdict(role) | {
-        "skin": skin.tolist(), "lip": (natural + role.lips * (painted - natural)).tolist(),
-        "lip_cover": 0.65 + 0.35 * role.lips, "shadow": {"": 0.0, "stubble": 0.55}.get(role.beard, 0.4),
-        "hat_color": rng.uniform(0.03, 0.5, 3).tolist(),
-        "collar_color": [0.72, 0.72, 0.71] if role.clothes == (0.012, 0.012, 0.013) else list(role.clothes),
-        "iris_angle": float(np.arcsin(np.clip(0.0059 / radius, 0.2, 0.6))),
-    }  # fmt: skip
 
 
 def _finish(target: Path, role: Role, head: HeadModel | None, size: int, samples: int) -> None:
