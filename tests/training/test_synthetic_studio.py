@@ -153,7 +153,7 @@ def test_a_shard_gives_back_what_went_in(tmp_path: Path, sample: Sample) -> None
 def test_shards_go_on_where_they_were(tmp_path: Path, sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def each(seeds: list[int], **_: object) -> object:
+    def each(seeds: list[int], *_: object, **__: object) -> object:
         asked.extend(seeds)
         return iter([sample] * len(seeds))
 

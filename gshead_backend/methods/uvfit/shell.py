@@ -112,11 +112,11 @@ def _covered_ears(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray, 
     sides = [surface.ear & (np.sign(posed[:, 0]) == side) for side in (1, -1)]
     for ear in sides:
         upper = ear & (posed[:, 1] > np.median(posed[ear, 1])) if ear.any() else ear
-        if weight[upper].sum() > 0.25:
+        if upper.any() and weight[upper].mean() > 0.04:
             covered[ear] = float((weight * p_hair)[upper].sum() / weight[upper].sum()) > 0.5
     if covered.any():  # an ear that the photo does not show goes with the other one
         for ear in sides:
-            covered[ear] |= weight[ear].sum() <= 0.5
+            covered[ear] |= weight[ear].mean() <= 0.02 if ear.any() else False
     return covered
 
 

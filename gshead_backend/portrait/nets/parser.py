@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .parser_net import ParserNet
 
 NAME = "parser"
+OF_THE_FACE = tuple(LABEL_INDEX[name] for name in ("brows", "eyes", "lips", "mouth"))
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def parse(image: np.ndarray, landmarks: np.ndarray, person: np.ndarray | None = 
     seen = cv2.resize(person.astype(np.float32), (PARSER_SIZE, PARSER_SIZE), interpolation=cv2.INTER_AREA)
     shown = parser_input(small, (seen * 255 + 0.5).astype(np.uint8), landmarks * (PARSER_SIZE / size))
     classes, matte = run_parser(net, shown)
+    classes = _parts_in_the_face(classes, landmarks * (PARSER_SIZE / size))
     return _at_full_size(image, classes, matte, face_height(landmarks))
 
 
@@ -65,6 +67,17 @@ def run_parser(net: ParserNet, shown: ParserInput) -> tuple[np.ndarray, np.ndarr
     with torch.inference_mode():
         logits = net(*(torch.from_numpy(a)[None] for a in shown.arrays().values()))[0].float()
         return logits[: len(LABELS)].softmax(0).numpy(), logits[len(LABELS)].sigmoid().numpy()
+
+
+def _parts_in_the_face(classes: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Brows, eyes, lips and mouth are where the landmarks' outline is: elsewhere, the next best class."""
+    inside = np.zeros(classes.shape[1:], np.uint8)
+    cv2.fillConvexPoly(inside, cv2.convexHull(landmarks.astype(np.int32)), 1)
+    reach = max(1, round(0.08 * face_height(landmarks)))
+    inside = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+    kept = classes.copy()
+    kept[list(OF_THE_FACE)] *= inside
+    return kept / np.maximum(kept.sum(0), 1e-6)
 
 
 def _at_full_size(image: np.ndarray, classes: np.ndarray, matte: np.ndarray, unit: float) -> Parsing:

@@ -84,13 +84,11 @@ def _wrapped(
     else:
         oval = ((x / 0.066) ** 2 + ((y - (m[10, 1] + m[152, 1]) / 2) / (0.62 * (m[10, 1] - m[152, 1]))) ** 2) < 1
         face = oval & (z > m[[127, 356], 2].mean() + 0.004)
-        keep = outer & ~face & (c.torso < 0.9)
-        lift = (
-            depth
-            + 0.006
-            + 0.004 * np.sin((y + 0.3 * x) * 2 * np.pi / 0.05 + 2 * noise(c.rest, 0.06, rng))
-            + 0.018 * c.neck
-        )
+        hem = m[152, 1] - rng.uniform(0.07, 0.22)  # ends at the throat, or lies over shoulders and chest
+        keep = outer & ~face & ((c.torso < 0.9) | (y > hem + 0.012 * noise(c.rest, 0.05, rng)))
+        loose = rng.uniform(0.4, 1.6)
+        fold = 0.004 * np.sin((y + 0.3 * x) * 2 * np.pi / 0.05 + 2 * noise(c.rest, 0.06, rng))
+        lift = depth + 0.006 * loose + loose * fold + 0.018 * np.maximum(c.neck, c.torso)
     pattern = style.pattern if style.pattern != "knit" else "plain"
     cloth = (at + normal * lift[:, None])[keep]
     return sheet(cloth, normal[keep], c.spacing[keep] * 1.6, c.rest[keep], style.hat_color, style.second_color, pattern,

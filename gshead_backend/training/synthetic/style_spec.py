@@ -55,7 +55,7 @@ def draw_style(rng: np.random.Generator, face: FaceSpec) -> StyleSpec:
     if hair not in ("bald", "balding") and rng.random() < 0.06:  # dyed
         color = rng.dirichlet([0.6, 0.6, 0.6]) * rng.uniform(0.15, 0.7) + 0.01
     curl = {"curly": rng.uniform(0.5, 1), "afro": 1.0, "wavy": rng.uniform(0.3, 0.6)}.get(hair, rng.uniform(0, 0.15))
-    hat = "none" if rng.random() > 0.13 else str(rng.choice(HATS[1:], p=[0.22, 0.22, 0.12, 0.24, 0.1, 0.1]))
+    hat = "none" if rng.random() > 0.16 else str(rng.choice(HATS[1:], p=[0.2, 0.22, 0.1, 0.3, 0.08, 0.1]))
     glasses = "none" if rng.random() > 0.27 else str(rng.choice(GLASSES[1:], p=[0.24, 0.26, 0.14, 0.2, 0.16]))
     clothes = str(rng.choice(CLOTHES, p=[0.19, 0.17, 0.16, 0.14, 0.09, 0.09, 0.09, 0.07]))
     pattern = "plain" if clothes == "suit" else str(rng.choice(PATTERNS, p=[0.5, 0.14, 0.11, 0.14, 0.11]))
