@@ -20,7 +20,7 @@ from .data import Crops
 from .landmark_start import LandmarkStart, landmark_start
 
 ACTIVE = 0.1  # channels above are counted as active
-ACTIVE_WEIGHT = 2.0
+ACTIVE_WEIGHT = 3.0
 BLINK = 0.5
 LABELS = [*ARKIT_NAMES, "gaze", "head", "light"]
 _BLINKS = [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]
