@@ -15,6 +15,7 @@ VERBS = {
     "reconstruct": "a portrait photo becomes an avatar (.gshead)",
     "render": "an avatar becomes frames (PNG or OpenEXR)",
     "export": "an avatar becomes USD or PLY",
+    "track": "a video of a face becomes a take that drives any avatar",
     "serve": "run the backend that Blender talks to",
     "head": "import head models (FLAME and others), list them",
     "assets": "fetch the small networks that read portraits, list them",

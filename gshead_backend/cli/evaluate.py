@@ -13,13 +13,15 @@ from ..errors import ArgumentError, EvaluationError
 from ..files import check_writable
 from .console import Progress, emit, parse_actions, warn
 
+CLIPS = ("14-young-fair", "02-suit-dark-hair")
+
 
 def main(args: Sequence[str]) -> int:
     # ``gshead evaluate uvfit`` is short for ``gshead evaluate run uvfit``
     words = list(args)
-    if words and not words[0].startswith("-") and words[0] not in ("run", "people", "compare"):
+    if words and not words[0].startswith("-") and words[0] not in ACTIONS:
         words.insert(0, "run")
-    return parse_actions({"run": run, "people": people, "compare": compare}, "evaluate", words)
+    return parse_actions(ACTIONS, "evaluate", words)
 
 
 def run(
@@ -132,3 +134,65 @@ def compare(
     text = table(changes) + f"\n{count['better']} better, {count['worse']} worse, {count['same']} the same"
     emit({"changes": [asdict(c) for c in changes], "unpaired": alone, **count}, text.strip(), as_json=json)
     return 0
+
+
+def clips(
+    *, out: Path | None = None, which: tuple[str, ...] = CLIPS, blender: Path | None = None, json: bool = False,
+) -> int:  # fmt: skip
+    """Render clips of test people who talk, blink and turn, with Blender's Cycles; a clip takes some ten minutes.
+
+    Args:
+        out: the folder; $GSHEAD_TEST_CLIPS or the user's cache when not given.
+        which: names of test people.
+        blender: a Blender, or a Python with the bpy wheel; $GSHEAD_BLENDER or that of bootstrap.py when not given.
+        json: print the result as one JSON object.
+    """
+    from ..evaluation.people import render_clip
+    from ..evaluation.runner import clips_folder
+
+    folder, progress = out or clips_folder(), Progress()
+    try:
+        made = [render_clip(folder, name, python=blender, progress=progress) for name in which]
+    finally:
+        progress.close()
+    emit({"folder": str(folder), "clips": [p.name for p in made]}, f"{folder}: {len(made)} clips", as_json=json)
+    return 0
+
+
+def tracking(
+    *, clips: tuple[Path, ...] = (), head: str = "default", smooth: float = 1.0, json: bool = False,
+) -> int:  # fmt: skip
+    """Track rendered clips as 'gshead track' does and compare with their truth.
+
+    Args:
+        clips: folders that 'gshead evaluate clips' made; all in its folder when not given.
+        head: an imported head's name, or a head file.
+        smooth: as of 'gshead track'.
+        json: print the result as one JSON object.
+    """
+    from ..evaluation.benchmarks.tracking import run_clip
+    from ..evaluation.runner import clips_folder
+    from ..head import load_head
+
+    found = clips or tuple(sorted(p.parent for p in clips_folder().glob("*/clip.json")))
+    if not found:
+        raise EvaluationError("There are no clips with truth.", remedy="Render some: 'gshead evaluate clips'.")
+    model, progress, measured = load_head(head), Progress(), {}
+    try:
+        for i, folder in enumerate(found):
+            measured[folder.name] = run_clip(
+                folder, model, smooth=smooth, progress=progress.part(i / len(found), (i + 1) / len(found))
+            )
+    finally:
+        progress.close()
+    rows = [f"{name:18}" + "".join(f"{_told(m[name]):>18}" for m in measured.values()) for name in
+            next(iter(measured.values()))]  # fmt: skip
+    emit(measured, "\n".join([" " * 18 + "".join(f"{n[:17]:>18}" for n in measured), *rows]), as_json=json)
+    return 0
+
+
+def _told(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+ACTIONS = {"run": run, "people": people, "clips": clips, "tracking": tracking, "compare": compare}

@@ -51,6 +51,12 @@ def people_folder() -> Path:
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("gshead", appauthor=False)) / "test_people"
 
 
+def clips_folder() -> Path:
+    """Where rendered clips lie: ``$GSHEAD_TEST_CLIPS``, else in the user's cache."""
+    chosen = os.environ.get("GSHEAD_TEST_CLIPS")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("gshead", appauthor=False)) / "test_clips"
+
+
 def find_people(which: str) -> tuple[tuple[Path, ...], list[tuple[str, str, str]]]:
     """Folders of test people, and what is missing.
 

@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 from ..head.arkit import ARKIT_INDEX, ARKIT_NAMES
 from ..head.model import HeadModel
 from ..head.pose import HeadPose
-from ..head.rotation import axis_angle_to_matrix, euler_to_matrix, matrix_to_axis_angle
+from ..head.rotation import axis_angle_to_matrix, euler_to_matrix, matrix_to_axis_angle, matrix_to_euler
 from ..head.skinning import pose_from_arkit
 from ..portrait.gaze import look_channels
 from .multiview import Frame
@@ -37,14 +37,9 @@ def arkit_of_pose(head: HeadModel, pose: HeadPose) -> np.ndarray | None:
     if not np.abs(head.arkit_expression).sum() > 0:
         return None
     rows = np.concatenate([head.arkit_expression.T, head.arkit_jaw.T]).astype(np.float64)
-    jaw = _euler_x(axis_angle_to_matrix(pose.jaw_pose.astype(np.float64)))
+    jaw = matrix_to_euler(axis_angle_to_matrix(pose.jaw_pose.astype(np.float64)))
     wanted = np.concatenate([pose.expression, jaw]).astype(np.float64)
     return nnls(rows, wanted)[0]
-
-
-def _euler_x(R: np.ndarray) -> np.ndarray:
-    """(3,) XYZ Euler angles of R = Rz Ry Rx."""
-    return np.array([np.arctan2(R[2, 1], R[2, 2]), -np.arcsin(np.clip(R[2, 0], -1, 1)), np.arctan2(R[1, 0], R[0, 0])])
 
 
 def gaze_directions(gaze: np.ndarray) -> np.ndarray:

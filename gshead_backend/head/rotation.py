@@ -80,3 +80,9 @@ def euler_to_matrix(e: np.ndarray) -> np.ndarray:
     zero = np.zeros(e.shape[:-1])
     parts = [axis_angle_to_matrix(np.stack([e[..., i] if i == j else zero for j in range(3)], -1)) for i in range(3)]
     return parts[2] @ parts[1] @ parts[0]
+
+
+def matrix_to_euler(R: np.ndarray) -> np.ndarray:
+    """Inverse of :func:`euler_to_matrix` for (..., 3, 3); the middle angle lies in -90..90 degrees."""
+    middle = -np.arcsin(np.clip(R[..., 2, 0], -1, 1))
+    return np.stack([np.arctan2(R[..., 2, 1], R[..., 2, 2]), middle, np.arctan2(R[..., 1, 0], R[..., 0, 0])], -1)

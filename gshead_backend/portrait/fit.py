@@ -15,7 +15,8 @@ from ..head.model import HeadModel
 from ..head.pose import HeadPose
 from ..head.rotation import euler_to_matrix, matrix_to_axis_angle
 from ..head.skinning import PersonalHead
-from .angles import head_angles, rotation_of, toward_ray
+from .angles import head_angles
+from .beliefs import told_controls, told_rotation, trusted
 from .crop import Crop
 from .gaze import gaze_angles, look_channels, with_reading
 from .image import Photo, decode_photo
@@ -32,14 +33,7 @@ from .warp import Warper, together
 WARN_YAW = math.radians(35)
 MAX_YAW = math.radians(55)
 MAX_PITCH = math.radians(45)
-INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324)
-INNER_LIP_SIGMA = 0.0018
-# Weighed against the landmarks' residuals, which count as 468 independent ones and are not; found on Cycles people.
-READING_DOUBT, READING_SD = 0.25, 0.05
-READING_HEAD_SD = math.radians(1.0)
-SEEN_YAW, FADES_OVER = math.radians(40), math.radians(5)  # training people turn further only rarely
 T = TypeVar("T")
-LOST = 0.01  # metres; a landmark of larger scatter was not found on the head at all
 _solvers: dict[str, HeadSolver] = {}
 _warpers: dict[str, Warper] = {}
 
@@ -111,39 +105,15 @@ def _solve(
     mean, sd = focal_prior((w, h), photo.focal_px, EXIF_SD)
     center = crop.to_crop(np.array([w / 2, h / 2]))
     focal = mean + math.log(crop.scale)
-    seen = Observation(local[:LANDMARKS], _trusted(solver.head.landmark_sigma), center, (focal, sd))
+    seen = Observation(local[:LANDMARKS], trusted(solver.head.landmark_sigma), center, (focal, sd))
     if reading is not None:
         K = np.array([[math.exp(focal), 0, center[0]], [0, math.exp(focal), center[1]], [0, 0, 1.0]])
         seen = replace(
-            seen, controls=_told(reading) if solver.controls.arkit else None,
-            rotation=_turned(reading, face_ray(local, K)),
+            seen, controls=told_controls(reading) if solver.controls.arkit else None,
+            rotation=told_rotation(reading, face_ray(local, K)),
         )  # fmt: skip
     start = solver.initial(seen, located.landmarks.depth * crop.scale)
     return seen, solver.solve(seen, start)
-
-
-def _told(reading: FaceReading) -> tuple[np.ndarray, np.ndarray]:
-    """What the picture says about the ARKit channels: (52,) and its standard deviation."""
-    return reading.arkit.astype(np.float64), np.maximum(READING_DOUBT * reading.arkit_sd, READING_SD).astype(np.float64)
-
-
-def _turned(reading: FaceReading, ray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Head-to-camera rotation of a reading of a face that is seen along ``ray``, and its (3,) standard deviations."""
-    strange = math.exp(max(abs(float(reading.head[0])) - SEEN_YAW, 0) / FADES_OVER)
-    yaw, pitch, roll = strange * np.maximum(READING_DOUBT * reading.head_sd, READING_HEAD_SD).astype(np.float64)
-    return toward_ray(ray).T @ rotation_of(reading.head), np.array([pitch, yaw, roll])
-
-
-def _trusted(sigma: np.ndarray) -> np.ndarray:
-    """(468,) metres of landmark scatter, capped where the detector is known to be sharp on photos.
-
-    A head's scatter is measured on renders, whose lips have little contrast; in photos the inner lips are clear,
-    and what they say about an open mouth nothing else says.
-    """
-    sigma = sigma.astype(np.float64)
-    sharp = list(INNER_LIPS)
-    sigma[sharp] = np.minimum(sigma[sharp], np.where(sigma[sharp] < LOST, INNER_LIP_SIGMA, LOST))
-    return sigma
 
 
 def _view_warnings(state: State) -> tuple[str, ...]:

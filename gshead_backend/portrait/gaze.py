@@ -45,12 +45,17 @@ def gaze_angles(
 
 def with_reading(angles: np.ndarray, reading: FaceReading) -> np.ndarray:
     """(2, 3) Euler XYZ angles: those from the irises and those the regressor reads, each weighed by its variance."""
-    read = np.stack([-reading.gaze[:, 1], reading.gaze[:, 0]], 1)
+    read = gaze_euler(reading.gaze)[:, :2]
     told = 1 / np.maximum(reading.gaze_sd[:, ::-1], READING_SD) ** 2
     traced = 1 / np.array(IRIS_SD) ** 2
     out = angles.copy()
     out[:, :2] = (traced * angles[:, :2] + told * read) / (traced + told)
     return out
+
+
+def gaze_euler(gaze: np.ndarray) -> np.ndarray:
+    """(..., 2) yaw and pitch of an eye to (..., 3) Euler XYZ angles that turn it there from straight ahead."""
+    return np.stack([-gaze[..., 1], gaze[..., 0], np.zeros(gaze.shape[:-1])], -1)
 
 
 def look_channels(head: HeadModel, angles: np.ndarray) -> np.ndarray:

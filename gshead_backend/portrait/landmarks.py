@@ -25,6 +25,9 @@ IRIS_COUNT = 5
 JITTER = ((0, 0, 0, 1.0), (0.03, 0, 0.06, 1.0), (-0.03, 0, -0.06, 1.0), (0, 0.03, 0.03, 1.06), (0, -0.03, -0.03, 0.94),
           (0.02, 0.02, -0.1, 1.03), (-0.02, -0.02, 0.1, 0.97))  # fmt: skip
 """Shift x, y in crop sides, extra roll in radians, scale."""
+IRIS_JITTER = ((0.0, 1.0), (0.08, 1.08), (-0.08, 0.94))
+"""Extra roll in radians, scale."""
+Crop = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -66,18 +69,31 @@ def find_landmarks(image: np.ndarray, face: Face) -> Landmarks:
     """Landmarks of one face in an (H, W, 3) uint8 photo."""
     center = (face.box[:2] + face.box[2:]) / 2
     points, _, _ = _run_face(image, center, face.size * MARGIN, face.roll)
-    for _ in range(2):  # the crop settles on the face
+    return follow_landmarks(image, points, settle=2, crops=JITTER, iris_crops=IRIS_JITTER)
+
+
+def follow_landmarks(
+    image: np.ndarray, near: np.ndarray, *, settle: int = 1, crops: tuple[Crop, ...] = JITTER[:3],
+    iris_crops: tuple[tuple[float, float], ...] = IRIS_JITTER[:1],
+) -> Landmarks:  # fmt: skip
+    """Landmarks of the face that was at ``near`` (468 or more, 2) a moment ago.
+
+    Args:
+        settle: passes that let the crop settle on the face. crops, iris_crops: over which results are averaged.
+    """
+    points = near[:468]
+    for _ in range(settle):
         points, _, _ = _run_face(image, *_region(points))
     runs, depths, presences = [], [], []
     center, side, roll = _region(points)
-    for dx, dy, turn, grow in JITTER:
+    for dx, dy, turn, grow in crops:
         p, z, sure = _run_face(image, center + side * np.array([dx, dy]), side * grow, roll + turn)
         runs.append(p)
         depths.append(z)
         presences.append(sure)
     stack = np.stack(runs)
     points = stack.mean(0)
-    irises = [_run_iris(image, points, RIGHT_EYE, mirrored=False), _run_iris(image, points, LEFT_EYE, mirrored=True)]
+    irises = [_run_iris(image, points, eye, iris_crops, mirrored=eye is LEFT_EYE) for eye in (RIGHT_EYE, LEFT_EYE)]
     return Landmarks(
         np.concatenate([points, *irises]),
         np.mean(depths, 0),
@@ -141,13 +157,16 @@ def _run_face(image: np.ndarray, center: np.ndarray, side: float, roll: float) -
     return points, raw[:, 2] * side / FACE_CROP, float(presence)
 
 
-def _run_iris(image: np.ndarray, points: np.ndarray, corners: tuple[int, int], *, mirrored: bool) -> np.ndarray:
-    """(5, 2) iris points: centre, then four on its edge, in photo pixels, averaged over three crops."""
+def _run_iris(
+    image: np.ndarray, points: np.ndarray, corners: tuple[int, int], crops: tuple[tuple[float, float], ...], *,
+    mirrored: bool,
+) -> np.ndarray:  # fmt: skip
+    """(5, 2) iris points: centre, then four on its edge, in photo pixels, averaged over the crops."""
     outer, inner = points[corners[0]], points[corners[1]]
     _, _, roll = _region(points)
     side = float(np.linalg.norm(inner - outer)) * EYE_MARGIN
     results = []
-    for turn, grow in ((0.0, 1.0), (0.08, 1.08), (-0.08, 0.94)):
+    for turn, grow in crops:
         crop, matrix = _crop(image, (outer + inner) / 2, side * grow, roll + turn, IRIS_CROP, mirrored)
         (raw,) = run("iris_landmark.tflite", crop, low=0.0, high=1.0, outputs=("output_iris",))
         local = raw.reshape(IRIS_COUNT, 3)[:, :2].astype(np.float64)

@@ -175,20 +175,24 @@ class HeadSolver:
         local = np.eye(3) + p.jaw[:, None, None] * turn
         return x + p.jaw[:, None] * (arm @ turn.T), local, arm, gain
 
-    def _jacobian(self, state: State) -> tuple[np.ndarray, np.ndarray]:
-        """Camera-space points (n, 3) and their derivative (n, 3, 6 + B + U) by rotation, translation, b and u."""
+    def _jacobian(self, state: State, identity: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Camera-space points (n, 3) and their derivative (n, 3, 6 + B + U) by rotation, translation, b and u.
+
+        ``identity`` False: without the columns of b.
+        """
         head, ctl, p = self.head, self.controls, self.points
         x, local, arm, gain = self._shape(state.betas, state.controls)
         rotated = x @ state.R.T
-        n, b, u = x.shape[0], head.identity_count, ctl.sd.size
+        n, b, u = x.shape[0], head.identity_count if identity else 0, ctl.sd.size
         J = np.zeros((n, 3, 6 + b + u))
         J[:, 0, 1], J[:, 0, 2] = rotated[:, 2], -rotated[:, 1]
         J[:, 1, 0], J[:, 1, 2] = -rotated[:, 2], rotated[:, 0]
         J[:, 2, 0], J[:, 2, 1] = rotated[:, 1], -rotated[:, 0]
         J[:, :, 3:6] = np.eye(3)
         linear = state.R @ local
-        joint = (np.eye(3) - local) @ self._joint_identity  # the jaw joint moves with identity
-        J[:, :, 6 : 6 + b] = linear @ p.identity + state.R @ joint
+        if identity:
+            joint = (np.eye(3) - local) @ self._joint_identity  # the jaw joint moves with identity
+            J[:, :, 6 : 6 + b] = linear @ p.identity + state.R @ joint
         moved = p.expression @ (gain[:, None] * ctl.to_expression)
         J[:, :, 6 + b :] = linear @ moved
         angles, step = ctl.to_jaw @ state.controls, 1e-5
@@ -200,10 +204,12 @@ class HeadSolver:
             J[:, :, 6 + b :] += swing[:, :, None] * ctl.to_jaw[axis]
         return rotated + state.t, J
 
-    def _step(self, seen: Observation, state: State, free_identity: bool, free_expression: bool) -> tuple[State, float]:
-        head, ctl = self.head, self.controls
-        b, u = head.identity_count, ctl.sd.size
-        camera, J3 = self._jacobian(state)
+    def linearize(self, seen: Observation, state: State, *, identity: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Gauss-Newton's matrix and gradient, priors included: rotation, translation, b, u, log focal length.
+
+        ``identity`` False: without b.
+        """
+        camera, J3 = self._jacobian(state, identity)
         z = camera[:, 2:]
         flat = camera[:, :2] / z
         residual = state.focal * flat + seen.center - seen.points
@@ -213,27 +219,39 @@ class HeadSolver:
         rows, e = J.reshape(-1, J.shape[2]), residual.reshape(-1)
         weighted = rows * np.repeat(weight, 2)[:, None]
         H, g = weighted.T @ rows, weighted.T @ e
-        self._add_priors(H, g, seen, state, z)
-        free = np.ones(H.shape[0], bool)
-        free[6 : 6 + b] = free_identity
-        slots = slice(6 + b, 6 + b + u)
-        free[slots] = free_expression & (ctl.sd > 0)
-        free[-1] = free_identity
-        free[slots] &= ~((state.controls <= ctl.low) & (g[slots] > 0)) & ~(
-            (state.controls >= ctl.high) & (g[slots] < 0)
-        )
+        self._add_priors(H, g, seen, state, z, identity)
+        return H, g
+
+    def _step(self, seen: Observation, state: State, free_identity: bool, free_expression: bool) -> tuple[State, float]:
+        H, g = self.linearize(seen, state)
+        b = self.head.identity_count
+        free = self.free(state, g[6 + b : -1])
         delta = np.zeros(H.shape[0])
-        index = np.flatnonzero(free)
+        mask = np.concatenate([np.ones(6, bool), np.full(b, free_identity), free & free_expression, [free_identity]])
+        index = np.flatnonzero(mask)
         delta[index] = -cho_solve(cho_factor(H[np.ix_(index, index)]), g[index])
-        R = axis_angle_to_matrix(_limited(delta[:3], 0.35)) @ state.R
-        new = State(
-            R,
-            state.t + delta[3:6],
-            state.focal * math.exp(float(np.clip(delta[-1], -0.3, 0.3))),
-            state.betas + np.clip(delta[6 : 6 + b], -2, 2),
-            np.where(ctl.sd > 0, np.clip(state.controls + delta[slots], ctl.low, ctl.high), state.controls),
-        )
+        new = self.moved(state, delta[:6], delta[6 + b : -1], delta[6 : 6 + b], float(delta[-1]))
         return new, float(np.abs(delta[6:-1]).max()) + float(np.abs(delta[:3]).max())
+
+    def free(self, state: State, gradient: np.ndarray) -> np.ndarray:
+        """(U,) bool: controls that may move, which those at a bound do only inward."""
+        ctl = self.controls
+        stuck = ((state.controls <= ctl.low) & (gradient > 0)) | ((state.controls >= ctl.high) & (gradient < 0))
+        return (ctl.sd > 0) & ~stuck
+
+    def moved(
+        self, state: State, rigid: np.ndarray, controls: np.ndarray, betas: np.ndarray | None = None,
+        log_focal: float = 0.0,
+    ) -> State:  # fmt: skip
+        """A state after a step of limited length. rigid: (6,) rotation about the camera's axes, translation."""
+        ctl = self.controls
+        return State(
+            axis_angle_to_matrix(_limited(rigid[:3], 0.35)) @ state.R,
+            state.t + rigid[3:],
+            state.focal * math.exp(float(np.clip(log_focal, -0.3, 0.3))),
+            state.betas if betas is None else state.betas + np.clip(betas, -2, 2),
+            np.where(ctl.sd > 0, np.clip(state.controls + controls, ctl.low, ctl.high), state.controls),
+        )
 
     def _weights(self, seen: Observation, state: State, camera: np.ndarray, residual: np.ndarray) -> np.ndarray:
         """(n,) Huber and visibility weights over the variance in pixels."""
@@ -250,8 +268,10 @@ class HeadSolver:
         facing = -(normal * camera).sum(1) / np.linalg.norm(camera, axis=1)
         return np.clip((facing - 0.05) / 0.35, 0, 1)
 
-    def _add_priors(self, H: np.ndarray, g: np.ndarray, seen: Observation, state: State, z: np.ndarray) -> None:
-        b, ctl = self.head.identity_count, self.controls
+    def _add_priors(
+        self, H: np.ndarray, g: np.ndarray, seen: Observation, state: State, z: np.ndarray, identity: bool
+    ) -> None:
+        b, ctl = self.head.identity_count if identity else 0, self.controls
         diagonal = np.arange(H.shape[0])
         precision = np.zeros(H.shape[0])
         precision[6 : 6 + b] = 1.0
@@ -263,7 +283,7 @@ class HeadSolver:
             known = np.isfinite(seen.controls[1]) & (ctl.sd > 0)
             lean = np.where(known, seen.controls[0], 0.0)
             precision[6 + b : -1] = np.where(known, 1 / seen.controls[1] ** 2, precision[6 + b : -1])
-        value[6 : 6 + b], value[6 + b : -1] = state.betas, state.controls - lean
+        value[6 : 6 + b], value[6 + b : -1] = state.betas[:b], state.controls - lean
         value[-1] = math.log(state.focal) - seen.log_focal[0]
         H[diagonal, diagonal] += precision
         g += precision * value

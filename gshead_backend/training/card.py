@@ -18,13 +18,15 @@ from .data import Crops
 from .loop import LOG, Outcome
 
 _ABOUT = {
-    "parser": "Tells what every pixel of a head crop shows (12 classes) and how much of it is this person.",
-    "regressor": "Reads 52 ARKit weights, gaze, head pose and light from a face, with uncertainties.",
+    "parser": "Tells what every pixel of a head crop shows (12 classes) and how much of it is this person. It stands "
+    "on feature maps of MediaPipe's selfie segmentation (Apache-2.0), which are not trained further.",
+    "regressor": "Reads 52 ARKit weights, gaze, head pose and light from a face, with uncertainties. It stands on "
+    "features of MediaPipe's face landmark and iris networks (Apache-2.0), which are not trained further.",
 }
 _LIMITS = (
-    "Trained on rendered synthetic people only; no photograph of a real person was used. It reads one upright face per "
-    "picture, turned at most about 60 degrees. Its classes and angles are estimates for building avatars, not a "
-    "means to identify or to judge anybody."
+    "Trained on rendered synthetic people only (what MediaPipe's networks were trained on, their own cards tell). It "
+    "reads one upright face per picture, turned at most about 60 degrees. Its classes and angles are estimates for "
+    "building avatars, not a means to identify or to judge anybody."
 )
 
 

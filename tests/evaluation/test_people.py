@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from gshead_backend.errors import EvaluationError
+from gshead_backend.evaluation.benchmarks.tracking import ClipTruth, closures, compared, read_clip
 from gshead_backend.evaluation.multiview import read_scene
-from gshead_backend.evaluation.people import CAST, DAILY, find_blender, render_people
+from gshead_backend.evaluation.people import CAST, DAILY, find_blender, motion, render_clip, render_people
 from gshead_backend.evaluation.people.bodies import make_body
 from gshead_backend.evaluation.people.frames import EXPRESSIONS, VIEWS, cameras, moments
 from gshead_backend.head import ARKIT_INDEX
+from gshead_backend.head.rotation import axis_angle_to_matrix, euler_to_matrix
 from gshead_backend.portrait.labels import LABEL_INDEX
+from gshead_backend.portrait.tracking.tracker import FACING, Track
 
 
 def test_the_cast_is_what_the_evaluation_promises() -> None:
@@ -100,3 +104,63 @@ def test_blender_renders_a_person_with_exact_truth(tmp_path: Path) -> None:
     x, y = marks[13]
     assert labels[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2].max() >= LABEL_INDEX["skin"]
     assert view.read_image().std() > 10
+
+
+def test_a_clip_blinks_speaks_and_turns() -> None:
+    acts, turns = motion.moments(CAST[0])
+    again, _ = motion.moments(CAST[0])
+    arkit = np.stack([m.arkit for m in acts])
+    assert np.array_equal(arkit, np.stack([m.arkit for m in again]))
+    assert arkit.min() >= 0
+    assert arkit.max() <= 1
+    blinks = arkit[:, ARKIT_INDEX["eyeBlinkLeft"]] > 0.9
+    assert (np.diff(blinks.astype(int)) == 1).sum() == 3
+    assert len(closures(arkit[:, ARKIT_INDEX["jawOpen"]], arkit[:, ARKIT_INDEX["jawOpen"]])) >= 2
+    assert np.ptp(turns[:, 0]) > 15
+    assert np.abs(np.diff(turns, axis=0)).max() < 3
+
+
+def test_a_perfect_track_has_no_errors_and_an_offset_is_told_apart() -> None:
+    acts, turns = motion.moments(CAST[0])
+    arkit = np.stack([m.arkit for m in acts])
+    gaze = np.radians([m.gaze for m in acts])
+    n = len(arkit)
+    angles = np.radians(turns[:, [1, 0, 2]] * [-1, 1, 1])
+    R = FACING @ euler_to_matrix(angles)
+    viewmat = np.tile(np.eye(4), (n, 1, 1))
+    viewmat[:, :3, :3] = axis_angle_to_matrix(np.array([np.radians(4), 0, 0])) @ R
+    eyes = np.degrees(np.stack([-gaze[..., 1], gaze[..., 0], 0 * gaze[..., 0]], -1))
+    found = Track(
+        25, arkit, eyes, 0 * eyes, np.degrees(angles), viewmat, 700.0, (64, 64), np.zeros(1), np.ones(n, bool)
+    )
+    told = compared(ClipTruth("x", 25, arkit, gaze, R, 700.0), found)
+    assert told["arkit_mae"] == 0
+    assert told["arkit_corr"] == pytest.approx(1)
+    assert told["head_deg"] == pytest.approx(0, abs=1e-4)
+    assert told["head_offset_deg"] == pytest.approx(4, abs=1e-4)
+    assert told["gaze_deg"] == pytest.approx(0, abs=1e-4)
+    assert told["closures_kept"] == 1
+    assert told["zero_mae"] is not None
+    assert told["zero_mae"] > 0.2
+    flat = Track(25, 0 * arkit + 0.3, eyes, 0 * eyes, np.degrees(angles), viewmat, 700.0, (64, 64), np.zeros(1),
+                 np.ones(n, bool))  # fmt: skip
+    assert compared(ClipTruth("x", 25, arkit, gaze, R, 700.0), flat)["closures_kept"] == 0
+
+
+def test_blender_renders_a_clip_that_goes_on(tmp_path: Path) -> None:
+    try:
+        find_blender()
+    except EvaluationError:
+        pytest.skip("no Blender is set up")
+    made = render_clip(tmp_path, CAST[5].name, size=96, samples=1, frames=1)
+    picture = made / "0001.png"
+    before = picture.stat().st_mtime_ns
+    render_clip(tmp_path, CAST[5].name, size=96, samples=1, frames=1)
+    assert picture.stat().st_mtime_ns == before
+    truth = read_clip(made)
+    assert truth.arkit.shape == (1, 52)
+    assert cv2.imread(str(picture)).std() > 10
+    with pytest.raises(EvaluationError, match="no test person"):
+        render_clip(tmp_path, "nobody")
+    with pytest.raises(EvaluationError, match="not a clip with truth"):
+        read_clip(tmp_path)

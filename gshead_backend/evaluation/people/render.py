@@ -127,7 +127,7 @@ def _frame(
     """Render these views of a frame, beside those that are there."""
     place = target / moment.name
     body = make_body(role, moment, head)
-    every = [c.resized(size, size) for c in cameras(role, _middle(role, head))]
+    every = [c.resized(size, size) for c in cameras(role, middle_of(role, head))]
     there = _rendered(place, size)
     with tempfile.TemporaryDirectory(prefix="gshead-") as temporary:
         work = Path(temporary)
@@ -147,7 +147,7 @@ def _frame(
             shift[:3, 3] = [0.30, -0.02, -0.42]
             job["crowd"] = {"body": str(work / "other.npz"), "role": facts_of(other, None), "matrix": shift.tolist()}
         (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        _blender(blender, work / "job.json")
+        run_blender(blender, work / "job.json")
         place.mkdir(parents=True, exist_ok=True)
         for k in views:
             shutil.copy(work / f"view_{k:02d}.png", place / f"view_{k:02d}.png")
@@ -177,7 +177,8 @@ def _agreed(seen: np.ndarray, person: np.ndarray) -> np.ndarray:
     return np.where(person, votes.argmax(0) + 1, 0).astype(np.uint8)
 
 
-def _blender(blender: Path, job: Path) -> None:
+def run_blender(blender: Path, job: Path) -> None:
+    """Run the scene script on a job file. Raises ``EvaluationError`` with the end of what Blender said."""
     command = [str(blender), str(SCRIPT), str(job)]
     if "python" not in blender.name:
         command = [str(blender), "--background", "--factory-startup", "--python", str(SCRIPT), "--", str(job)]
@@ -188,7 +189,7 @@ def _blender(blender: Path, job: Path) -> None:
         raise EvaluationError(f"Blender failed to render a test person:\n{tail}")
 
 
-def _middle(role: Role, head: HeadModel | None) -> np.ndarray:
+def middle_of(role: Role, head: HeadModel | None) -> np.ndarray:
     """(3,) what the cameras look at: the middle of the neutral face, a little inside."""
     marks = make_body(role, moments(role)[0], head).landmarks
     return np.array([0.0, (marks[10, 1] + marks[152, 1]) / 2, marks[[234, 454], 2].mean() + 0.01])
@@ -198,7 +199,7 @@ def _finish(target: Path, role: Role, head: HeadModel | None, size: int, samples
     """``scene.json`` and the landmarks of the views that are there."""
     model = default_geometry() if head is None else head
     frames, views, marks = {}, [], []
-    posed = [c.resized(size, size) for c in cameras(role, _middle(role, head))]
+    posed = [c.resized(size, size) for c in cameras(role, middle_of(role, head))]
     for moment in moments(role):
         there = sorted(_rendered(target / moment.name, size))
         if not there:

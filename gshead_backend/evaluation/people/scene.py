@@ -35,15 +35,20 @@ def main(job_file: str) -> None:
         _aim(camera, view)
         _write(scene, out / f"view_{k:02d}.png", "RGB")
         print(f"GSHEAD-VIEW {k}", flush=True)
-    _flat(scene, people[0])
-    for view in job["views"]:
+    if job.get("labels", True):
+        _labels(scene, people[0], camera, job["views"], out)
+    print("GSHEAD-DONE", flush=True)
+
+
+def _labels(scene, person: list, camera, views: list, out: Path) -> None:
+    _flat(scene, person)
+    for view in views:
         k = view["index"]
         _aim(camera, view)
         scene.cycles.samples, scene.cycles.filter_width = 1, 0.01
         _write(scene, out / f"coded_{k:02d}.png", "RGBA")
         scene.cycles.samples, scene.cycles.filter_width = 12, 1.5
         _write(scene, out / f"cover_{k:02d}.png", "RGBA")
-    print("GSHEAD-DONE", flush=True)
 
 
 def _build(data: dict, role: dict, job: dict, behind: bool = False) -> list:

@@ -1,0 +1,7 @@
+"""A face over time: video or pictures to expression, gaze and head motion, frame by frame."""
+
+from .clip import Clip, open_clip
+from .store import forget
+from .tracker import Track, track
+
+__all__ = ["Clip", "Track", "forget", "open_clip", "track"]

@@ -1,0 +1,155 @@
+"""Who is in a clip: one identity, one focal length, and where this face's landmarks really are on the head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from ...camera import Camera
+from ...head.model import HeadModel
+from ..beliefs import told_controls, told_rotation, trusted
+from ..gaze import gaze_angles, gaze_euler, look_channels
+from ..nets.regressor import face_ray
+from ..solver import LANDMARKS, HeadSolver, Observation, State, focal_prior
+from .follow import Seen
+
+KEYS = 16
+"""Frames that identity and focal length are found from."""
+ROUNDS = 4
+OFFSET_SD = 0.004  # metres by which a landmark may lie beside the place the head model gives it
+RESIDUAL_SD = 0.002
+STEPS = 3
+
+
+class Person:
+    """Fits one head model to the frames of one clip."""
+
+    def __init__(self, head: HeadModel, seen: Seen) -> None:
+        self.solver = HeadSolver(head)
+        self.seen = seen
+        self._sigma = trusted(head.landmark_sigma)
+        self.found = np.flatnonzero(seen.found)
+        if not self.found.size:
+            raise ValueError("No frame shows a face.")  # the caller has told the user
+        size = seen.size[self.found[0]]
+        self.log_focal = focal_prior((int(size[0]), int(size[1])), None, 0.0)
+        self.betas = np.zeros(head.identity_count)
+        self._meet()
+        self._adjust()
+
+    def observation(self, i: int) -> Observation:
+        """Frame i as the solver wants it."""
+        points, center = self.seen.points[i], self.seen.size[i] / 2
+        out = Observation(points[:LANDMARKS, :2], self._sigma, center, self.log_focal)
+        reading = self.seen.reading(i)
+        if reading is None:
+            return out
+        focal = math.exp(self.log_focal[0])
+        K = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
+        controls = told_controls(reading) if self.solver.controls.arkit else None
+        return replace(out, controls=controls, rotation=told_rotation(reading, face_ray(points[:, :2], K)))
+
+    def fit(self, i: int, start: State | None, steps: int = STEPS) -> State:
+        """Pose and expression in frame i; identity and focal length are known. ``start``: the frame before."""
+        seen = self.observation(i)
+        reading = self.seen.reading(i)
+        if start is None:
+            start = replace(self.solver.initial(seen, self.seen.points[i, :LANDMARKS, 2]), betas=self.betas)
+            start, steps = replace(start, focal=math.exp(self.log_focal[0])), 4 * steps
+        state = start
+        if reading is not None:  # lids follow the eyes
+            looking = look_channels(self.solver.head, gaze_euler(reading.gaze))
+            state = replace(state, controls=np.where(self.solver.controls.sd > 0, state.controls, looking))
+        for _ in range(steps):
+            H, g = self.solver.linearize(seen, state, identity=False)
+            free = np.concatenate([np.ones(6, bool), self.solver.free(state, g[6:-1]), [False]])
+            delta = np.zeros(g.size)
+            delta[free] = -cho_solve(cho_factor(H[np.ix_(free, free)]), g[free])
+            state = self.solver.moved(state, delta[:6], delta[6:-1])
+        return state
+
+    def arkit(self, state: State) -> np.ndarray:
+        """(52,) weights; eyeLook* are zero."""
+        return np.where(self.solver.controls.sd > 0, state.controls, 0.0)
+
+    def gaze(self, i: int, state: State, rest: np.ndarray) -> np.ndarray:
+        """(2, 3) Euler XYZ angles of the left and right eyeball in frame i; traced from the irises where no regressor
+        is installed. rest: (V, 3) this person's head at rest."""
+        reading = self.seen.reading(i)
+        if reading is not None:
+            return gaze_euler(reading.gaze.astype(np.float64))
+        size = self.seen.size[i]
+        K = np.array([[state.focal, 0, size[0] / 2], [0, state.focal, size[1] / 2], [0, 0, 1.0]])
+        viewmat = np.eye(4)
+        viewmat[:3, :3], viewmat[:3, 3] = state.R, state.t
+        camera = Camera(int(size[0]), int(size[1]), K, viewmat)
+        return gaze_angles(self.solver.head, self.betas, rest, self.seen.points[i, :, :2], camera)
+
+    def _keys(self) -> list[int]:
+        """Quiet frames from all over the clip, no strong turns where there are others."""
+        activity = np.nan_to_num(self.seen.arkit).sum(1) + 4 * np.maximum(np.abs(self.seen.head[:, 0]) - 0.5, 0)
+        parts = np.array_split(self.found, min(KEYS, self.found.size))
+        return [int(part[activity[part].argmin()]) for part in parts]
+
+    def _meet(self) -> None:
+        """Identity and focal length that explain the key frames together.
+
+        Gauss-Newton on all of them at once: pose and expression of each are eliminated (Schur complement), what is left
+        is summed, and the priors of the shared unknowns count once.
+        """
+        solver, b = self.solver, self.betas.size
+        seen = [self.observation(i) for i in self._keys()]
+        states = [
+            solver.solve(o, solver.initial(o, self.seen.points[i, :LANDMARKS, 2]))
+            for o, i in zip(seen, self._keys(), strict=True)
+        ]
+        betas = np.mean([s.betas for s in states], 0)
+        focal = float(np.exp(np.mean([math.log(s.focal) for s in states])))
+        shared = np.r_[6 : 6 + b, -1]
+        for _ in range(ROUNDS):
+            states = [replace(s, betas=betas, focal=focal) for s in states]
+            prior = np.append(np.ones(b), 1 / self.log_focal[1] ** 2)
+            lean = np.append(betas, math.log(focal) - self.log_focal[0])
+            left, right, parts = np.diag(prior), prior * lean, []
+            for observation, state in zip(seen, states, strict=True):
+                H, g = solver.linearize(observation, state)
+                own = np.concatenate([np.ones(6, bool), np.zeros(b, bool), solver.free(state, g[6 + b : -1]), [False]])
+                factor = cho_factor(H[np.ix_(own, own)])
+                cross = H[np.ix_(own, shared % H.shape[0])]
+                left += H[np.ix_(shared % H.shape[0], shared % H.shape[0])] - np.diag(prior)
+                left -= cross.T @ cho_solve(factor, cross)
+                right = right + g[shared] - prior * lean - cross.T @ cho_solve(factor, g[own])
+                parts.append((own, factor, cross, g))
+            step = np.clip(-np.linalg.solve(left, right), -1.5, 1.5)
+            moved = []
+            for state, (own, factor, cross, g) in zip(states, parts, strict=True):
+                delta = np.zeros(g.size)
+                delta[own] = -cho_solve(factor, g[own] + cross @ step)
+                moved.append(solver.moved(state, delta[:6], delta[6 + b : -1]))
+            betas, focal, states = betas + step[:-1], focal * math.exp(float(np.clip(step[-1], -0.3, 0.3))), moved
+        self.betas, self.log_focal = betas, (math.log(focal), 1e-3)
+
+    def _adjust(self) -> None:
+        """Move the head's landmarks to where this face and this detector have them, from what all frames miss alike.
+
+        A landmark that lies wrong the same way in every frame says nothing about expression.
+        """
+        solver = self.solver
+        left = np.tile(np.eye(3) / OFFSET_SD**2, (LANDMARKS, 1, 1))
+        right = np.zeros((LANDMARKS, 3))
+        chosen = self.found[np.linspace(0, self.found.size - 1, min(48, self.found.size)).round().astype(int)]
+        for i in np.unique(chosen):
+            seen = self.observation(int(i))
+            state = self.fit(int(i), None)
+            camera = solver.place(state.betas, state.controls) @ state.R.T + state.t
+            missed = (seen.points - solver.project(state, seen.center)) * (camera[:, 2:] / state.focal)
+            quiet = math.exp(-float(np.clip(state.controls, 0, None).sum()))
+            weight = quiet * solver.visibility(state, camera) / RESIDUAL_SD**2 / len(chosen)
+            axes = state.R[:2]  # the picture's axes in head space
+            left += weight[:, None, None] * (axes.T @ axes)
+            right += weight[:, None] * (missed @ axes)
+        offset = np.linalg.solve(left, right[..., None])[..., 0]
+        solver.points = replace(solver.points, rest=solver.points.rest + offset)
