@@ -133,8 +133,9 @@ def _train(
     finally:
         progress.close()
     limit = f" --minutes {minutes:g}" if minutes is not None else ""
-    command = f"gshead train {network} --config {shlex.quote(name)} --data DATA{limit}"
-    card = write_card(out, config, data, outcome, task.header(0).version, where, command)
+    warm = "" if resume in ("auto", "never") else f" --resume {shlex.quote(Path(resume).name)}"
+    command = f"gshead train {network} --config {shlex.quote(name)} --data DATA{limit}{warm}"
+    card = write_card(out, config, outcome, task.header(0).version, where, command)
     weights = out / f"{network}.safetensors"
     result = {
         "weights": str(weights), "card": str(card), "finished": outcome.finished, "step": outcome.step,

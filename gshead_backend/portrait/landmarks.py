@@ -46,6 +46,10 @@ class Landmarks:
     presence: float
     spread: np.ndarray
 
+    def scaled(self, factor: float) -> Landmarks:
+        """The same in a picture of another size."""
+        return Landmarks(self.points * factor, self.depth * factor, self.presence, self.spread * factor)
+
     @property
     def solid(self) -> np.ndarray:
         """(478, 3) points with depth; an iris lies as deep as the corners of its eye."""
@@ -73,7 +77,7 @@ def find_landmarks(image: np.ndarray, face: Face) -> Landmarks:
 
 
 def follow_landmarks(
-    image: np.ndarray, near: np.ndarray, *, settle: int = 1, crops: tuple[Crop, ...] = JITTER[:3],
+    image: np.ndarray, near: np.ndarray, *, settle: int = 0, crops: tuple[Crop, ...] = JITTER[:3],
     iris_crops: tuple[tuple[float, float], ...] = IRIS_JITTER[:1],
 ) -> Landmarks:  # fmt: skip
     """Landmarks of the face that was at ``near`` (468 or more, 2) a moment ago.

@@ -14,7 +14,6 @@ import torch
 from ..files import write_atomic
 from ..portrait.nets.weights import load_weights
 from .config import TrainConfig
-from .data import Crops
 from .loop import LOG, Outcome
 
 _ABOUT = {
@@ -30,18 +29,14 @@ _LIMITS = (
 )
 
 
-def write_card(
-    out: Path, config: TrainConfig, data: Path, outcome: Outcome, version: int, device: str, command: str
-) -> Path:
+def write_card(out: Path, config: TrainConfig, outcome: Outcome, version: int, device: str, command: str) -> Path:
     """Write ``<network>.md``; returns its path."""
     weights = load_weights(config.network, version, out / f"{config.network}.safetensors")
     count = sum(a.size for a in weights.arrays.values())
-    crops = Crops(data, "train")
-    seeds = crops.column("seed")
     rows = [
         ("architecture", f"version {version}, {_json(dict(config.shape))}, {count / 1e6:.2f} M parameters, fp16"),
         ("licence", "Apache-2.0, as the code"),
-        ("training data", f"{len(crops)} crops of synthetic people, seeds {seeds.min()} to {seeds.max()}"),
+        ("training data", "{} crops of synthetic people, seeds {} to {}".format(*outcome.seeds)),
         ("steps", f"{outcome.step} of {config.batch} samples = {outcome.step * config.batch} samples"),
         ("time", f"{outcome.seconds / 60:.1f} minutes, {outcome.samples_per_second:.0f} samples/s"),
         ("hardware", f"{_hardware(device)}; torch {torch.__version__}"),

@@ -54,13 +54,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """finished: the schedule has come to its end. metrics: of the averaged weights on the validation samples."""
+    """finished: the schedule has come to its end. metrics: of the averaged weights on the validation samples.
+    seeds: how many samples there were to learn from, the first seed and the last."""
 
     finished: bool
     step: int
     seconds: float
     samples_per_second: float
     metrics: dict[str, Any]
+    seeds: tuple[int, int, int]
 
 
 def train(
@@ -112,7 +114,9 @@ def train(
     metrics = validate(task, config, run.averaged, data, where)
     _write_log(out, run, config, {}, metrics)
     speed = (run.step - first) * config.batch / max(spent, 1e-6)
-    return Outcome(_share(config, run) >= 1, run.step, run.seconds, speed, metrics)
+    seeds = crops.column("seed")
+    known = (len(seeds), int(seeds.min()), int(seeds.max()))
+    return Outcome(_share(config, run) >= 1, run.step, run.seconds, speed, metrics, known)
 
 
 def validate(task: Task, config: TrainConfig, net: nn.Module, data: Path, device: torch.device) -> dict[str, Any]:

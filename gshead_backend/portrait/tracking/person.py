@@ -1,4 +1,4 @@
-"""Who is in a clip: one identity, one focal length, and where this face's landmarks really are on the head."""
+"""Who is in a clip: one identity and one focal length for all frames; and the fit of a frame when they are known."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ from .follow import Seen
 
 KEYS = 16
 """Frames that identity and focal length are found from."""
-ROUNDS = 4
-OFFSET_SD = 0.004  # metres by which a landmark may lie beside the place the head model gives it
-RESIDUAL_SD = 0.002
-STEPS = 3
+ROUNDS = 8
+STEPS = 2
 
 
 class Person:
@@ -38,7 +36,6 @@ class Person:
         self.log_focal = focal_prior((int(size[0]), int(size[1])), None, 0.0)
         self.betas = np.zeros(head.identity_count)
         self._meet()
-        self._adjust()
 
     def observation(self, i: int) -> Observation:
         """Frame i as the solver wants it."""
@@ -58,7 +55,7 @@ class Person:
         reading = self.seen.reading(i)
         if start is None:
             start = replace(self.solver.initial(seen, self.seen.points[i, :LANDMARKS, 2]), betas=self.betas)
-            start, steps = replace(start, focal=math.exp(self.log_focal[0])), 4 * steps
+            start, steps = replace(start, focal=math.exp(self.log_focal[0])), 6 * steps
         state = start
         if reading is not None:  # lids follow the eyes
             looking = look_channels(self.solver.head, gaze_euler(reading.gaze))
@@ -101,13 +98,10 @@ class Person:
         is summed, and the priors of the shared unknowns count once.
         """
         solver, b = self.solver, self.betas.size
-        seen = [self.observation(i) for i in self._keys()]
-        states = [
-            solver.solve(o, solver.initial(o, self.seen.points[i, :LANDMARKS, 2]))
-            for o, i in zip(seen, self._keys(), strict=True)
-        ]
-        betas = np.mean([s.betas for s in states], 0)
-        focal = float(np.exp(np.mean([math.log(s.focal) for s in states])))
+        keys = self._keys()
+        seen = [self.observation(i) for i in keys]
+        states = [self.fit(i, None) for i in keys]
+        betas, focal = self.betas, math.exp(self.log_focal[0])
         shared = np.r_[6 : 6 + b, -1]
         for _ in range(ROUNDS):
             states = [replace(s, betas=betas, focal=focal) for s in states]
@@ -131,25 +125,3 @@ class Person:
                 moved.append(solver.moved(state, delta[:6], delta[6 + b : -1]))
             betas, focal, states = betas + step[:-1], focal * math.exp(float(np.clip(step[-1], -0.3, 0.3))), moved
         self.betas, self.log_focal = betas, (math.log(focal), 1e-3)
-
-    def _adjust(self) -> None:
-        """Move the head's landmarks to where this face and this detector have them, from what all frames miss alike.
-
-        A landmark that lies wrong the same way in every frame says nothing about expression.
-        """
-        solver = self.solver
-        left = np.tile(np.eye(3) / OFFSET_SD**2, (LANDMARKS, 1, 1))
-        right = np.zeros((LANDMARKS, 3))
-        chosen = self.found[np.linspace(0, self.found.size - 1, min(48, self.found.size)).round().astype(int)]
-        for i in np.unique(chosen):
-            seen = self.observation(int(i))
-            state = self.fit(int(i), None)
-            camera = solver.place(state.betas, state.controls) @ state.R.T + state.t
-            missed = (seen.points - solver.project(state, seen.center)) * (camera[:, 2:] / state.focal)
-            quiet = math.exp(-float(np.clip(state.controls, 0, None).sum()))
-            weight = quiet * solver.visibility(state, camera) / RESIDUAL_SD**2 / len(chosen)
-            axes = state.R[:2]  # the picture's axes in head space
-            left += weight[:, None, None] * (axes.T @ axes)
-            right += weight[:, None] * (missed @ axes)
-        offset = np.linalg.solve(left, right[..., None])[..., 0]
-        solver.points = replace(solver.points, rest=solver.points.rest + offset)
