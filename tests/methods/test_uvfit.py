@@ -17,6 +17,7 @@ from gshead_backend.errors import ArgumentError, Cancelled
 from gshead_backend.head import HeadModel, HeadPose, default_head
 from gshead_backend.methods import ReconstructOptions, get_method
 from gshead_backend.methods.uvfit import presets, reconstruct
+from gshead_backend.methods.uvfit.photo import unmixed
 from gshead_backend.portrait.types import no_progress
 from gshead_backend.raster import rasterize
 
@@ -266,3 +267,23 @@ def test_number_of_splats_is_chosen_apart_from_quality(
     assert few.dynamic is None  # nothing of the reconstruction is left to run per frame
     with pytest.raises(ArgumentError, match="2000 to 500000"):
         reconstruct(smiling.fit, head, replace(options, splats=10), no_progress)
+
+
+def test_background_is_taken_out_of_hair_that_lets_it_through() -> None:
+    """Strands over a bright wall: their colour comes back; hair farther in, skin and other hues stay as they were."""
+    rng = np.random.default_rng(3)
+    yy, xx = np.mgrid[:256, :256]
+    radius = np.hypot(xx - 128, yy - 128)
+    matte = (radius < 100).astype(np.float32)
+    hair = (matte * (radius > 30)).astype(np.float32)
+    dark, wall = np.array([0.15, 0.1, 0.08]), np.array([0.9, 0.88, 0.85])
+    alpha = np.where(radius < 80, 1.0, rng.uniform(0.3, 1, radius.shape)) * (radius < 100)
+    picture = (alpha[..., None] * dark + (1 - alpha[..., None]) * wall).astype(np.float32)
+    picture[radius < 30] = [0.8, 0.6, 0.5]
+    out = unmixed(picture, matte, hair)
+    rim = (radius > 85) & (radius < 99)
+    before, after = (np.abs(p[rim] - dark).mean() for p in (picture, out))
+    assert after < 0.7 * before
+    assert np.array_equal(out[radius < 30], picture[radius < 30])
+    assert np.abs(out - picture)[(radius > 35) & (radius < 70)].max() < 0.02
+    assert np.array_equal(unmixed(picture, matte, 0 * hair), picture)

@@ -12,6 +12,9 @@ from .zbuffer import depth_map
 
 VISIBLE_WITHIN = 0.003
 _OCCLUDER_GAP = 0.008
+_RIM = 40.0  # pixels of a 512-pixel crop within which hair lets the background through
+_CONTRAST = 0.12  # between hair and background, below which mixtures cannot be told
+_MIXED = 0.15  # share of background that may as well be a highlight
 
 
 def unit_scale(image: np.ndarray) -> float:
@@ -25,14 +28,16 @@ def disc(radius: float) -> np.ndarray:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1))
 
 
-def decontaminate(image: np.ndarray, matte: np.ndarray) -> np.ndarray:
+def decontaminate(image: np.ndarray, matte: np.ndarray, hair: np.ndarray) -> np.ndarray:
     """(H, W, 3) float32 0..1: colours near and outside the matte's edge replaced by ones from the inside.
 
     A portrait's edge pixels hold background light; unprojected they become a bright rim along jaw and hair.
+    ``hair`` (H, W): probability, for ``unmixed``.
     """
     scale = unit_scale(image)
     color = image.astype(np.float32) / 255.0
     trusted = cv2.erode((matte > 0.9).astype(np.float32), disc(3 * scale))
+    color = unmixed(color, matte, hair)
     out, known = color * trusted[..., None], trusted.copy()
     filled = color.copy()
     todo = trusted < 0.5
@@ -48,6 +53,33 @@ def decontaminate(image: np.ndarray, matte: np.ndarray) -> np.ndarray:
         sigma *= 1.7
     filled[todo] = color[trusted > 0.5].mean(0) if trusted.any() else color.mean((0, 1))
     return filled
+
+
+def unmixed(color: np.ndarray, matte: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """(H, W, 3) the colours of hair near the outline without the background that shines through.
+
+    A matte says "person" all over fine or curly hair. Between the colour of the hair farther in and that of the
+    background farther out, a pixel's own colour tells its mixture (the compositing equation, solved for alpha); what
+    exceeds a little, which may be a highlight, is taken out along that line, and the strands' other detail stays.
+    """
+    inside = (matte > 0.9) & (hair > 0.5)
+    outside = (matte < 0.05).astype(np.float32)
+    if inside.sum() < 200 or outside.sum() < 200:
+        return color
+    sigma = _RIM * unit_scale(color)
+    depth = cv2.distanceTransform((matte > 0.5).astype(np.uint8), cv2.DIST_L2, 3) / sigma
+
+    def mean(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        total = cv2.GaussianBlur(weight, (0, 0), sigma)
+        return cv2.GaussianBlur(color * weight[..., None], (0, 0), sigma) / np.maximum(total, 1e-4)[..., None], total
+
+    within, _ = mean((inside * np.minimum(depth, 1.0) ** 2).astype(np.float32))
+    beyond, known = mean(outside)
+    across = beyond - within
+    square = (across**2).sum(2)
+    share = ((color - within) * across).sum(2) / np.maximum(square, 1e-4)
+    near = np.clip(1.5 - depth, 0, 1) * np.clip((hair - 0.3) / 0.3, 0, 1) * (known > 0.02) * (square > _CONTRAST**2)
+    return np.clip(color - (near * np.clip(share - _MIXED, 0, 1))[..., None] * across, 0, 1).astype(np.float32)
 
 
 def sample(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     rest, posed = person.rest.astype(np.float64), person.vertices(fit.pose).astype(np.float64)
     stages.begin(0.03, "sorting pixels")
     classes = classify(fit, surface, posed)
-    photo = decontaminate(fit.image, fit.matte)
+    photo = decontaminate(fit.image, fit.matte, classes.hair)
     scene = _Scene(fit, surface, classes, photo, rest, posed)
     cloud, view = _place(scene, preset, options.seed, stages)
     _paint(scene, cloud, view, options.seed, stages)
