@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gshead_backend.portrait.fit import READING_SD, _told
+from gshead_backend.portrait.beliefs import BLINK_SD, BLINKS, READING_SD, told_controls
 from gshead_backend.portrait.gaze import IRIS_SD, with_reading
 from gshead_backend.portrait.nets.regressor import FaceReading
 
@@ -32,6 +32,6 @@ def test_equally_sure_sources_meet_in_the_middle() -> None:
 
 
 def test_no_reading_of_the_expression_is_taken_as_certain() -> None:
-    mean, sd = _told(reading((0, 0), 0.0))
+    mean, sd = told_controls(reading((0, 0), 0.0))
     np.testing.assert_allclose(mean, 0.3, atol=1e-6)
-    np.testing.assert_allclose(sd, READING_SD, atol=1e-6)
+    np.testing.assert_allclose(sd, np.where(BLINKS, BLINK_SD, READING_SD), atol=1e-6)
