@@ -19,8 +19,8 @@ def main(args: Sequence[str]) -> int:
 
 
 def data(
-    *, data: Path, samples: int = 4000, validation: int = 320, workers: int = 1, minutes: float | None = None,
-    head: str = "", hair_meshes: str = "", device: str = "cpu", source: str = "", json: bool = False,
+    *, data: Path, samples: int = 4000, validation: int = 320, shots: int = 8, skip: int = 0, workers: int = 1,
+    minutes: float | None = None, head: str = "", hair_meshes: str = "", device: str = "cpu", source: str = "", json: bool = False,
 ) -> int:  # fmt: skip
     """Make training crops of synthetic people: rendered, found by the real detector, cut as photos are.
 
@@ -30,6 +30,8 @@ def data(
         data: the folder to fill, about 0.7 MB a sample.
         samples: crops for training, rounded up to 16.
         validation: crops of other people for validation.
+        shots: photographs of each person, 1 to 8: fewer take longer and show more people.
+        skip: people to leave out at the beginning of the training split, to add others to a folder.
         workers: processes.
         minutes: start nothing new after so long; exit code 75 when something is left, and the same command goes on.
         head: an installed head to draw people on; the default head when empty.
@@ -43,6 +45,8 @@ def data(
 
     if samples < 1 or validation < 0 or workers < 1:
         raise ArgumentError("--samples and --workers must be 1 or more, --validation 0 or more.")
+    if not 1 <= shots <= 8 or skip < 0:
+        raise ArgumentError(f"--shots lies in 1..8 and --skip is 0 or more, not {shots} and {skip}.")
     how = None if source else Drawing(device=device, head=head, hair_meshes=hair_meshes)
     progress, began = Progress(), time.monotonic()
     parts: dict[str, Any] = {}
@@ -52,7 +56,7 @@ def data(
                 left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
                 parts[split] = prepare(
                     data, split, count, workers=workers, source=source or SYNTHETIC, how=how,
-                    minutes=left, progress=progress.part(low, high),
+                    shots=shots if split == "train" else 8, skip=skip if split == "train" else 0, minutes=left, progress=progress.part(low, high),
                 )  # fmt: skip
     finally:
         progress.close()

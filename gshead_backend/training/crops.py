@@ -37,8 +37,10 @@ from .synthetic.sample import Drawing
 CHUNK = 16
 SPARE = 1.125  # room around the parser's crop for shifted and turned views of it
 STORED = round(PARSER_SIZE * SPARE)
-FIRST_SEED = {"validation": 8 * 1_000, "train": 8 * 2_000}
-"""Eight photographs a person; persons below 1,000 are for tests only."""
+PER_PERSON = 8
+"""Seeds of one person: so many different photographs."""
+FIRST_SEED = {"validation": PER_PERSON * 1_000, "train": PER_PERSON * 2_000}
+"""Persons below 1,000 are for tests only."""
 MISSED = 0.12  # mean landmark error in face heights above which the detector saw something else
 UNKNOWN = 255  # a label that says nothing: in use, what lies outside the photo is cut off by its border
 SYNTHETIC = "gshead_backend.training.synthetic.sample:draw"
@@ -131,21 +133,26 @@ def _function(source: str) -> Callable[..., Any]:
 
 def prepare(
     folder: Path, split: str, samples: int, *, workers: int = 1, source: str = SYNTHETIC, how: Drawing | None = None,
-    minutes: float | None = None, progress: Callable[[float, str], None] = lambda fraction, text: None,
+    shots: int = PER_PERSON, skip: int = 0, minutes: float | None = None,
+    progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> dict[str, int]:  # fmt: skip
     """Make ``samples`` crops of a split (rounded up to chunks) where they are not there yet.
 
     Args:
-        how: handed to ``source``. minutes: start no new chunk after so long.
+        how: handed to ``source``. shots: photographs of each person, 1 to 8; fewer take longer and show more people.
+        skip: people to leave out at the beginning. minutes: start no new chunk after so long.
 
     Returns:
         Numbers of samples "kept" and "missed" by the detector now, of chunks "found" already there and still "left".
     """
     first, began = FIRST_SEED[split], time.monotonic()
-    starts = range(first, first + samples, CHUNK)
-    paths = {start: folder / split / f"{start:09d}.safetensors" for start in starts}
-    jobs = [(source, range(start, start + CHUNK), str(p), how) for start, p in paths.items() if not p.exists()]
-    told = {"kept": 0, "missed": 0, "found": len(starts) - len(jobs), "left": 0}
+    first += PER_PERSON * skip
+    seeds = [first + PER_PERSON * (k // shots) + k % shots for k in range(-(-samples // CHUNK) * CHUNK)]
+    chunks = [seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK)]
+    mark = "" if shots == PER_PERSON else f"-{shots}"
+    paths = [folder / split / f"{chunk[0]:09d}{mark}.safetensors" for chunk in chunks]
+    jobs = [(source, chunk, str(p), how) for chunk, p in zip(chunks, paths, strict=True) if not p.exists()]
+    told = {"kept": 0, "missed": 0, "found": len(chunks) - len(jobs), "left": 0}
     waiting = jobs[::-1]
 
     def more() -> bool:

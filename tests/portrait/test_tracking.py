@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -150,6 +151,12 @@ def test_a_clip_without_a_face_says_so(tmp_path: Path, head: HeadModel) -> None:
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((120, 160, 3), 90, np.uint8))
     with pytest.raises(NoFaceError, match="None of the 3 frames"):
         track(open_clip(tmp_path), head, workers=1)
+
+
+def test_a_head_without_arkit_expressions_is_refused(folder: Path, head: HeadModel) -> None:
+    bare = replace(head, arkit_expression=np.zeros_like(head.arkit_expression))
+    with pytest.raises(ArgumentError, match="no ARKit expressions"):
+        track(open_clip(folder), bare, workers=1)
 
 
 def test_uneven_times_are_put_on_an_even_rate(folder: Path, head: HeadModel, monkeypatch: pytest.MonkeyPatch) -> None:

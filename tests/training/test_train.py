@@ -17,6 +17,7 @@ from gshead_backend.cli import main
 from gshead_backend.errors import ArgumentError, FileFormatError
 from gshead_backend.head.arkit import ARKIT_INDEX
 from gshead_backend.portrait.labels import LABEL_INDEX
+from gshead_backend.training import crops as crops_module
 from gshead_backend.training.config import PRESETS, Augment, TrainConfig, load_config
 from gshead_backend.training.crops import CHUNK, UNKNOWN, crop_sample, prepare
 from gshead_backend.training.data import Crops, Stream, batches
@@ -243,6 +244,19 @@ def test_preparation_counts_missed_faces_and_goes_on_where_it_was(tmp_path: Path
     assert again == {"kept": 0, "missed": 0, "found": 1, "left": 0}
     assert prepare(tmp_path, "train", 3 * CHUNK, source="test_train:no_face", minutes=0)["left"] == 2
     assert crop_sample(no_face(0)) is None
+
+
+def test_fewer_photographs_of_a_person_show_more_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[int]] = []
+    monkeypatch.setattr(
+        crops_module, "make_chunk", lambda source, seeds, path, how: asked.append(list(seeds)) or (16, 0)
+    )
+    prepare(tmp_path, "train", 17, shots=2, skip=10)
+    first = 8 * 2010
+    assert asked == [
+        [first + 8 * p + s for p in range(8) for s in range(2)],
+        [first + 8 * p + s for p in range(8, 16) for s in range(2)],
+    ]
 
 
 def test_unknown_pixels_teach_nothing(crops: Path) -> None:

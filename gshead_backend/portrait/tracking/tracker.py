@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...errors import NoFaceError
+from ...errors import ArgumentError, NoFaceError
 from ...head.model import HeadModel
 from ...head.rotation import euler_to_matrix, matrix_to_euler
 from ...head.skinning import PersonalHead
@@ -72,8 +72,13 @@ def track(
         smooth: 0 leaves every frame alone, 1 is usual.
         store: a folder in which finished parts are kept until all is done; a later call goes on there.
     Raises:
-        NoFaceError: no frame shows a face. MissingAssetError: the networks are not installed.
+        ArgumentError: a head without ARKit expressions. NoFaceError: no frame shows a face. MissingAssetError: the networks are not installed.
     """
+    if not np.abs(head.arkit_expression).sum() > 0:
+        raise ArgumentError(
+            f"The head '{head.name}' has no ARKit expressions, which a take is made of.",
+            remedy="Track with the default head; the take drives avatars on any head that has them.",
+        )
     seen = _followed(clip, workers, store, lambda f, t: progress(FOLLOWING * f, t))
     if not seen.found.any():
         raise NoFaceError(
