@@ -20,7 +20,8 @@ def main(args: Sequence[str]) -> int:
 
 def data(
     *, data: Path, samples: int = 4000, validation: int = 320, shots: int = 8, skip: int = 0, workers: int = 1,
-    minutes: float | None = None, head: str = "", hair_meshes: str = "", device: str = "cpu", source: str = "", json: bool = False,
+    minutes: float | None = None, head: str = "", hair_meshes: str = "", device: str = "cpu", source: str = "",
+    json: bool = False,
 ) -> int:  # fmt: skip
     """Make training crops of synthetic people: rendered, found by the real detector, cut as photos are.
 
@@ -56,7 +57,8 @@ def data(
                 left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
                 parts[split] = prepare(
                     data, split, count, workers=workers, source=source or SYNTHETIC, how=how,
-                    shots=shots if split == "train" else 8, skip=skip if split == "train" else 0, minutes=left, progress=progress.part(low, high),
+                    shots=shots if split == "train" else 8, skip=skip if split == "train" else 0, minutes=left,
+                    progress=progress.part(low, high),
                 )  # fmt: skip
     finally:
         progress.close()

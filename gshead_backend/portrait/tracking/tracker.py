@@ -72,7 +72,8 @@ def track(
         smooth: 0 leaves every frame alone, 1 is usual.
         store: a folder in which finished parts are kept until all is done; a later call goes on there.
     Raises:
-        ArgumentError: a head without ARKit expressions. NoFaceError: no frame shows a face. MissingAssetError: the networks are not installed.
+        ArgumentError: a head without ARKit expressions. NoFaceError: no frame shows a face.
+        MissingAssetError: the networks are not installed.
     """
     if not np.abs(head.arkit_expression).sum() > 0:
         raise ArgumentError(
