@@ -13,6 +13,7 @@ from .zbuffer import depth_map
 VISIBLE_WITHIN = 0.003
 _OCCLUDER_GAP = 0.008
 _RIM = 40.0  # pixels of a 512-pixel crop within which hair lets the background through
+_INWARD = 3  # how much more hair counts as its own colour the farther in it lies
 _CONTRAST = 0.12  # between hair and background, below which mixtures cannot be told
 _MIXED = 0.15  # share of background that may as well be a highlight
 
@@ -66,14 +67,19 @@ def unmixed(color: np.ndarray, matte: np.ndarray, hair: np.ndarray) -> np.ndarra
     outside = (matte < 0.05).astype(np.float32)
     if inside.sum() < 200 or outside.sum() < 200:
         return color
+    height, width = matte.shape
     sigma = _RIM * unit_scale(color)
     depth = cv2.distanceTransform((matte > 0.5).astype(np.uint8), cv2.DIST_L2, 3) / sigma
 
     def mean(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        total = cv2.GaussianBlur(weight, (0, 0), sigma)
-        return cv2.GaussianBlur(color * weight[..., None], (0, 0), sigma) / np.maximum(total, 1e-4)[..., None], total
+        layers = cv2.resize(
+            np.dstack([color * weight[..., None], weight]), (128, 128 * height // width), interpolation=cv2.INTER_AREA
+        )  # wide averages need no more pixels
+        layers = cv2.GaussianBlur(layers, (0, 0), sigma * 128 / width)
+        layers = cv2.resize(layers, (width, height), interpolation=cv2.INTER_LINEAR)
+        return layers[..., :3] / np.maximum(layers[..., 3:], 1e-4), layers[..., 3]
 
-    within, _ = mean((inside * np.minimum(depth, 1.0) ** 2).astype(np.float32))
+    within, _ = mean((inside * np.minimum(depth, 1.0) ** _INWARD).astype(np.float32))
     beyond, known = mean(outside)
     across = beyond - within
     square = (across**2).sum(2)
