@@ -84,7 +84,7 @@ def unmixed(color: np.ndarray, matte: np.ndarray, hair: np.ndarray) -> np.ndarra
     across = beyond - within
     square = (across**2).sum(2)
     share = ((color - within) * across).sum(2) / np.maximum(square, 1e-4)
-    near = np.clip(1.5 - depth, 0, 1) * np.clip((hair - 0.3) / 0.3, 0, 1) * (known > 0.02) * (square > _CONTRAST**2)
+    near = np.clip(1.5 - 2 * depth, 0, 1) * np.clip((hair - 0.3) / 0.3, 0, 1) * (known > 0.02) * (square > _CONTRAST**2)
     return np.clip(color - (near * np.clip(share - _MIXED, 0, 1))[..., None] * across, 0, 1).astype(np.float32)
 
 
