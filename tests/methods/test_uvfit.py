@@ -281,7 +281,7 @@ def test_background_is_taken_out_of_hair_that_lets_it_through() -> None:
     picture = (alpha[..., None] * dark + (1 - alpha[..., None]) * wall).astype(np.float32)
     picture[radius < 30] = [0.8, 0.6, 0.5]
     out = unmixed(picture, matte, hair)
-    rim = (radius > 85) & (radius < 99)
+    rim = (radius > 92) & (radius < 99)
     before, after = (np.abs(p[rim] - dark).mean() for p in (picture, out))
     assert after < 0.7 * before
     assert np.array_equal(out[radius < 30], picture[radius < 30])
