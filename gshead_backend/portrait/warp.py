@@ -20,7 +20,8 @@ from scipy.sparse.linalg import splu
 from ..head.model import HeadModel
 from ..head.rotation import euler_to_matrix
 from .outline import Outline
-from .solver import SIGMA_MIN, HeadSolver, Observation, State, dense_rows
+from .points import dense_rows
+from .solver import SIGMA_MIN, HeadSolver, Observation, State
 
 SMOOTH = 0.008  # metres; details smaller than this are not followed
 STIFF = 0.3
