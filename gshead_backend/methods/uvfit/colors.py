@@ -13,6 +13,8 @@ from .light import fit_light, relight, shading
 from .photo import View, disc, sample, unit_scale
 from .surface import LIPS_INNER, HeadSurface, smoothstep
 
+_TOOTH = 0.002  # metres: teeth farther behind others are hidden by them
+
 
 def observe(
     fit: PortraitFit, surface: HeadSurface, cloud: Cloud, classes: PixelClasses, photo: np.ndarray, view: View
@@ -37,7 +39,7 @@ def observe(
     trust = np.where(body & ~is_hair & ~is_clothes, trust * smoothstep(p_skin, 0.3, 0.7), trust)
     trust = trust * _mouth_gate(fit, cloud, uv, trust * face)
     trust = np.where(cloud.lid, trust * _not_dark(cloud.color, trust * face), trust)
-    cloud.confidence = trust
+    cloud.confidence = np.where(cloud.is_part("teeth"), _teeth_shown(fit, cloud, uv, view), trust)
 
 
 def _mouth_gate(fit: PortraitFit, cloud: Cloud, uv: np.ndarray, skin_weight: np.ndarray) -> np.ndarray:
@@ -56,10 +58,32 @@ def _mouth_gate(fit: PortraitFit, cloud: Cloud, uv: np.ndarray, skin_weight: np.
     bright = cloud.color.mean(1) / float(np.median(cloud.color[sure].mean(1)))
     gate = np.ones(len(cloud))
     gate[cloud.is_part("skin") & near & (pale | (bright < 0.55))] = 0.0
-    inside = sample(opening, uv) > 0.5
-    gate[cloud.is_part("teeth") & ~(inside & pale & (bright > 0.6))] = 0.0
-    gate[cloud.is_part("gums", "tongue", "cavity", "socket")] = 0.0
+    gate[~cloud.is_part("skin")] = 0.0
     return gate
+
+
+def _teeth_shown(fit: PortraitFit, cloud: Cloud, uv: np.ndarray, view: View) -> np.ndarray:
+    """(N,) 0..1: teeth between the photo's own lips, shaded corners and gaps included, but nothing red.
+
+    Whether the fitted lips would hide them says less than what the pixels show.
+    """
+    teeth = cloud.is_part("teeth")
+    if not teeth.any():
+        return np.zeros(len(cloud))
+    color = cloud.color
+    redness = (color[:, 0] - np.minimum(color[:, 1], color[:, 2])) / np.maximum(color.max(1), 0.05)
+    opening = polygon(fit.landmarks, LIPS_INNER, fit.matte.shape).astype(np.float32)
+    opening = cv2.GaussianBlur(opening, (0, 0), 1.5 * unit_scale(fit.image))
+    not_red = 1 - smoothstep(redness, 0.3, 0.45) * smoothstep(color.max(1), 0.15, 0.3)
+    facing = smoothstep(view.facing(cloud.posed, cloud.posed_normal), 0.05, 0.4)
+    _, z, row, column = view.pixels(cloud.posed)
+    cell = np.stack([row, column], 1)[teeth] // max(2, round(3 * unit_scale(fit.image)))
+    _, cell = np.unique(cell, axis=0, return_inverse=True)
+    nearest = np.full(cell.max() + 1, np.inf)
+    np.minimum.at(nearest, cell.ravel(), z[teeth])
+    front = teeth.copy()
+    front[teeth] = z[teeth] < nearest[cell.ravel()] + _TOOTH
+    return smoothstep(sample(opening, uv), 0.45, 0.8) * not_red * facing * front
 
 
 def _not_dark(color: np.ndarray, skin_weight: np.ndarray) -> np.ndarray:

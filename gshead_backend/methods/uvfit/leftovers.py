@@ -1,4 +1,4 @@
-"""What hangs beyond the head's mesh: clothes and long hair as inflated, closed layers; the bust fades out below.
+"""What hangs beyond the head's mesh: clothes and long hair as inflated, closed layers. The bust ends with the photo.
 
 A layer is a height over a middle plane that faces the camera: ``h = ratio sqrt(2 u)`` with ``-laplace(u) = 1`` inside
 the region and u = 0 on the matte's outline, which makes a round bar out of a strip. It is drawn in front and behind.
@@ -18,11 +18,12 @@ from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .cloud import NORMAL_SIGMA, OPACITY_LOGIT, TANGENT_SIGMA, Cloud
 from .photo import View, disc, sample, unit_scale
-from .surface import CHIN, PARTS, HeadSurface, nearest, smoothstep
+from .surface import CHIN, NOSE_TIP, PARTS, HeadSurface, nearest, smoothstep
 
 _GRID = 128
 _CLOTHES_DEPTH, _HAIR_DEPTH, _RECEDE = 0.05, 0.028, 0.25
-_DISSOLVE = {"clothes": (0.015, 0.05), "hair": (0.08, 0.16)}
+_DISSOLVE = {"clothes": (0.12, 0.25), "hair": (0.08, 0.16)}
+_BEYOND_PHOTO = (0.0, 0.03)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def leftovers(
     count: int,
 ) -> Cloud | None:  # fmt: skip
     """At most about ``count`` splats for clothes and hair beyond the shell, bound to parts that never deform."""
-    layers = [layer for layer in (_clothes(fit, classes, view), _hair(fit, classes, view)) if layer]
+    layers = [layer for layer in (_clothes(fit, surface, classes, view), _hair(fit, classes, view)) if layer]
     area = sum(int(layer.mask.sum()) for layer in layers)
     if area == 0:
         return None
@@ -55,20 +56,17 @@ def leftovers(
 
 
 def fade_bust(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, posed: np.ndarray) -> np.ndarray:
-    """Let the bust dissolve toward a rounded lower edge; returns the factor (N,) 0..1 that was applied."""
-    marks = _landmarks(surface, posed)
-    s = surface.scale
-    centre = np.array([marks[CHIN, 0], marks[CHIN, 1] - 0.03 * s, marks[[234, 454], 2].mean() - 0.03 * s])
-    bottom = _lowest_visible(fit, centre)
-    radii = np.array([0.175 * s, max(centre[1] - bottom, 0.06 * s), 0.16 * s])
-    d = (cloud.posed - centre) / radii
-    below = smoothstep(-d[:, 1], -0.15, 0.25)
-    rho = np.sqrt((d**2).sum(1))
-    factor = 1 - smoothstep(rho, 0.72, 0.98) * below
-    matte = cv2.blur(np.ascontiguousarray(fit.matte, np.float32), (5, 5))
+    """Let the bust dissolve beyond the photo's borders; returns the factor (N,) 0..1 that was applied."""
+    chin = _landmarks(surface, posed)[CHIN]
     uvz = fit.camera.project(cloud.posed)
-    framed = (uvz[:, :2] > 0).all(1) & (uvz[:, :2] < [fit.camera.width, fit.camera.height]).all(1)
-    worn = np.isin(cloud.region, [REGIONS.index(n) for n in ("clothes", "neck")]) & framed
+    size = np.array([fit.camera.width, fit.camera.height])
+    metres = (uvz[:, 2] if not fit.camera.orthographic else np.ones(len(cloud))) / float(fit.camera.K[0, 0])
+    outside = np.maximum(np.maximum(-uvz[:, :2], uvz[:, :2] - size), 0)
+    beyond = np.linalg.norm(outside, axis=1) * metres / surface.scale
+    below = smoothstep((chin[1] - cloud.posed[:, 1]) / surface.scale, -0.01, 0.03)
+    factor = 1 - smoothstep(beyond, *_BEYOND_PHOTO) * below
+    matte = cv2.blur(np.ascontiguousarray(fit.matte, np.float32), (5, 5))
+    worn = np.isin(cloud.region, [REGIONS.index(n) for n in ("clothes", "neck")]) & (beyond == 0)
     # Shoulders wider than the person's are cut along the outline, front and back.
     factor = np.where(worn, factor * smoothstep(sample(matte, uvz[:, :2]), 0.15, 0.6), factor)
     hanging = np.isin(cloud.region, [REGIONS.index(n) for n in ("clothes", "neck", "skin", "hair")])
@@ -99,13 +97,6 @@ def steady_triangles(surface: HeadSurface, *, bust: bool) -> np.ndarray:
 def _landmarks(surface: HeadSurface, vertices: np.ndarray) -> np.ndarray:
     head = surface.head
     return np.einsum("lk,lkc->lc", head.landmark_bary, vertices[surface.faces[head.landmark_triangles]])
-
-
-def _lowest_visible(fit: PortraitFit, centre: np.ndarray) -> float:
-    """Head-space height of the image's lower border at the depth of ``centre``, a little above it."""
-    uvz = fit.camera.project(centre[None])[0]
-    metres = (uvz[2] if not fit.camera.orthographic else 1.0) / fit.camera.K[1, 1]
-    return float(centre[1] - max(0.97 * fit.camera.height - uvz[1], 1.0) * metres)
 
 
 def _inflate(mask: np.ndarray, outline: np.ndarray, metres: float) -> np.ndarray:
@@ -150,18 +141,22 @@ def _large(mask: np.ndarray, smallest: float) -> np.ndarray:
     return keep[labels.astype(np.intp)] if count > 1 else np.zeros(mask.shape, bool)
 
 
-def _clothes(fit: PortraitFit, classes: PixelClasses, view: View) -> _Layer | None:
-    """Everything of the person below the chin, beyond the bust's outline, that is neither skin nor hair."""
+def _clothes(fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, view: View) -> _Layer | None:
+    """Clothes beyond the bust's outline; a collar may stand up beside the head if it goes down to the chest."""
     scale = unit_scale(fit.image)
     h = fit.matte.shape[0]
-    low = np.arange(h)[:, None] > fit.landmarks[CHIN, 1] - 0.02 * h
-    mask = low & (classes.clothes > 0.5)
+    chin, nose = fit.landmarks[CHIN, 1], fit.landmarks[NOSE_TIP, 1]
+    mask = (np.arange(h)[:, None] > nose) & (classes.clothes > 0.5)
     mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc(4 * scale)) > 0
-    layer = _beyond(fit, view, mask, 150 * scale**2, _CLOTHES_DEPTH, "clothes")
+    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    deep = np.bincount(labels.ravel(), (mask & (np.arange(h)[:, None] > chin)).ravel()) > 0
+    bust = (surface.neck[surface.faces].mean(1) > 0.3)[view.triangle] & (view.triangle >= 0)
+    layer = _beyond(fit, view, mask & deep[labels], 150 * scale**2, _CLOTHES_DEPTH, "clothes", bust)
     if layer is None:
         return None
-    rise = (np.arange(h)[:, None] - fit.landmarks[CHIN, 1]) / h
-    return replace(layer, solid=layer.solid * smoothstep(rise, -0.02, 0.06))
+    # A collar that stands beside the head goes around behind the neck; in front of it the chin would hide it.
+    rise = np.maximum(chin - np.arange(h)[:, None], 0) * _metres(fit, float(np.median(layer.middle[layer.mask])))
+    return replace(layer, middle=layer.middle + rise, height=layer.height * (1 - smoothstep(rise, 0.0, 0.02)))
 
 
 def _hair(fit: PortraitFit, classes: PixelClasses, view: View) -> _Layer | None:
@@ -170,9 +165,13 @@ def _hair(fit: PortraitFit, classes: PixelClasses, view: View) -> _Layer | None:
 
 
 def _beyond(
-    fit: PortraitFit, view: View, mask: np.ndarray, smallest: float, thickest: float, region: str
-) -> _Layer | None:
-    """Pixels of ``mask`` that the mesh does not cover, as a lens that starts at the mesh's own rim."""
+    fit: PortraitFit, view: View, mask: np.ndarray, smallest: float, thickest: float, region: str,
+    beside: np.ndarray | None = None,
+) -> _Layer | None:  # fmt: skip
+    """Pixels of ``mask`` that the mesh does not cover, as a lens that starts at the mesh's own rim.
+
+    ``beside`` (H, W) bool: the part of the mesh that it hangs on; all when not given.
+    """
     scale = unit_scale(fit.image)
     person = fit.matte > 0.5
     covered = np.isfinite(view.depth)
@@ -185,8 +184,13 @@ def _beyond(
     distance, labels = cv2.distanceTransformWithLabels(
         (~rim).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    near = rim if beside is None or not (rim & beside).any() else rim & beside
+    if near is not rim:
+        labels = cv2.distanceTransformWithLabels(
+            (~near).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )[1]
     table = np.zeros(labels.max() + 1)
-    table[labels[rim]] = view.depth[rim]
+    table[labels[near]] = view.depth[near]
     middle = cv2.GaussianBlur(table[labels], (0, 0), 8 * scale)
     metres = _metres(fit, float(np.median(middle[mask])))
     middle = middle + (distance * metres) ** 2 / (2 * _RECEDE)  # shoulders and hair turn away from the camera

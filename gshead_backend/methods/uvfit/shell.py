@@ -12,12 +12,14 @@ from ...camera import Camera
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .photo import View
-from .surface import HeadSurface, nearest, smoothstep, vertex_normals
+from .surface import CHIN, NOSE_TIP, HeadSurface, nearest, smoothstep, vertex_normals
 
 _ANGLES = 240
 _THICKNESS = (0.002, 0.055)
 _PADDING = (0.002, 0.03)
+_NECK = (0.0, 0.012)
 _TAPER = 0.028
+_LOBE, _TIP = 0.14, 0.8  # shares of an ear's height too small to be told from the fit's error
 _SPLAT_REACH = 0.002  # splats are drawn beyond their centres
 
 
@@ -54,7 +56,10 @@ def build_shell(
     for _ in range(3):  # what tapering and smoothing lose against the outline is made up for
         outline.correct(flat + (posed - rest) + reach[:, None] * outward)
         reach = _smooth(surface, outline.thickness() * shape, 12)
-    displacement = (flat - rest) + reach[:, None] * outward + _padding(fit, surface, classes, posed, clothes)
+    displacement = (flat - rest) + reach[:, None] * outward
+    displacement += _padding(fit, surface, classes.clothes, posed, clothes, _PADDING)
+    bare = 1 - smoothstep(np.maximum(clothes, hair), 0.2, 0.6)
+    displacement += _padding(fit, surface, classes.skin, posed, bare * _neck_sides(surface), _NECK)
     displacement[~surface.skin] = 0
     return Shell(hair, clothes, displacement, covered_ear, _folded(surface, rest + displacement, covered_ear))
 
@@ -107,17 +112,30 @@ def _sideburns(surface: HeadSurface, posed: np.ndarray, covered: np.ndarray, fac
 
 
 def _covered_ears(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray, posed: np.ndarray) -> np.ndarray:
-    """(V,) bool: vertices of those ears of whose upper half the photo shows mostly hair; lobes often show below it."""
+    """(V,) bool: ears, or the upper parts of ears, over which the photo shows hair; lobes often show below it."""
     covered = np.zeros_like(surface.ear)
+    cuts: list[float | None] = []
     sides = [surface.ear & (np.sign(posed[:, 0]) == side) for side in (1, -1)]
+    height = posed[:, 1]
     for ear in sides:
-        upper = ear & (posed[:, 1] > np.median(posed[ear, 1])) if ear.any() else ear
-        if upper.any() and weight[upper].mean() > 0.04:
-            covered[ear] = float((weight * p_hair)[upper].sum() / weight[upper].sum()) > 0.5
-    if covered.any():  # an ear that the photo does not show goes with the other one
-        for ear in sides:
-            covered[ear] |= weight[ear].mean() <= 0.02 if ear.any() else False
+        seen = ear.any() and weight[ear].mean() > 0.02
+        cuts.append(_ear_cut(height[ear], weight[ear], p_hair[ear]) if seen else None)
+    for ear, cut, other in zip(sides, cuts, cuts[::-1], strict=True):
+        cut = other if cut is None else cut  # an ear that the photo does not show goes with the other one
+        if cut is not None and ear.any():
+            low, high = height[ear].min(), height[ear].max()
+            covered |= ear & (height >= low + cut * (high - low))
     return covered
+
+
+def _ear_cut(height: np.ndarray, weight: np.ndarray, p_hair: np.ndarray) -> float:
+    """0 (all hair) .. 1.01 (bare): the share of an ear's height above which hair covers it, by the fewest errors."""
+    cuts = np.append(np.linspace(0.0, 1.0, 26)[:-1], 1.01)
+    share = (height - height.min()) / max(float(np.ptp(height)), 1e-6)
+    above = share[None] >= cuts[:, None]
+    wrong = (weight * np.where(above, 1 - p_hair, p_hair)).sum(1)
+    cut = float(cuts[wrong.argmin()])
+    return 0.0 if cut < _LOBE else 1.01 if cut > _TIP else cut
 
 
 def _rim_vote(
@@ -267,24 +285,34 @@ class _Outline:
 
 
 def _padding(
-    fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, posed: np.ndarray, clothes: np.ndarray
-) -> np.ndarray:
-    """(V, 3) metres: collars and shoulders pushed out to the outline of the clothes."""
-    worn = surface.skin & (clothes > 0.4)
+    fit: PortraitFit, surface: HeadSurface, mask: np.ndarray, posed: np.ndarray, share: np.ndarray,
+    limits: tuple[float, float],
+) -> np.ndarray:  # fmt: skip
+    """(V, 3) metres: what ``share`` (V,) says is worn, or bare, pushed out to the outline of its pixels."""
+    worn = surface.skin & (share > 0.4)
     if worn.sum() < 50:
         return np.zeros_like(posed)
     bare = surface.skin & ~worn
-    distance = nearest(posed[bare], posed)[0] if bare.any() else np.full(clothes.size, 1.0)
-    shape = smoothstep(clothes, 0.3, 0.7) * (0.1 + 0.9 * smoothstep(distance / surface.scale, 0.0, 0.03))
+    distance = nearest(posed[bare], posed)[0] if bare.any() else np.full(share.size, 1.0)
+    shape = smoothstep(share, 0.3, 0.7) * (0.1 + 0.9 * smoothstep(distance / surface.scale, 0.0, 0.03))
     centre = np.array([posed[worn, 0].mean(), np.quantile(posed[worn, 1], 0.1), posed[worn, 2].mean()])
-    outline = _Outline(fit, surface, classes.clothes > 0.4, posed, worn, centre, _PADDING)
+    outline = _Outline(fit, surface, mask > 0.4, posed, worn, centre, limits)
     normal = vertex_normals(posed, surface.faces)
     normal = np.stack([_smooth(surface, normal[:, i], 30) for i in range(3)], 1)
-    reach = np.zeros(clothes.size)
+    reach = np.zeros(share.size)
     for _ in range(3):
         outline.correct(posed + reach[:, None] * normal)
         reach = _smooth(surface, outline.thickness() * shape, 25)
     return reach[:, None] * normal
+
+
+def _neck_sides(surface: HeadSurface) -> np.ndarray:
+    """(V,) 0..1: the neck from behind the jaw down, which no landmark holds."""
+    s, marks = surface.scale, surface.landmarks
+    below = smoothstep(marks[NOSE_TIP, 1] - surface.vertices[:, 1], 0.02 * s, 0.035 * s)
+    behind = smoothstep(marks[CHIN, 2] - surface.vertices[:, 2], 0.02 * s, 0.04 * s)
+    clear = smoothstep(surface.face_distance, 0.006 * s, 0.015 * s)
+    return below * np.maximum(behind, surface.neck) * clear * surface.skin * ~surface.ear
 
 
 def _away(camera: Camera, posed: np.ndarray, surface: HeadSurface) -> np.ndarray:
