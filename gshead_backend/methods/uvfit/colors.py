@@ -118,11 +118,12 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
             continue
         graph = neighbour_graph(cloud.rest[outer[mine]], cloud.normal[outer[mine]])
         w = weight[mine] * (1 - _lashes(surface, cloud, outer[mine], even[mine], skin_median))
+        w = w * smoothstep(w, 0.03, 0.25) if label == 0 else w
         hold = np.where(cloud.lid[outer[mine]], 0.01, 2e-4) if label == 0 else np.full(mine.sum(), 8e-3)
         solved = screened_poisson(graph, value[mine], w, prior, hold)
         if label == 0:
             solved = relight(solved, np.ones(mine.sum()), shade[mine])
-        firm = 0.55 if label == 1 else 0.3  # a wide seam for hair: photo strands turn into made-up ones
+        firm = 0.55 if label == 1 else 0.4  # a wide seam for hair: photo strands turn into made-up ones
         keep = smoothstep(cloud.confidence[outer[mine]], 0.05, firm)[:, None]
         result[mine] = keep * cloud.color[outer[mine]] + (1 - keep) * solved
     cloud.color[outer] = result

@@ -18,12 +18,13 @@ from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .cloud import NORMAL_SIGMA, OPACITY_LOGIT, TANGENT_SIGMA, Cloud
 from .photo import View, disc, sample, unit_scale
-from .surface import CHIN, NOSE_TIP, PARTS, HeadSurface, nearest, smoothstep
+from .surface import CHIN, NOSE_TIP, PARTS, TRAGUS, HeadSurface, nearest, smoothstep
 
 _GRID = 128
-_CLOTHES_DEPTH, _HAIR_DEPTH, _RECEDE = 0.05, 0.028, 0.25
+_CLOTHES_DEPTH, _HAIR_DEPTH, _RECEDE = 0.07, 0.028, 0.25
 _DISSOLVE = {"clothes": (0.12, 0.25), "hair": (0.08, 0.16)}
 _BEYOND_PHOTO = (0.0, 0.03)
+_ROUND = np.array([0.2, 0.13, 0.15])
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,19 @@ def leftovers(
 
 def fade_bust(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, posed: np.ndarray) -> np.ndarray:
     """Let the bust dissolve beyond the photo's borders; returns the factor (N,) 0..1 that was applied."""
-    chin = _landmarks(surface, posed)[CHIN]
+    marks = _landmarks(surface, posed)
     uvz = fit.camera.project(cloud.posed)
     size = np.array([fit.camera.width, fit.camera.height])
     metres = (uvz[:, 2] if not fit.camera.orthographic else np.ones(len(cloud))) / float(fit.camera.K[0, 0])
     outside = np.maximum(np.maximum(-uvz[:, :2], uvz[:, :2] - size), 0)
     beyond = np.linalg.norm(outside, axis=1) * metres / surface.scale
-    below = smoothstep((chin[1] - cloud.posed[:, 1]) / surface.scale, -0.01, 0.03)
+    below = smoothstep((marks[CHIN, 1] - cloud.posed[:, 1]) / surface.scale, -0.01, 0.03)
     factor = 1 - smoothstep(beyond, *_BEYOND_PHOTO) * below
+    # The back, which no photo shows, ends in a round: a cut bust's edge would stick out like a shelf.
+    depth = (marks[CHIN, 2] - cloud.posed[:, 2]) / surface.scale
+    centre = np.array([marks[CHIN, 0], marks[CHIN, 1] - 0.03 * surface.scale, marks[list(TRAGUS), 2].mean()])
+    rho = np.linalg.norm((cloud.posed - centre) / (_ROUND * surface.scale), axis=1)
+    factor = factor * (1 - smoothstep(rho, 0.72, 0.98) * below * smoothstep(depth, 0.06, 0.1))
     matte = cv2.blur(np.ascontiguousarray(fit.matte, np.float32), (5, 5))
     worn = np.isin(cloud.region, [REGIONS.index(n) for n in ("clothes", "neck")]) & (beyond == 0)
     # Shoulders wider than the person's are cut along the outline, front and back.

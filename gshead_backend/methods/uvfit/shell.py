@@ -18,8 +18,9 @@ _ANGLES = 240
 _THICKNESS = (0.002, 0.055)
 _PADDING = (0.002, 0.03)
 _NECK = (0.0, 0.012)
+_COLLAR_SLOPE = 0.6
 _TAPER = 0.028
-_LOBE, _TIP = 0.14, 0.8  # shares of an ear's height too small to be told from the fit's error
+_LOBE, _TIP = 0.14, 0.2  # shares of an ear's height, and of what is seen of it, that the fit's error explains
 _SPLAT_REACH = 0.002  # splats are drawn beyond their centres
 
 
@@ -86,13 +87,15 @@ def _vote(
     mirror = surface.head.mirror
     mirrored = 0.3 * weight[mirror] * (weight < 0.1)
     prior = 0.01 + 0.06 * smoothstep(surface.scalp, 0.8, 1.0)
-    covered = _covered_ears(surface, weight, p_hair, posed)
+    hairy = _has_hair(surface, weight, p_hair)
+    covered = _covered_ears(surface, weight, p_hair * hairy, posed)
     p_hair, weight = np.where(covered, 1.0, p_hair), np.where(covered, np.maximum(weight, 0.3), weight)
     # Bare ears stand out of the hair around them and must not spread their skin into it.
     bare_ear = surface.ear & ~covered
     voice = np.where(bare_ear, 1e-3, 1.0)
     total = (weight + mirrored + prior) * voice
-    hair = (weight * p_hair + mirrored * p_hair[mirror] + prior * surface.scalp) * voice / total
+    usual = surface.scalp * hairy
+    hair = (weight * p_hair + mirrored * p_hair[mirror] + prior * usual) * voice / total
     dressed = _dressed_below(surface, p_clothes, weight)
     hidden = 0.05 * dressed
     clothes = (weight * p_clothes + mirrored * p_clothes[mirror] + hidden) / (weight + mirrored + prior + hidden)
@@ -101,6 +104,14 @@ def _vote(
     hair = np.where(covered, 1.0, np.where(bare_ear, 0.0, hair))
     hair = np.maximum(hair, _sideburns(surface, posed, covered, view.facing(posed, normals)))
     return hair * surface.skin, np.minimum(clothes, 1 - hair) * surface.skin, covered
+
+
+def _has_hair(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray) -> float:
+    """0 (bald all over, as far as the photo shows) .. 1; without it, a bald head's unseen back would grow hair."""
+    scalp = weight * (surface.scalp > 0.5)
+    if scalp.sum() < 0.02 * (surface.scalp > 0.5).sum():
+        return 1.0
+    return float(smoothstep((scalp * p_hair).sum() / scalp.sum(), 0.12, 0.3))
 
 
 def _sideburns(surface: HeadSurface, posed: np.ndarray, covered: np.ndarray, facing: np.ndarray) -> np.ndarray:
@@ -118,7 +129,7 @@ def _covered_ears(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray, 
     sides = [surface.ear & (np.sign(posed[:, 0]) == side) for side in (1, -1)]
     height = posed[:, 1]
     for ear in sides:
-        seen = ear.any() and weight[ear].mean() > 0.02
+        seen = ear.any() and weight[ear].mean() > 0.03
         cuts.append(_ear_cut(height[ear], weight[ear], p_hair[ear]) if seen else None)
     for ear, cut, other in zip(sides, cuts, cuts[::-1], strict=True):
         cut = other if cut is None else cut  # an ear that the photo does not show goes with the other one
@@ -134,8 +145,10 @@ def _ear_cut(height: np.ndarray, weight: np.ndarray, p_hair: np.ndarray) -> floa
     share = (height - height.min()) / max(float(np.ptp(height)), 1e-6)
     above = share[None] >= cuts[:, None]
     wrong = (weight * np.where(above, 1 - p_hair, p_hair)).sum(1)
-    cut = float(cuts[wrong.argmin()])
-    return 0.0 if cut < _LOBE else 1.01 if cut > _TIP else cut
+    best = int(wrong.argmin())
+    if (weight * above[best]).sum() < _TIP * weight.sum():
+        return 1.01
+    return 0.0 if cuts[best] < _LOBE else float(cuts[best])
 
 
 def _rim_vote(
@@ -158,11 +171,12 @@ def _rim_vote(
 
 
 def _dressed_below(surface: HeadSurface, p_clothes: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(V,) 0..1 by height alone: clothes seen in front go all the way around and down."""
+    """(V,) 0..1 by height along a collar's slope: clothes seen in front go all the way around and down."""
     seen = (weight > 0.05) & (surface.neck > 0.3)
     if seen.sum() < 30:
         return smoothstep(surface.neck, 0.9, 1.0) * 0.5
-    y = surface.vertices[:, 1]
+    front = surface.landmarks[CHIN, 2]  # collars rise from the pit of the throat to the nape
+    y = surface.vertices[:, 1] - _COLLAR_SLOPE * np.maximum(front - surface.vertices[:, 2] - 0.04 * surface.scale, 0)
     edges = np.linspace(y[seen].min(), y[seen].max() + 1e-6, 16)
     bins = np.clip(np.digitize(y[seen], edges) - 1, 0, 14)
     total = np.bincount(bins, weight[seen], 15)
