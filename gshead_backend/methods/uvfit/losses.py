@@ -25,12 +25,16 @@ def ssim_map(a: Tensor, b: Tensor) -> Tensor:
 def photo_loss(color: Tensor, alpha: Tensor, target: Tensor, matte: Tensor, weight: Tensor, grey: float) -> Tensor:
     """``.8 |colour difference| + .2 (1 - SSIM) + .5 |alpha - matte|``, both sides composited over the same grey.
 
+    Both sides with the rendered alpha: were the target composited with the matte, splats that reach a little beyond
+    it would turn grey to make up for their opacity, which the opacities' own term is there for.
+
     Args:
         color: (H, W, 3) premultiplied render. alpha: (H, W). target: (H, W, 3) straight colours. matte: (H, W).
         weight: (H, W) 0..1 how much each pixel counts.
     """
-    shown = color + (1 - alpha)[..., None] * grey
-    wanted = target * matte[..., None] + (1 - matte)[..., None] * grey
+    shown = color + (1 - alpha.detach())[..., None] * grey
+    covered = alpha.detach()[..., None]
+    wanted = target * covered + (1 - covered) * grey
     total = weight.sum().clamp(min=1)
     # The length of the colour difference, not the sum of its channels: colours then travel straight to their target
     # instead of first along the channels, which would tint whatever does not arrive.

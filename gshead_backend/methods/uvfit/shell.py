@@ -15,7 +15,7 @@ from .photo import View
 from .surface import CHIN, NOSE_TIP, HeadSurface, nearest, smoothstep, vertex_normals
 
 _ANGLES = 240
-_THICKNESS = (0.002, 0.055)
+_THICKNESS = (0.002, 0.09)
 _PADDING = (0.002, 0.03)
 _NECK = (0.0, 0.012)
 _COLLAR_SLOPE = 0.6
