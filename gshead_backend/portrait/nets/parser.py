@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .parser_net import ParserNet
 
 NAME = "parser"
+_ENCLOSING = 0.35  # of the matte: what counts as this person around a hole
 OF_THE_FACE = tuple(LABEL_INDEX[name] for name in ("brows", "eyes", "lips", "mouth"))
 
 
@@ -57,6 +58,7 @@ def parse(image: np.ndarray, landmarks: np.ndarray, person: np.ndarray | None = 
     shown = parser_input(small, (seen * 255 + 0.5).astype(np.uint8), landmarks * (PARSER_SIZE / size))
     classes, matte = run_parser(net, shown)
     classes = _parts_in_the_face(classes, landmarks * (PARSER_SIZE / size))
+    classes, matte = _holes_filled(classes, matte, seen, landmarks * (PARSER_SIZE / size))
     return _at_full_size(image, classes, matte, face_height(landmarks))
 
 
@@ -78,6 +80,28 @@ def _parts_in_the_face(classes: np.ndarray, landmarks: np.ndarray) -> np.ndarray
     kept = classes.copy()
     kept[list(OF_THE_FACE)] *= inside
     return kept / np.maximum(kept.sum(0), 1e-6)
+
+
+def _holes_filled(
+    classes: np.ndarray, matte: np.ndarray, person: np.ndarray, landmarks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nobody has holes: background that this person encloses, and that the person network takes for a person, is
+    the next best class. Plain clothes that resemble the background get such holes; so may the picture's lower border.
+    """
+    solid = np.pad((matte > _ENCLOSING).astype(np.uint8), ((1, 1), (1, 1)))
+    solid[-1] = 1
+    _, labels = cv2.connectedComponents(1 - solid, connectivity=4)
+    hole = ((labels != labels[0, 0]) & (solid == 0))[1:-1, 1:-1] & (person > 0.5)
+    if not hole.any():
+        return classes, matte
+    around = np.clip(3 * cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 5.0), 0, 1)  # its doubtful rim as well
+    share = np.where(hole, 1.0, around * (matte > _ENCLOSING) * (person > 0.9))
+    filled = classes.copy()
+    filled[0] *= 1 - share
+    low = np.arange(matte.shape[0])[:, None] > landmarks[152, 1]
+    filled[LABEL_INDEX["clothes"]] += 0.02 * share * low  # where nothing else was thought of
+    filled /= np.maximum(filled.sum(0), 1e-6)
+    return filled, np.maximum(matte, share * person)
 
 
 def _at_full_size(image: np.ndarray, classes: np.ndarray, matte: np.ndarray, unit: float) -> Parsing:
