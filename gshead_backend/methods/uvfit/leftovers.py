@@ -17,6 +17,7 @@ from ...avatar.types import REGIONS
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .cloud import NORMAL_SIGMA, OPACITY_LOGIT, TANGENT_SIGMA, Cloud
+from .hanging import HangingHair, find_hanging, hanging_splats
 from .photo import View, disc, sample, unit_scale
 from .surface import CHIN, NOSE_TIP, PARTS, TRAGUS, HeadSurface, nearest, smoothstep
 
@@ -41,19 +42,30 @@ class _Layer:
 
 def leftovers(
     fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, photo: np.ndarray, view: View, posed: np.ndarray,
-    count: int,
+    outer: np.ndarray, count: int, seed: int,
 ) -> Cloud | None:  # fmt: skip
-    """At most about ``count`` splats for clothes and hair beyond the shell, bound to parts that never deform."""
-    layers = [layer for layer in (_clothes(fit, surface, classes, view), _hair(fit, classes, view)) if layer]
-    area = sum(int(layer.mask.sum()) for layer in layers)
-    if area == 0:
+    """At most about ``count`` splats for clothes and hair beyond the shell, bound to parts that never deform.
+
+    ``posed``, ``outer`` (V, 3): the head as in the photo, bare and with the shell.
+    """
+    hanging = find_hanging(fit, surface, classes, view, outer)
+    layers = [_clothes(fit, surface, classes, view), _hair(fit, classes, view, hanging)]
+    layers = [layer for layer in layers if layer]
+    flat = sum(int(layer.mask.sum()) for layer in layers)
+    around = 0.0 if hanging is None else 1.3 * float(hanging.reach.sum())
+    if flat + around == 0:
         return None
-    stride = max(np.sqrt(2.0 * area / count), unit_scale(fit.image))
+    stride = max(np.sqrt(2.0 * (flat + around) / count), unit_scale(fit.image))
     clouds = [_splats(fit, surface, photo, layer, stride, posed) for layer in layers]
-    out = clouds[0]
+    if hanging is not None:
+        mass = hanging_splats(fit, photo, classes, hanging, round(2.0 * around / stride**2), seed)
+        if mass is not None:
+            rebind(mass, surface, posed, np.arange(len(mass)), steady_triangles(surface, bust=False))
+            clouds.append(mass)
+    out = clouds[0] if clouds else None
     for cloud in clouds[1:]:
-        out = out.join(cloud)
-    return out if len(out) else None
+        out = cloud if out is None else out.join(cloud)
+    return out if out is not None and len(out) else None
 
 
 def fade_bust(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, posed: np.ndarray) -> np.ndarray:
@@ -165,9 +177,12 @@ def _clothes(fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, view
     return replace(layer, middle=layer.middle + rise, height=layer.height * (1 - smoothstep(rise, 0.0, 0.02)))
 
 
-def _hair(fit: PortraitFit, classes: PixelClasses, view: View) -> _Layer | None:
-    """Hair outside the shell's outline."""
-    return _beyond(fit, view, classes.hair > 0.5, 400 * unit_scale(fit.image) ** 2, _HAIR_DEPTH, "hair")
+def _hair(fit: PortraitFit, classes: PixelClasses, view: View, hanging: HangingHair | None) -> _Layer | None:
+    """Hair outside the shell's outline, above what hangs."""
+    mask = classes.hair > 0.5
+    if hanging is not None:
+        mask[hanging.first :] = False
+    return _beyond(fit, view, mask, 400 * unit_scale(fit.image) ** 2, _HAIR_DEPTH, "hair")
 
 
 def _beyond(

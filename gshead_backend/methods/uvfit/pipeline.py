@@ -68,11 +68,11 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     classes = classify(fit, surface, posed)
     photo = decontaminate(fit.image, fit.matte, classes.hair)
     scene = _Scene(fit, surface, classes, photo, rest, posed)
-    cloud, view = _place(scene, preset, options.seed, stages)
+    cloud, view, outer = _place(scene, preset, options.seed, stages)
     _paint(scene, cloud, view, options.seed, stages)
     stages.begin(0.23, "adding hair and clothes")
     _steady_hair(surface, cloud, rest)
-    beyond = leftovers(fit, surface, classes, photo, view, posed, preset.leftover)
+    beyond = leftovers(fit, surface, classes, photo, view, posed, outer, preset.leftover, options.seed)
     cloud = cloud if beyond is None else cloud.join(beyond)
     fade = fade_bust(fit, surface, cloud, posed)
     avatar = bind(
@@ -100,17 +100,19 @@ class _Scene:
     posed: np.ndarray
 
 
-def _place(scene: _Scene, preset: Preset, seed: int, stages: _Stages) -> tuple[Cloud, View]:
-    """Splats on the portrait's outer surface, and that surface as the camera sees it."""
+def _place(scene: _Scene, preset: Preset, seed: int, stages: _Stages) -> tuple[Cloud, View, np.ndarray]:
+    """Splats on the portrait's outer surface, that surface as the camera sees it, and its posed vertices."""
     fit, surface, rest, posed = scene.fit, scene.surface, scene.rest, scene.posed
     stages.begin(0.06, "shaping hair")
     shell = build_shell(fit, surface, scene.classes, rest, posed)
     stages.begin(0.1, "placing splats")
-    outer = rest + shell.displacement
-    samples = sample_surface(surface, outer, vertex_density(surface), shell.folded, preset.splats, seed)
+    samples = sample_surface(
+        surface, rest + shell.displacement, vertex_density(surface), shell.folded, preset.splats, seed
+    )
     cloud = make_cloud(surface, samples, shell, rest, posed)
     lengthen_teeth(fit, surface, cloud)
-    return cloud, View.of(posed + shell.displacement, surface.faces, fit.camera)
+    outer = posed + shell.displacement
+    return cloud, View.of(outer, surface.faces, fit.camera), outer
 
 
 def _paint(scene: _Scene, cloud: Cloud, view: View, seed: int, stages: _Stages) -> None:

@@ -47,7 +47,7 @@ def grain(cloud: Cloud, surface: HeadSurface, photo: np.ndarray, hair_pixels: np
     rng = np.random.default_rng(seed + 7)
     noise = _strand_noise(rng, *_whorl_angles(surface, cloud, hair))
     noise = (noise - noise.mean()) / max(noise.std(), 1e-6)
-    table = _detail_table(photo, hair_pixels)
+    table = detail_table(photo, hair_pixels)
     level = norm.cdf(noise) * (table.size - 1)
     ratio = np.interp(level, np.arange(table.size), table)
     tinted = _tint(cloud.color[hair] * ratio[:, None], photo[hair_pixels])
@@ -68,7 +68,7 @@ def _tint(color: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return 0.25 * color + 0.75 * hue * wanted[:, None]
 
 
-def _detail_table(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def detail_table(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """(33,) quantiles of pixel brightness over the local mean, inside the hair."""
     grey = photo.mean(2).astype(np.float32)
     weight = mask.astype(np.float32)
