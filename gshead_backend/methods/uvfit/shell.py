@@ -11,7 +11,7 @@ from scipy.sparse.linalg import spsolve
 from ...camera import Camera
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
-from .photo import View
+from .photo import View, sample
 from .surface import CHIN, NOSE_TIP, HeadSurface, nearest, smoothstep, vertex_normals
 
 _ANGLES = 240
@@ -57,12 +57,31 @@ def build_shell(
     for _ in range(3):  # what tapering and smoothing lose against the outline is made up for
         outline.correct(flat + (posed - rest) + reach[:, None] * outward)
         reach = _smooth(surface, outline.thickness() * shape, 12)
+    reach = _within(fit, surface, flat + (posed - rest), reach, outward)
     displacement = (flat - rest) + reach[:, None] * outward
     displacement += _padding(fit, surface, classes.clothes, posed, clothes, _PADDING)
     bare = 1 - smoothstep(np.maximum(clothes, hair), 0.2, 0.6)
     displacement += _padding(fit, surface, classes.skin, posed, bare * _neck_sides(surface), _NECK)
     displacement[~surface.skin] = 0
     return Shell(hair, clothes, displacement, covered_ear, _folded(surface, rest + displacement, covered_ear))
+
+
+def _within(
+    fit: PortraitFit, surface: HeadSurface, posed: np.ndarray, reach: np.ndarray, outward: np.ndarray
+) -> np.ndarray:
+    """(V,) ``reach``, shorter where it would leave the matte: below an ear the outline tells little about the hair."""
+    matte = np.ascontiguousarray(fit.matte, np.float32)
+
+    def inside(points: np.ndarray) -> np.ndarray:
+        return sample(matte, fit.camera.project(points)[:, :2]) > 0.5
+
+    movable = inside(posed) & (reach > 0)
+    for _ in range(8):
+        beyond = movable & ~inside(posed + reach[:, None] * outward)
+        if not beyond.any():
+            break
+        reach = np.where(beyond, 0.8 * reach, reach)
+    return np.minimum(reach, _smooth(surface, reach, 4) + 0.002)
 
 
 def hair_mask(hair: np.ndarray) -> np.ndarray:
@@ -119,7 +138,7 @@ def _sideburns(surface: HeadSurface, posed: np.ndarray, covered: np.ndarray, fac
     if not covered.any():
         return np.zeros(facing.size)
     distance = nearest(posed[covered], posed)[0] / surface.scale
-    return (1 - smoothstep(distance, 0.008, 0.022)) * (1 - smoothstep(facing, 0.3, 0.5)) * _hair_limit(surface)
+    return (1 - smoothstep(distance, 0.012, 0.032)) * (1 - smoothstep(facing, 0.3, 0.5)) * _hair_limit(surface)
 
 
 def _covered_ears(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray, posed: np.ndarray) -> np.ndarray:
