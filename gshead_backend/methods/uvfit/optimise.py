@@ -24,8 +24,8 @@ from .losses import photo_loss
 _RATES = {"color": 0.018, "opacity_logit": 0.04, "log_scale": 0.012, "offset": 1.5e-4}
 _GEOMETRY_FROM = 1 / 3
 _FULL_SIZE_FROM = 2 / 3
-_ANCHORS = ((-65, 0), (-40, 5), (-20, -5), (20, 5), (40, -5), (65, 0))
-_ANCHOR_WEIGHT = 0.4
+_ANCHORS = ((-65, 0), (-40, 5), (-20, -5), (20, 5), (40, -5), (65, 0), (3, 15), (-3, -15))
+_ANCHOR_WEIGHT = 2.5
 _OFFSET_SCALE = 0.004
 _SCALE_LIMIT = 0.45
 _COLOR_PULL = 0.5
