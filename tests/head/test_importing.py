@@ -53,7 +53,9 @@ def imported(tables: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFac
 
 
 def test_tables_survive(imported: HeadModel, tables: dict[str, np.ndarray]):
-    np.testing.assert_allclose(imported.template, tables["v_template"], atol=1e-6)
+    own = len(tables["v_template"])  # the mouth's parts come after FLAME's own vertices
+    np.testing.assert_allclose(imported.template[:own], tables["v_template"], atol=1e-6)
+    np.testing.assert_array_equal(imported.faces[: len(tables["f"])], tables["f"])
     np.testing.assert_allclose(imported.joints, tables["J_regressor"] @ tables["v_template"], atol=1e-5)
     assert (imported.identity_count, imported.expression_count) == (300, tables["shapedirs"].shape[2] - 300)
     assert imported.license == "LicenseRef-FLAME"
@@ -83,11 +85,45 @@ def test_arkit_channels_are_transferred(imported: HeadModel):
         channels = np.zeros(52)
         channels[ARKIT_INDEX[name]] = 1
         wanted = 1.04 * (reference.vertices(pose_from_arkit(own, channels)) - reference.rest)[used]
-        got = person.vertices(pose_from_arkit(imported, channels)) - person.rest
+        got = (person.vertices(pose_from_arkit(imported, channels)) - person.rest)[: len(used)]
         strong = np.linalg.norm(wanted, axis=1) > 0.002
         error = np.linalg.norm(got - wanted, axis=1)[strong].mean() / np.linalg.norm(wanted, axis=1)[strong].mean()
         assert error < 0.25, f"{name}: {error:.2f}"
     assert 0.3 < imported.arkit_jaw[ARKIT_INDEX["jawOpen"], 0] < 0.5
+
+
+MOUTH = ("mouth_cavity", "gums", "teeth_upper", "teeth_lower", "tongue")
+
+
+def test_the_mouth_is_grafted_behind_the_lips(imported: HeadModel):
+    """FLAME has no teeth: the default head's come along, where they are on the default head."""
+    own = default_head()
+    reference = PersonalHead.create(own, np.zeros(own.identity_count)).rest * 1.04 + [0.0, -0.02, -0.03]
+    person = PersonalHead.create(imported, np.zeros(imported.identity_count))
+    for name in MOUTH:
+        there, wanted = person.rest[imported.region_mask(name)], reference[own.region_mask(name)]
+        assert len(there) > 0.9 * len(wanted), name
+        assert np.linalg.norm(there.mean(0) - wanted.mean(0)) < 0.004, name
+    opened = np.zeros(52)
+    opened[ARKIT_INDEX["jawOpen"]] = 1
+    moved = person.vertices(pose_from_arkit(imported, opened)) - person.rest
+    assert moved[imported.region_mask("teeth_lower"), 1].mean() < -0.012
+    assert np.abs(moved[imported.region_mask("teeth_upper")]).max() < 1e-4
+
+
+def test_the_mouth_follows_the_identity(imported: HeadModel):
+    """Eight random people: the teeth stay where the lips are, and behind them."""
+    rng = np.random.default_rng(4)
+    mean = PersonalHead.create(imported, np.zeros(300))
+    lips, teeth = imported.region_mask("lips"), imported.region_mask("teeth_upper", "teeth_lower")
+    for _ in range(8):
+        betas = np.zeros(300, np.float32)
+        betas[:8] = rng.normal(size=8)
+        rest = PersonalHead.create(imported, betas).rest
+        before = mean.rest[teeth].mean(0) - mean.rest[lips].mean(0)
+        after = rest[teeth].mean(0) - rest[lips].mean(0)
+        assert np.linalg.norm(after - before) < 0.003
+        assert rest[teeth, 2].max() < rest[lips, 2].max() - 0.002
 
 
 def test_uv_does_not_fold_on_the_face(imported: HeadModel):

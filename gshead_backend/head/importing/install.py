@@ -17,6 +17,7 @@ from ..file import read_head, save_head
 from ..model import HeadModel
 from .chart import head_chart
 from .flame import FlameTables, flame_tables, read_tables
+from .graft import graft_mouth
 from .ict import build_ict_head, check_ict, is_ict
 from .landmarks import with_landmarks
 from .transfer import carry_expressions, carry_regions, overlay
@@ -97,7 +98,7 @@ def build_head(tables: FlameTables, name: str, detector: Detector) -> HeadModel:
     head = with_landmarks(head, detector)
     over = overlay(source, head)
     head = dataclasses.replace(head, region=carry_regions(source, head, over))
-    return carry_expressions(source, head, over)
+    return graft_mouth(source, carry_expressions(source, head, over))
 
 
 def _eyes_only(tables: FlameTables, source: HeadModel) -> np.ndarray:
