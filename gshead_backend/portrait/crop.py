@@ -45,6 +45,12 @@ class Crop:
         x, y = (self.origin[k] + (np.arange(self.size) + 0.5) / self.scale for k in (0, 1))
         return ((y >= 0) & (y <= shape[0]))[:, None] & ((x >= 0) & (x <= shape[1]))[None, :]
 
+    def covered(self, shape: tuple[int, ...]) -> np.ndarray:
+        """(4,) left, top, right and bottom of the window's part that a photo of this shape covers, in its pixels."""
+        low = np.clip(-self.origin * self.scale, 0, self.size)
+        high = np.clip((np.array(shape[1::-1]) - self.origin) * self.scale, 0, self.size)
+        return np.concatenate([low, high]).astype(np.float32)
+
 
 def head_crop(points: np.ndarray, factor: float) -> Crop:
     """Square of ``factor`` face heights around a head, from its landmarks (at least 468, 2) in photo pixels.

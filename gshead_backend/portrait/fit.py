@@ -72,7 +72,8 @@ def fit_portrait(data: bytes, head: HeadModel, *, progress: Progress = no_progre
     seen, state = _solve(solver, photo, crop, located, solid, reading)
     warnings = (*located.warnings, *_view_warnings(state))
     fit = _finish(solver, photo, crop, image, matte, solid, seen, state, reading, warnings)
-    return replace(fit, parsing=None if parsing is None else parsing.probabilities)
+    probabilities = None if parsing is None else parsing.probabilities
+    return replace(fit, parsing=probabilities, covers=crop.covered(photo.image.shape))
 
 
 def _or_none(network: Callable[..., T], *arguments: np.ndarray) -> T | None:

@@ -36,6 +36,8 @@ class PortraitFit:
         parsing: (12, H, W) float16 probabilities of ``labels.LABELS``, or None where no parser is installed.
         reading: expression, gaze, head pose and light as the face's pixels tell them; None where that network is not
             installed.
+        covers: (4,) left, top, right, bottom pixel of ``image`` that the photo itself covers; all of it when None.
+            Beyond, the photo's edge pixels continue.
         warnings: sentences for the user (several faces, small face, strong turn ...).
     """
 
@@ -50,4 +52,5 @@ class PortraitFit:
     focal_known: bool = False
     parsing: np.ndarray | None = None
     reading: FaceReading | None = None
+    covers: np.ndarray | None = None
     warnings: tuple[str, ...] = field(default=())

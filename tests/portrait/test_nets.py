@@ -15,11 +15,11 @@ from gshead_backend.errors import ArgumentError, FileFormatError, MissingWeights
 from gshead_backend.head import HeadModel
 from gshead_backend.head.arkit import ARKIT_INDEX
 from gshead_backend.portrait.angles import angles_as_seen, head_angles, rotation_of, toward_ray
-from gshead_backend.portrait.labels import LABELS
+from gshead_backend.portrait.labels import LABEL_INDEX, LABELS
 from gshead_backend.portrait.matte import FACE_OVAL
 from gshead_backend.portrait.nets import inputs
 from gshead_backend.portrait.nets.mirror import ARKIT_MIRROR, LANDMARK_MIRROR, mirror_landmarks
-from gshead_backend.portrait.nets.parser import load_parser, parse, run_parser
+from gshead_backend.portrait.nets.parser import _holes_filled, load_parser, parse, run_parser
 from gshead_backend.portrait.nets.parser_net import VERSION, ParserNet, packed, unpacked
 from gshead_backend.portrait.nets.regressor import load_regressor, read_face
 from gshead_backend.portrait.nets.regressor_net import VERSION as REGRESSOR_VERSION
@@ -241,3 +241,29 @@ def test_parser_maps_say_where_the_face_is(portrait: tuple) -> None:
     at = x[7:, int(middle[1]), int(middle[0])]
     assert np.abs(at).max() < 0.02
     assert x[8, 5, 200] > x[8, 350, 200]  # up is positive
+
+
+def test_holes_in_plain_clothes_are_filled() -> None:
+    """Background that the person encloses (or that lies at the picture's lower border) is the person, if it may be."""
+    size = 128
+    landmarks = np.zeros((478, 2))
+    landmarks[152] = [64, 60]
+    y, x = np.mgrid[:size, :size]
+    body = (np.abs(x - 64) < 50) & (y > 70)
+    hole = (np.abs(x - 50) < 8) & (np.abs(y - 95) < 8)
+    low = (np.abs(x - 90) < 8) & (y > 112)
+    beside = (x < 10) & (y > 90)
+    matte = (body & ~hole & ~low).astype(np.float32)
+    classes = np.zeros((len(LABELS), size, size), np.float32)
+    classes[LABEL_INDEX["clothes"]] = matte
+    classes[0] = 1 - matte
+    person = (body | beside).astype(np.float32)
+    filled, whole = _holes_filled(classes, matte, person, landmarks)
+    clothes = filled[LABEL_INDEX["clothes"]]
+    assert clothes[hole].min() > 0.9
+    assert clothes[low].min() > 0.9
+    assert whole[hole | low].min() > 0.9
+    assert whole[beside].max() == 0  # somebody else
+    assert np.allclose(filled.sum(0), 1, atol=1e-5)
+    same, _ = _holes_filled(classes, matte, 0 * person, landmarks)  # nobody there: a gap between arm and body
+    assert same[LABEL_INDEX["clothes"]][hole].max() == 0

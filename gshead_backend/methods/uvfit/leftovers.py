@@ -72,9 +72,9 @@ def fade_bust(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, posed: np.nd
     """Let the bust dissolve beyond the photo's borders; returns the factor (N,) 0..1 that was applied."""
     marks = _landmarks(surface, posed)
     uvz = fit.camera.project(cloud.posed)
-    size = np.array([fit.camera.width, fit.camera.height])
+    box = np.array([0, 0, fit.camera.width, fit.camera.height]) if fit.covers is None else fit.covers
     metres = (uvz[:, 2] if not fit.camera.orthographic else np.ones(len(cloud))) / float(fit.camera.K[0, 0])
-    outside = np.maximum(np.maximum(-uvz[:, :2], uvz[:, :2] - size), 0)
+    outside = np.maximum(np.maximum(box[:2] - uvz[:, :2], uvz[:, :2] - box[2:]), 0)
     beyond = np.linalg.norm(outside, axis=1) * metres / surface.scale
     below = smoothstep((marks[CHIN, 1] - cloud.posed[:, 1]) / surface.scale, -0.01, 0.03)
     factor = 1 - smoothstep(beyond, *_BEYOND_PHOTO) * below
@@ -83,10 +83,12 @@ def fade_bust(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, posed: np.nd
     centre = np.array([marks[CHIN, 0], marks[CHIN, 1] - 0.03 * surface.scale, marks[list(TRAGUS), 2].mean()])
     rho = np.linalg.norm((cloud.posed - centre) / (_ROUND * surface.scale), axis=1)
     factor = factor * (1 - smoothstep(rho, 0.72, 0.98) * below * smoothstep(depth, 0.06, 0.1))
-    matte = cv2.blur(np.ascontiguousarray(fit.matte, np.float32), (5, 5))
-    worn = np.isin(cloud.region, [REGIONS.index(n) for n in ("clothes", "neck")]) & (beyond == 0)
+    x0, y0, x1, y1 = (round(float(v)) for v in box)
+    matte = np.ascontiguousarray(fit.matte[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)], np.float32)
+    matte = cv2.blur(matte, (5, 5), borderType=cv2.BORDER_REPLICATE)  # goes on beyond the photo as it ended there
+    worn = np.isin(cloud.region, [REGIONS.index(n) for n in ("clothes", "neck")])
     # Shoulders wider than the person's are cut along the outline, front and back.
-    factor = np.where(worn, factor * smoothstep(sample(matte, uvz[:, :2]), 0.15, 0.6), factor)
+    factor = np.where(worn, factor * smoothstep(sample(matte, uvz[:, :2] - [x0, y0]), 0.15, 0.6), factor)
     hanging = np.isin(cloud.region, [REGIONS.index(n) for n in ("clothes", "neck", "skin", "hair")])
     factor = np.where(hanging, factor, 1.0)
     opacity = np.clip(factor / (1 + np.exp(-cloud.opacity_logit)), 1e-4, 1 - 1e-4)
@@ -241,8 +243,9 @@ def _splats(
     gy, gx = np.gradient(cv2.GaussianBlur(layer.height.astype(np.float32), (0, 0), 2 * unit_scale(fit.image)) / metres)
     slope = np.stack([sample(gx.astype(np.float32), uv), sample(gy.astype(np.float32), uv)], 1).astype(np.float64)
     color = sample(photo, uv).astype(np.float64)
-    soft = cv2.GaussianBlur(photo, (0, 0), 5 * unit_scale(fit.image))
-    behind = 0.88 * sample(soft, uv).astype(np.float64)
+    mine = np.dstack([photo * layer.mask[..., None], layer.mask]).astype(np.float32)
+    soft = sample(cv2.GaussianBlur(mine, (0, 0), 5 * unit_scale(fit.image)), uv).astype(np.float64)
+    behind = 0.88 * soft[:, :3] / np.maximum(soft[:, 3:], 1e-3)
     sides = [(-1.0, color, 1.0), (1.0, behind, 0.0)]
     parts = [_sheet(fit, surface, layer.region, uv, middle, sign * height, sign * slope, c, trust, stride * metres)
              for sign, c, trust in sides]  # fmt: skip
