@@ -13,6 +13,7 @@ from .light import fit_light, relight, shading
 from .photo import View, disc, sample, unit_scale
 from .surface import LIPS_INNER, HeadSurface, smoothstep
 
+_SHADES = (0.03, 0.99)  # quantiles of the seen skin's shading that unseen skin may have
 _TOOTH = 0.002  # metres: teeth farther behind others are hidden by them
 
 
@@ -102,6 +103,9 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
     light = fit_light(cloud.posed_normal[outer[face_like]], cloud.color[outer[face_like]],
                       cloud.confidence[outer[face_like]])  # fmt: skip
     shade = shading(light, cloud.posed_normal[outer])
+    lit = face_like & (cloud.confidence[outer] > 0.25)
+    if lit.sum() > 50:  # light fitted to what faces the camera says little about what does not
+        shade = np.clip(shade, *np.quantile(shade[lit], _SHADES, axis=0))
     even = np.where(face_like[:, None], relight(cloud.color[outer], shade, np.ones_like(shade)), cloud.color[outer])
     value, weight = mirrored(cloud.mean[outer], even, cloud.confidence[outer], group)
     result = cloud.color[outer].copy()
