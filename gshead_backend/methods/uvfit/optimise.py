@@ -40,13 +40,14 @@ class FitInput:
     Attributes:
         photo: (H, W, 3) float32 clean colours.
         confidence: (N,) 0..1, gates the colours. shape_confidence: (N,) 0..1, gates everything else.
-        fade: (N,) the bust's fade, which the matte must not fight.
+        fade: (N,) the bust's fade, which the matte must not fight. pixels: side of the photo to look at, at most.
     """
 
     photo: np.ndarray
     confidence: np.ndarray
     shape_confidence: np.ndarray
     fade: np.ndarray
+    pixels: int = 1024
 
 
 def optimise(
@@ -76,8 +77,9 @@ class _Fit:
         self.gate = {"color": gate, "offset": shape, "log_scale": shape, "opacity_logit": torch.maximum(shape, outside)}
         self.doubt = (1.1 - gate)[:, None]
         self.moments = {k: (torch.zeros_like(v), torch.zeros_like(v)) for k, v in self.start.items()}
-        self.source = [self._target(fit, evidence, size) for size in (0.5, 1.0)]
-        self.anchors = self._anchor_views(fit)
+        full = min(1.0, evidence.pixels / max(fit.matte.shape))
+        self.source = [self._target(fit, evidence, size * full) for size in (0.5, 1.0)]
+        self.anchors = self._anchor_views(fit, full)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array, np.float32), device=self.device)
@@ -107,7 +109,7 @@ class _Fit:
             share = torch.where(missing, torch.zeros_like(share), share)
         return (share > 0.98).float()
 
-    def _anchor_views(self, fit: PortraitFit) -> list[tuple[Camera, Tensor, Tensor]]:
+    def _anchor_views(self, fit: PortraitFit, full: float) -> list[tuple[Camera, Tensor, Tensor]]:
         """Side views and the untouched splats' own picture of each."""
         marks = self.frames.centre.mean(0).cpu().numpy().astype(np.float64)
         head = self.avatar.personal.vertices(fit.pose)
@@ -118,8 +120,8 @@ class _Fit:
             for yaw, pitch in _ANCHORS:
                 a, b = math.radians(yaw), math.radians(pitch)
                 eye = at + distance * np.array([math.sin(a) * math.cos(b), math.sin(b), math.cos(a) * math.cos(b)])
-                camera = replace(fit.camera.resized(*(s // 2 for s in (fit.camera.width, fit.camera.height))),
-                                 viewmat=look_at(eye, at))  # fmt: skip
+                small = fit.camera.resized(*(round(full * s / 2) for s in (fit.camera.width, fit.camera.height)))
+                camera = replace(small, viewmat=look_at(eye, at))
                 seen = rasterize(self._place(self.start), camera)
                 views.append((camera, seen.color, seen.alpha))
         return views

@@ -80,7 +80,7 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
         provenance=_provenance(fit, options),
     )  # fmt: skip
     stages.begin(0.25, "fitting to the photo")
-    evidence = FitInput(photo, *_gates(surface, cloud), fade)
+    evidence = FitInput(photo, *_gates(surface, cloud), fade, preset.pixels)
     avatar = optimise(avatar, fit, evidence, preset.iterations, options.seed, options.device, stages.within(0.25, 1.0))
     stages.end()
     _log.info("uvfit %s: %s", options.quality, ", ".join(f"{k} {v:.2f} s" for k, v in stages.seconds.items()))

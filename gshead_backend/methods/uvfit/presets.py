@@ -10,17 +10,19 @@ from .. import Quality, ReconstructOptions
 
 @dataclass(frozen=True)
 class Preset:
-    """splats: on the head's mesh. leftover: at most, for what hangs beyond it. iterations: of the photo fit."""
+    """splats: on the head's mesh. leftover: at most, for what hangs beyond it. iterations: of the photo fit. pixels:
+    side of the photo that it looks at, at most; more than the splats can show costs time and nothing else."""
 
     splats: int
     leftover: int
     iterations: int
+    pixels: int
 
 
 PRESETS: dict[Quality, Preset] = {
-    "draft": Preset(18_000, 3_000, 0),
-    "standard": Preset(54_000, 9_000, 90),
-    "high": Preset(132_000, 20_000, 150),
+    "draft": Preset(18_000, 3_000, 0, 512),
+    "standard": Preset(54_000, 9_000, 90, 640),
+    "high": Preset(132_000, 20_000, 150, 832),
 }
 LIMITS = (2_000, 500_000)
 MAX_STEPS = 10_000
