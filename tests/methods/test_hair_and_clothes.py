@@ -18,8 +18,8 @@ from gshead_backend.methods.uvfit import reconstruct
 from gshead_backend.methods.uvfit.classes import PixelClasses
 from gshead_backend.methods.uvfit.hanging import find_hanging, hanging_splats
 from gshead_backend.methods.uvfit.photo import View
-from gshead_backend.methods.uvfit.shell import _ear_cut
 from gshead_backend.methods.uvfit.surface import CHIN, NOSE_TIP, head_surface
+from gshead_backend.methods.uvfit.votes import _ear_cut
 from gshead_backend.portrait.labels import LABEL_INDEX
 from gshead_backend.portrait.types import no_progress
 from gshead_backend.raster import rasterize

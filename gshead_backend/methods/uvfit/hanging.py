@@ -123,7 +123,7 @@ def hanging_splats(
     step = max(np.sqrt(area / max(count, 1)), 0.7 / per_metre)
     lines = np.arange(0.5, hanging.middle.size, step * per_metre * 0.87)
     rng = np.random.default_rng(seed + 11)
-    parts = [_surface(fit, photo, classes, hanging, lines, step * per_metre, side, rng) for side in (0, 1)]
+    parts = [_front(fit, photo, classes, hanging, lines, step * per_metre, side) for side in (0, 1)]
     parts.append(_rear(fit, photo, classes, hanging, lines, step * per_metre, rng))
     found = [p for p in parts if p is not None]
     if not found:
@@ -138,9 +138,9 @@ def _at(hanging: HangingHair, lines: np.ndarray, field: np.ndarray) -> np.ndarra
     return np.interp(lines, np.arange(hanging.middle.size), field)
 
 
-def _surface(
+def _front(
     fit: PortraitFit, photo: np.ndarray, classes: PixelClasses, hanging: HangingHair, lines: np.ndarray, step: float,
-    side: int, rng: np.random.Generator,
+    side: int,
 ) -> Cloud | None:  # fmt: skip
     """The visible front of one side: from the mesh's rim to the outline."""
     reach, rim, near, axis, middle = (

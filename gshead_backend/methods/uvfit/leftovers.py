@@ -171,7 +171,7 @@ def _clothes(fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, view
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     deep = np.bincount(labels.ravel(), (mask & (np.arange(h)[:, None] > chin)).ravel()) > 0
     bust = (surface.neck[surface.faces].mean(1) > 0.3)[view.triangle] & (view.triangle >= 0)
-    layer = _beyond(fit, view, mask & deep[labels], 150 * scale**2, _CLOTHES_DEPTH, "clothes", bust)
+    layer = _beyond(fit, view, mask & deep[labels.astype(np.intp)], 150 * scale**2, _CLOTHES_DEPTH, "clothes", bust)
     if layer is None:
         return None
     # A collar that stands beside the head goes around behind the neck; in front of it the chin would hide it.
