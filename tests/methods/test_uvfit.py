@@ -191,7 +191,8 @@ def test_progress_only_rises_and_every_call_can_cancel(smiling: Portrait, head: 
 
 @pytest.fixture
 def small_preset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(presets.PRESETS, "draft", presets.Preset(splats=9000, leftover=1500, iterations=8))
+    small = presets.Preset(splats=9000, leftover=1500, iterations=8, pixels=512)
+    monkeypatch.setitem(presets.PRESETS, "draft", small)
 
 
 def test_the_photo_fit_gains_in_front_and_costs_nothing_at_the_side(
