@@ -12,19 +12,9 @@ from ..skinning import PersonalHead
 from .transfer import similarity
 
 PARTS = ("mouth_cavity", "gums", "teeth_upper", "teeth_lower", "tongue")
-LIPS = (
-    61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185,
-    78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191,
-)  # fmt: skip
-"""mediapipe's points on the outer and inner rim of the lips."""
 _BEHIND = 0.0015  # metres between the teeth and the skin in front of them
 _FARTHEST = 0.012
 _STRIP = 0.1  # of the UV square's height, below the head's own chart
-
-
-def has_mouth(head: HeadModel) -> bool:
-    """True when the head brings teeth of its own."""
-    return bool(head.region_mask("teeth_upper", "teeth_lower").any())
 
 
 def graft_mouth(source: HeadModel, head: HeadModel) -> HeadModel:
@@ -37,16 +27,17 @@ def graft_mouth(source: HeadModel, head: HeadModel) -> HeadModel:
     if head.subdivision is not None:
         raise ValueError(f"head '{head.name}' is a subdivision cage: parts can be grafted onto dense heads only")
     rest, goal = _mean(source), _mean(head)
-    marks, target = _lips(source, rest), _lips(head, goal)
-    M, t = similarity(marks, target, np.ones(len(LIPS)))
+    on_lips = np.flatnonzero(source.region_mask("lips")[source.faces[source.landmark_triangles]].any(1))
+    marks, target = _marks(source, rest, on_lips), _marks(head, goal, on_lips)
+    M, t = similarity(marks, target, np.ones(len(on_lips)))
     chosen = source.region_mask(*PARTS)
     triangles = np.flatnonzero(chosen[source.faces].all(1))
     used, corners = np.unique(source.faces[triangles], return_inverse=True)
     parts = rest[used] @ M.T + t
     parts[:, 2] -= _intrusion(source, head, used, parts, goal)
     # A control point's identity displacement is the rigid-and-scaled motion nearest to the lips' own.
-    rows = head.faces[head.landmark_triangles[list(LIPS)]]
-    moved = np.einsum("lk,lkab->lab", head.landmark_bary[list(LIPS)], head.identity_dirs[rows])
+    rows = head.faces[head.landmark_triangles[on_lips]]
+    moved = np.einsum("lk,lkab->lab", head.landmark_bary[on_lips], head.identity_dirs[rows])
     identity = _follow(target, moved, parts)
     n, v = len(used), head.vertex_count
     uv, uv_faces = _charts(source, head, triangles)
@@ -79,8 +70,7 @@ def _mean(head: HeadModel) -> np.ndarray:
     return PersonalHead.create(head, np.zeros(head.identity_count, np.float32)).rest.astype(np.float64)
 
 
-def _lips(head: HeadModel, vertices: np.ndarray) -> np.ndarray:
-    index = list(LIPS)
+def _marks(head: HeadModel, vertices: np.ndarray, index: np.ndarray) -> np.ndarray:
     corners = vertices[head.faces[head.landmark_triangles[index]]]
     return (corners * head.landmark_bary[index][:, :, None]).sum(1)
 
