@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before numpy is imported, and for the workers too: OpenBLAS gains nothing on our small matrices, and its waiting
     # threads take the cores from the kernels (benchmarks/RESULTS.md).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # OpenMP threads that wait in a loop fight whatever else runs (Blender, say) for the cores: a fit beside one busy
+    # process took 190 s instead of 20 s.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     args = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in args or bool(os.environ.get("GSHEAD_DEBUG"))
     args = [a for a in args if a != "--debug"]
