@@ -1,8 +1,8 @@
 """The viewport's picture: newest-wins frames from the backend, drawn without ever waiting.
 
 ``update`` reads the heads when the depsgraph changed, ``draw`` asks for a frame when view or heads changed and draws
-the newest one that has arrived; a timer redraws the region while one is on its way. While things move frames are half
-size; when they rest, one full frame follows.
+the newest one that has arrived; a timer redraws the region while one is on its way. While things move frames are as
+detailed as they can be in time (``pace``); when they rest, one full frame follows.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from . import compat, runtime
 from .camera import viewport_camera
 from .final import wire_heads
 from .heads import visible_heads
+from .pace import Pace
 from .screen import Picture, draw_notice, release
 from .session import READY, STARTING, spec
 from .world import background
 
-MOVING_SCALE = 0.5
 REST_SECONDS = 0.15
 TICK_SECONDS = 1 / 60
 SLOW_TICK_SECONDS = 0.5
@@ -71,7 +71,8 @@ class View:
         self._uploads: dict[str, Any] = {}
         self._wish: tuple[Any, ...] = ()
         self._changes = 0
-        self._asked_scale = 0.0
+        self._full = False
+        self._pace = Pace()
         self._token = self._shown = 0
         self._changed_at = 0.0
         self._picture = Picture()
@@ -134,6 +135,7 @@ class View:
         if frame is not None:
             self._picture.set(frame.rgba)
             self._shown = frame.token
+            self._pace.came(frame.token, frame.seconds, time.monotonic())
         return "" if self._shown else "Waiting for the first frame"
 
     def _open_stream(self, client: Any) -> int | None:
@@ -141,7 +143,7 @@ class View:
             self._stream.open(client)
             self._uploads, self._wish = {}, ()
             self._token = self._shown = 0
-            self._asked_scale = 0.0
+            self._full = False
         return self._stream.number()
 
     def _upload(self, client: Any) -> bool:
@@ -163,14 +165,17 @@ class View:
         if wish != self._wish:
             first = not self._wish
             self._wish, self._changed_at = wish, now
-            self._send(client, stream, camera, 1.0 if first else MOVING_SCALE)
-        elif self._asked_scale < 1.0 and now - self._changed_at > REST_SECONDS:
-            self._send(client, stream, camera, 1.0)
+            self._send(client, stream, camera, full=first)
+        elif not self._full and now - self._changed_at > REST_SECONDS:
+            self._send(client, stream, camera, full=True)
 
-    def _send(self, client: Any, stream: int, camera: Camera, scale: float) -> None:
+    def _send(self, client: Any, stream: int, camera: Camera, *, full: bool) -> None:
         instances = [instance for instance, _ in self._heads]
-        self._token = client.threaded.stream_update(stream, spec(camera), instances, scale=scale)
-        self._asked_scale = scale
+        scale, splats = (1.0, 0) if full else self._pace.wish()
+        self._token = client.threaded.stream_update(stream, spec(camera), instances, scale=scale, splats=splats)
+        self._full = full
+        if not full:
+            self._pace.asked(self._token)
 
     def waiting(self) -> bool:
         """Whether a redraw is needed soon although nothing in Blender changed."""
@@ -181,7 +186,7 @@ class View:
             return self._drawn_state != (session.state, session.last_error)
         if session.current() is not self._stream.client:
             return True  # a backend that has just come up has drawn nothing for this view yet
-        return self._shown < self._token or self._asked_scale < 1.0
+        return self._shown < self._token or not self._full
 
     def redraw(self) -> None:
         """Ask Blender to draw the region again; an engine that Blender has freed takes its view along."""

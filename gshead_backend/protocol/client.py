@@ -80,10 +80,10 @@ class Client:
         return self.threaded.stream_open(dtype=dtype, depth=depth).wait(timeout)
 
     def stream_update(
-        self, stream: int, camera: CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0
+        self, stream: int, camera: CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0, splats: int = 0
     ) -> int:
         """Asks for a new frame at once without waiting; returns the token its frame will carry."""
-        return self.threaded.stream_update(stream, camera, instances, scale=scale)
+        return self.threaded.stream_update(stream, camera, instances, scale=scale, splats=splats)
 
     def stream_latest(self, stream: int, *, newer_than: int = 0, timeout: float = 0.0) -> Frame | None:
         """The newest frame with ``token > newer_than``, waiting up to ``timeout`` seconds; None when there is none."""

@@ -192,7 +192,8 @@ class StreamOpen(Message, tag="stream.open"):
 class StreamUpdate(Message, tag="stream.update"):
     """The wish for a new frame; replaces one that has not started yet. Not answered directly.
 
-    ``token`` comes back with the frame. ``scale`` shrinks width and height (0.5 while the user moves, 1 when still).
+    ``token`` comes back with the frame. ``scale`` shrinks width and height, ``splats`` is about how many a head may
+    have (0: all): both for frames that must come soon because something moves.
     """
 
     stream: Count
@@ -200,6 +201,7 @@ class StreamUpdate(Message, tag="stream.update"):
     camera: CameraSpec
     instances: list[InstanceSpec]
     scale: Annotated[float, Meta(ge=0.05, le=1.0)] = 1.0
+    splats: Count = 0
 
 
 class StreamAck(Message, tag="stream.ack"):

@@ -139,15 +139,22 @@ class ThreadedClient:
         return self._ask(m.StreamOpen(dtype=dtype, depth=depth, ring=self.endpoint.local), (), self._opened)
 
     def stream_update(
-        self, stream: int, camera: m.CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0
+        self, stream: int, camera: m.CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0, splats: int = 0
     ) -> int:
-        """Wishes for a new frame and returns its token; an older wish that has not started is forgotten."""
+        """Wishes for a new frame and returns its token; an older wish that has not started is forgotten.
+
+        ``splats``: about how many a head may have, 0 for all; the backend takes the next level of detail.
+        """
         if not 0.05 <= scale <= 1.0:
             raise ArgumentError(f"The scale of a stream must be within 0.05..1, got {scale}.")
+        if splats < 0:
+            raise ArgumentError(f"A head cannot have {splats} splats.")
         specs, parts = self._checked(camera, instances)
         self._check_stream(stream)
         token = next(self._tokens)
-        message = m.StreamUpdate(stream=stream, token=token, camera=camera, instances=specs, scale=float(scale))
+        message = m.StreamUpdate(
+            stream=stream, token=token, camera=camera, instances=specs, scale=float(scale), splats=int(splats)
+        )
         self._tell(message, parts)
         return token
 

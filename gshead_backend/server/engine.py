@@ -14,14 +14,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..avatar.types import Splats
+from ..avatar.types import Avatar, Splats
 from ..camera import Camera
 from ..errors import GsheadError, LimitError, OutOfMemoryError, ProtocolError, RenderError
 from ..head.pose import HeadPose
 from ..protocol.limits import scaled
 from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo
-from ..protocol.transfer import pack_frame
 from ..raster.types import Rendered
+from .levels import Levels
 
 Progress = Callable[[float, str], None]
 
@@ -57,7 +57,7 @@ class EngineLike(Protocol):
     def load(self, avatar_id: str, data: bytes, limit_splats: int) -> AvatarInfo: ...
     def unload(self, avatar_id: str) -> None: ...
     def draw(
-        self, camera: CameraSpec, heads: list[HeadInstance], dtype: Dtype, depth: bool, scale: float
+        self, camera: CameraSpec, heads: list[HeadInstance], dtype: Dtype, depth: bool, scale: float, splats: int
     ) -> tuple[FrameInfo, list[np.ndarray]]: ...
     def reconstruct(self, portrait: bytes, method: str, quality: str, name: str, progress: Progress) -> Made: ...
     def free_memory(self) -> None: ...
@@ -94,7 +94,7 @@ class Engine:
 
     def __init__(self, device: str) -> None:
         self.device = resolve_device(device)
-        self._avatars: dict[str, Any] = {}
+        self._avatars: dict[str, Levels] = {}
 
     def warm_up(self, progress: Progress) -> None:
         """Draws one splat into a tiny frame: that compiles, or loads, everything a frame needs."""
@@ -108,9 +108,11 @@ class Engine:
         splats = Splats(*(self._on_device(np.ascontiguousarray(a, np.float32)) for a in arrays))
         rasterize(splats, camera)
         if self.device == "cpu":
-            from ..avatar.drive_fast import warm_up
+            from ..avatar import drive_fast
+            from . import packing_cpu
 
-            warm_up()
+            drive_fast.warm_up()
+            packing_cpu.warm_up()
 
     def _on_device(self, array: np.ndarray) -> Any:
         if self.device == "cpu":
@@ -126,33 +128,41 @@ class Engine:
         avatar = avatar_from_bytes(data)
         if len(avatar) > limit_splats:
             raise LimitError(f"The avatar has {len(avatar)} splats; the limit is {limit_splats}.")
-        if self.device == "cpu":
-            self._avatars[avatar_id] = avatar
-        else:
-            from ..avatar.drive_torch import TorchAvatar
-
-            self._avatars[avatar_id] = TorchAvatar(avatar, self.device)
+        self._avatars[avatar_id] = Levels(avatar, self._ready)
         return AvatarInfo(
             avatar_id, len(avatar), avatar.head.vertex_count, avatar.head.expression_count, avatar.name, avatar.method
         )
+
+    def _ready(self, avatar: Avatar) -> Any:
+        """The avatar as ``_drive`` wants it."""
+        if self.device == "cpu":
+            return avatar
+        from ..avatar.drive_torch import TorchAvatar
+
+        return TorchAvatar(avatar, self.device)
 
     def unload(self, avatar_id: str) -> None:
         """Forgets an avatar."""
         self._avatars.pop(avatar_id, None)
 
     def draw(
-        self, camera: CameraSpec, heads: list[HeadInstance], dtype: Dtype, depth: bool, scale: float
+        self, camera: CameraSpec, heads: list[HeadInstance], dtype: Dtype, depth: bool, scale: float, splats: int = 0
     ) -> tuple[FrameInfo, list[np.ndarray]]:
-        """One frame: drive every head, place it, rasterize all splats together, convert to ``dtype``."""
+        """One frame: drive every head, place it, rasterize all splats together, convert to ``dtype``.
+
+        ``splats``: at most about so many a head, by its levels of detail; 0 for all.
+        """
         start = time.perf_counter()
         view = _camera(camera, scale)
         if not heads:
             parts = _empty_frame(view, dtype)
         elif self.device == "cpu":
-            rendered = self._rasterize(view, heads)
+            from .packing_cpu import pack_frame
+
+            rendered = self._rasterize(view, heads, splats)
             parts = [pack_frame(rendered.color, rendered.alpha, dtype), np.ascontiguousarray(rendered.depth, "<f4")]
         else:
-            parts = self._draw_on_gpu(view, heads, dtype)
+            parts = self._draw_on_gpu(view, heads, dtype, splats)
         parts = parts if depth else parts[:1]
         info = FrameInfo(
             view.width, view.height, dtype, "srgb" if dtype == "uint8" else "linear-rec709",
@@ -160,30 +170,30 @@ class Engine:
         )  # fmt: skip
         return info, parts
 
-    def _draw_on_gpu(self, view: Camera, heads: list[HeadInstance], dtype: Dtype) -> list[np.ndarray]:
+    def _draw_on_gpu(self, view: Camera, heads: list[HeadInstance], dtype: Dtype, splats: int) -> list[np.ndarray]:
         import torch
 
         from .packing_torch import pack_frame as pack_on_gpu
 
         with torch.inference_mode():
-            rendered = self._rasterize(view, heads)
+            rendered = self._rasterize(view, heads, splats)
             rgba = pack_on_gpu(rendered.color, rendered.alpha, dtype)
             return [rgba.cpu().numpy(), rendered.depth.float().cpu().numpy()]
 
-    def _rasterize(self, view: Camera, heads: list[HeadInstance]) -> Rendered:
+    def _rasterize(self, view: Camera, heads: list[HeadInstance], splats: int) -> Rendered:
         from ..avatar.splats import concatenate, transform_splats
         from ..raster import rasterize
 
         if len(heads) == 1:  # the rasterizer takes any affine view: no need to move the splats
             view = replace(view, viewmat=view.viewmat @ heads[0].matrix)
-            return rasterize(self._drive(heads[0]), view)
-        return rasterize(concatenate([transform_splats(self._drive(h), h.matrix) for h in heads]), view)
+            return rasterize(self._drive(heads[0], splats), view)
+        return rasterize(concatenate([transform_splats(self._drive(h, splats), h.matrix) for h in heads]), view)
 
-    def _drive(self, head: HeadInstance) -> Any:
-        avatar = self._avatars.get(head.avatar_id)
-        if avatar is None:
+    def _drive(self, head: HeadInstance, splats: int) -> Any:
+        levels = self._avatars.get(head.avatar_id)
+        if levels is None:
             raise RenderError(f"The avatar {head.avatar_id[:12]}… is not in the worker's memory.")
-        model = (avatar if self.device == "cpu" else avatar.avatar).head
+        avatar, model = levels.pick(splats), levels.avatar.head
         _check_fit(head, model.expression_count, model.vertex_count)
         if self.device == "cpu":
             from ..avatar.drive_fast import drive_fast, drive_vertices_fast

@@ -52,6 +52,7 @@ class Draw(LinkMessage, tag="draw"):
     dtype: Dtype
     depth: bool
     scale: float = 1.0
+    splats: int = 0
     ring: RingTarget | None = None
 
 

@@ -125,7 +125,7 @@ class RenderDesk:
         self.worker.begin(number)
         draw = link.Draw(
             task=number, camera=wish.camera, instances=wish.instances, dtype=wish.dtype, depth=wish.depth,
-            scale=wish.scale, ring=ring,
+            scale=wish.scale, splats=wish.splats, ring=ring,
         )  # fmt: skip
         self.worker.send(draw, wish.parts)
 

@@ -154,7 +154,7 @@ class Requests:
         self._check_picture(session, message, parts)
         stream.wish = FrameWish(
             session, message.camera, message.instances, parts, stream.dtype, stream.depth, stream.ring,
-            message.scale, stream=stream, token=message.token,
+            message.scale, message.splats, stream=stream, token=message.token,
         )  # fmt: skip
         self._house.render.feed()
 

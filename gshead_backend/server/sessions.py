@@ -53,6 +53,7 @@ class FrameWish:
     depth: bool
     ring: bool
     scale: float = 1.0
+    splats: int = 0
     waiter: Waiter | None = None
     stream: Stream | None = None
     token: int = 0

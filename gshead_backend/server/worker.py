@@ -154,7 +154,9 @@ class Loop:
 
     def _draw(self, message: link.Draw, parts: list[memoryview]) -> None:
         heads = [_head(spec, parts) for spec in message.instances]
-        info, arrays = self.engine.draw(message.camera, heads, message.dtype, message.depth, message.scale)
+        info, arrays = self.engine.draw(
+            message.camera, heads, message.dtype, message.depth, message.scale, message.splats
+        )
         answer = link.Drawn(task=message.task, frame=info, sizes=[int(a.nbytes) for a in arrays])
         if message.ring is None:
             link.send(self._socket, answer, [np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays])

@@ -15,7 +15,7 @@ from gshead_backend.errors import ArgumentError, BackendError, RenderError
 from gshead_backend.head import HeadModel
 
 PACKAGE = "gshead_addon_without_blender"
-PURE = ("axes", "camera", "compose", "jobs", "layout", "session", "world")
+PURE = ("axes", "camera", "compose", "jobs", "layout", "pace", "session", "world")
 
 
 def part(name: str) -> Any:
@@ -107,3 +107,45 @@ def test_panoramic_cameras_are_refused() -> None:
     camera = types.SimpleNamespace(name="Dome", data=types.SimpleNamespace(type="PANO"))
     with pytest.raises(ArgumentError, match="Dome"):
         part("camera").render_camera(camera, None)
+
+
+def _steps(pace: Any, seconds: Any, count: int, now: float = 0.0, every: float = 0.05) -> list[int]:
+    """Rungs that a pace takes when a frame of (scale, splats) takes ``seconds(scale, splats)``."""
+    rungs = []
+    for i in range(count):
+        scale, splats = pace.wish()
+        pace.asked(i)
+        pace.came(i, seconds(scale, splats), now + every * i)
+        rungs.append(pace.rung)
+    return rungs
+
+
+def test_a_fast_machine_gets_every_pixel_and_splat_while_things_move() -> None:
+    module = part("pace")
+    assert _steps(module.Pace(), lambda scale, splats: 0.004, 20)[-1] == 0
+
+
+def test_a_slow_machine_goes_down_until_frames_come_in_time_and_stays() -> None:
+    module = part("pace")
+
+    def seconds(scale: float, splats: int) -> float:
+        return 0.008 + 0.06 * scale**2 + (splats or 150_000) * 2e-7
+
+    rungs = _steps(module.Pace(), seconds, 60)
+    scale, splats = module.LADDER[rungs[-1]]
+    assert seconds(scale, splats) <= module.BUDGET
+    assert len(set(rungs[10:])) == 1, "it does not swing between two rungs"
+
+
+def test_a_machine_that_frees_up_is_noticed_after_a_while() -> None:
+    module = part("pace")
+    pace = module.Pace()
+    assert _steps(pace, lambda scale, splats: 1.0, 10)[-1] == len(module.LADDER) - 1
+    assert _steps(pace, lambda scale, splats: 0.002, 200, now=1.0)[-1] == 0
+
+
+def test_frames_at_rest_do_not_change_the_pace() -> None:
+    module = part("pace")
+    pace = module.Pace()
+    pace.came(7, 3.0, 0.0)
+    assert pace.rung == module.START

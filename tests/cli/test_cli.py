@@ -18,7 +18,7 @@ import pytest
 from pxr import Usd
 from tiny_avatar import make_tiny_avatar
 
-from gshead_backend.avatar import save_avatar
+from gshead_backend.avatar import load_avatar, save_avatar
 from gshead_backend.head import HeadModel
 from gshead_backend.protocol import Client
 from gshead_backend.protocol.launcher import start_backend
@@ -215,6 +215,18 @@ def test_export_usd_and_ply(avatar_file: Path, tmp_path: Path) -> None:
         done = gshead("export", avatar_file, "-o", tmp_path / out, "--take", TAKE, "--frames", frames)
         assert (done.returncode, (tmp_path / out).exists()) == (2, False)
         assert "--frames" in done.stderr
+
+
+def test_reduce_writes_a_smaller_avatar_and_says_what_it_refuses(avatar_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.gshead"
+    done = gshead("reduce", avatar_file, "-o", out, "--splats", 500, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["splats"] == len(load_avatar(out)) == 500 < told["of"]
+    again = gshead("reduce", out, "-o", tmp_path / "again.gshead", "--splats", 500)
+    assert again.returncode == 2
+    assert "no more than the 500 asked for" in again.stderr
+    assert not (tmp_path / "again.gshead").exists()
 
 
 def test_doctor_passes_here_without_a_gpu_and_reports_every_area() -> None:

@@ -42,7 +42,7 @@ class FakeEngine:
     def unload(self, avatar_id) -> None:
         self.avatars.pop(avatar_id, None)
 
-    def draw(self, camera, heads, dtype, depth, scale):
+    def draw(self, camera, heads, dtype, depth, scale, splats):
         width, height = scaled(camera.width, scale), scaled(camera.height, scale)
         value = 0
         for head in heads:

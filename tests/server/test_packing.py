@@ -1,4 +1,4 @@
-"""The torch packing of frames equals the numpy one."""
+"""The torch and numba packings of frames equal the numpy one."""
 
 from __future__ import annotations
 
@@ -23,3 +23,31 @@ def test_torch_and_numpy_pack_the_same_pixels(dtype):
     assert got.dtype == expected.dtype
     step = {"uint8": 1.0, "float16": 2e-3, "float32": 2e-5}[dtype]
     assert np.abs(got.astype(np.float64) - expected).max() <= step
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+def test_numba_and_numpy_pack_the_same_pixels(dtype):
+    from gshead_backend.server.packing_cpu import pack_frame as pack_fast
+
+    rng = np.random.default_rng(3)
+    alpha = rng.random((61, 47), np.float32) ** 4
+    alpha[:5], alpha[5:10], alpha[10:15] = 0.0, 1.0, 1.0000001
+    alpha[15] = 1e-6  # below the floor
+    color = (rng.random((61, 47, 3), np.float32) * 1.3 - 0.05) * alpha[..., None]
+    expected, got = pack_frame(color, alpha, dtype), pack_fast(color, alpha, dtype)
+    assert got.dtype == expected.dtype
+    step = {"uint8": 1.0, "float16": 2e-3, "float32": 1e-6}[dtype]
+    difference = np.abs(got.astype(np.float64) - expected)
+    assert difference.max() <= step
+    if dtype == "uint8":  # a level apart only where rounding falls the other way
+        assert (difference > 0).mean() < 1e-3
+
+
+def test_numba_packing_of_pixels_that_are_not_numbers():
+    from gshead_backend.server.packing_cpu import pack_frame as pack_fast
+
+    color = np.full((1, 3, 3), np.nan, np.float32)
+    alpha = np.array([[np.nan, 0.5, 1.0]], np.float32)
+    seen = pack_fast(color, alpha, "uint8")
+    assert (seen[..., :3] == 0).all()
+    assert seen[0, :, 3].tolist() == [0, 128, 255]

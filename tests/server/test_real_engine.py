@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,39 @@ def test_a_posed_head_equals_drive_and_rasterize(real, avatar, avatar_id):
     seen = np.isfinite(depth)
     assert np.array_equal(np.isfinite(frame.depth), seen)
     assert np.abs(frame.depth[seen] - depth[seen]).max() < 1e-4
+
+
+def test_a_stream_draws_a_level_of_detail_once_it_is_made_and_frames_always_draw_all(real):
+    """What comes over the wire with ``splats`` is the reduced avatar's picture; asked for everything, everything's."""
+    from gshead_backend.detail import reduced
+    from gshead_backend.head import default_head
+    from gshead_backend.server.levels import SIZES
+
+    whole = make_tiny_avatar(default_head(), round(1.5 * SIZES[0]))
+    avatar_id = real.avatar_put(avatar_to_bytes(whole))
+    kept = avatar_from_bytes(avatar_to_bytes(whole))
+    pose = HeadPose.neutral(kept.head.expression_count)
+    instance = Instance(avatar_id, np.eye(4), pose.to_vector())
+    expected = [_expected(drive(a, pose), "uint8")[0].astype(int) for a in (kept, reduced(kept, SIZES[0]))]
+    assert np.abs(expected[0] - expected[1]).max() > 4, "they can be told apart"
+    stream = real.stream_open(dtype="uint8")
+
+    def seen(splats: int) -> np.ndarray:
+        token = real.stream_update(stream, _spec(CAMERA), [instance], splats=splats)
+        frame = real.stream_latest(stream, newer_than=token - 1, timeout=30)
+        assert frame is not None
+        return frame.rgba.astype(int)
+
+    assert np.abs(seen(SIZES[0]) - expected[0]).max() <= 1, "all of it until the level is there"
+    deadline = time.monotonic() + 120
+    while np.abs(seen(SIZES[0]) - expected[1]).max() > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert np.abs(seen(0) - expected[0]).max() <= 1
+    final = real.render(_spec(CAMERA), [instance], dtype="uint8")
+    assert np.abs(final.rgba.astype(int) - expected[0]).max() <= 1
+    real.stream_close(stream)
+    real.avatar_drop(avatar_id)
 
 
 def test_a_placed_head_and_two_heads_equal_moved_splats(real, avatar, avatar_id):

@@ -1,0 +1,58 @@
+"""How much of the picture to ask for while things move, so that frames come in time: resolution and level of detail."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+LADDER: tuple[tuple[float, int], ...] = (
+    (1.0, 0), (1.0, 65_000), (1.0, 20_000), (0.71, 20_000), (0.5, 20_000), (0.35, 20_000), (0.25, 20_000),
+)  # fmt: skip
+"""Share of the resolution, and splats a head (0: all), from the best to the fastest."""
+START = 4
+BUDGET = 1 / 45
+"""Seconds of drawing; a monitor's two frames are 1 / 30, of which the way to Blender takes its part."""
+CLIMB = 0.5
+"""A better rung is tried when a frame takes less than this share of the budget: one rung is at most twice as dear."""
+PATIENCE = 4.0
+"""Seconds until a rung that was too slow is tried again."""
+_REMEMBERED = 32
+
+
+@dataclass
+class Pace:
+    """Chooses a rung of ``LADDER`` from how long frames took. Knows nothing of Blender or the backend."""
+
+    rung: int = START
+    _asked: OrderedDict[int, int] = field(default_factory=OrderedDict)
+    _slow_since: dict[int, float] = field(default_factory=dict)
+    _mean: float = 0.0
+
+    def wish(self) -> tuple[float, int]:
+        """Scale and splats to ask for now."""
+        return LADDER[self.rung]
+
+    def asked(self, token: int) -> None:
+        """A moving frame was asked for by this token."""
+        self._asked[token] = self.rung
+        while len(self._asked) > _REMEMBERED:
+            self._asked.popitem(last=False)
+
+    def came(self, token: int, seconds: float, now: float) -> None:
+        """The frame of ``token`` came and took ``seconds`` to draw; frames that were not ``asked`` say nothing."""
+        rung = self._asked.pop(token, None)
+        if rung != self.rung:
+            return
+        self._mean = seconds if self._mean == 0.0 else 0.5 * (self._mean + seconds)
+        if self._mean > BUDGET and self.rung < len(LADDER) - 1:
+            self._slow_since[self.rung] = now
+            self._go(self.rung + 1)
+        elif self._mean < CLIMB * BUDGET and self.rung > 0 and self._may_try(self.rung - 1, now):
+            self._go(self.rung - 1)
+
+    def _may_try(self, rung: int, now: float) -> bool:
+        return now - self._slow_since.get(rung, -math.inf) >= PATIENCE
+
+    def _go(self, rung: int) -> None:
+        self.rung, self._mean = rung, 0.0
