@@ -23,6 +23,7 @@ import zmq
 
 from ..errors import BackendError, Cancelled, GsheadError, ProtocolError
 from ..head.pose import HeadPose
+from ..parallel import keep_freed_memory
 from ..protocol.curve import connect_with_curve
 from ..protocol.messages import InstanceSpec
 from ..protocol.ring import Ring
@@ -219,6 +220,7 @@ def _end_with_front(handle: int) -> None:
 def main(config: dict[str, Any]) -> None:
     """Entry of a worker process; ``config`` came over standard input, which now only tells the front's end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the front's to handle
     threading.Thread(target=_end_with_front, args=(0,), name="gshead-front-watch", daemon=True).start()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
