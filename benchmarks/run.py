@@ -1,8 +1,8 @@
 """Measure gshead and write the result down. See README.md beside this file.
 
-python benchmarks/run.py                      # everything this machine can do
-python benchmarks/run.py --only frames socket --device cpu
-python benchmarks/run.py --append             # also add the table to RESULTS.md
+python -m benchmarks run                      # everything this machine can do
+python -m benchmarks run --only frames socket --device cpu
+python -m benchmarks run --append             # also add the table to RESULTS.md
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from pathlib import Path
 from measure import ROOT, Report
 from scenes import SIZES
 
-PARTS = ("frames", "socket", "reconstruct")
+PARTS = ("frames", "socket", "delivery", "levels", "reconstruct")
 TITLES = {
     "drive cpu": "Drive: pose to splats, CPU", "raster cpu": "Rasterize, CPU", "frame cpu": "Whole frame, CPU",
     "drive cuda": "Drive: pose to splats, CUDA", "raster cuda": "Rasterize, CUDA", "frame cuda": "Whole frame, CUDA",
-    "socket": "Over the socket", "reconstruct": "Reconstruct", "memory": "Memory",
+    "socket": "Over the socket", "delivery": "Freshness, memory, start", "levels": "Levels of detail",
+    "reconstruct": "Reconstruct", "memory": "Memory",
 }  # fmt: skip
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and write down."""
     parser = argparse.ArgumentParser(description="Measure gshead on this machine.")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="which parts (default: all)")
     parser.add_argument(
@@ -32,7 +34,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="reconstructions a quality")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "benchmarks" / "results.json", help="JSON file")
     parser.add_argument("--append", action="store_true", help="add the table to benchmarks/RESULTS.md")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     report = Report()
     for device in options.device or _devices():
         for part in options.only:
@@ -62,6 +64,14 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
         from service import measure_socket
 
         measure_socket(report, device, sizes)
+    elif part == "delivery":
+        from delivery import measure_delivery
+
+        measure_delivery(report, device, sizes)
+    elif part == "levels":
+        from delivery import measure_levels
+
+        measure_levels(report, device)
     else:
         from service import measure_reconstruction
 

@@ -41,16 +41,12 @@ def backend(device: str) -> Iterator[Any]:
 def measure_socket(report: Report, device: str, sizes: tuple[int, ...]) -> None:
     """Lock-step frames (pose out, pixels back) and the newest-wins stream, 512 x 512."""
     from gshead_backend.avatar.file import avatar_to_bytes
-    from gshead_backend.protocol import Instance, camera_spec
 
-    view = camera()
-    spec = camera_spec(view.width, view.height, view.K, view.viewmat, near=view.near, far=view.far)
     with backend(device) as client:
         for splats in sizes:
             avatar = covered_head(splats)
             avatar_id = client.avatar_put(avatar_to_bytes(avatar), timeout=300)
-            matrix = [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
-            poses = [Instance(avatar_id, matrix, pose_at(avatar, f).to_vector()) for f in range(48)]
+            spec, poses = wire_poses(avatar_id, avatar)
             turn, label = itertools.cycle(poses), f"{splats // 1000}k splats"
             client.render(spec, [poses[0]], dtype="uint8", depth=False, timeout=300)
             for dtype, what in (("uint8", "viewport, 8 bit"), ("float32", "final, float32 + depth")):
@@ -60,6 +56,16 @@ def measure_socket(report: Report, device: str, sizes: tuple[int, ...]) -> None:
                 report.add(row)
             report.add(_stream(client, spec, turn, f"512², stream of updates, 8 bit, {label}, {device}"))
             client.avatar_drop(avatar_id)
+
+
+def wire_poses(avatar_id: str, avatar: Any) -> tuple[Any, list[Any]]:
+    """The camera and the 48 poses of the loop, as the wire wants them."""
+    from gshead_backend.protocol import Instance, camera_spec
+
+    view = camera()
+    spec = camera_spec(view.width, view.height, view.K, view.viewmat, near=view.near, far=view.far)
+    matrix = [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    return spec, [Instance(avatar_id, matrix, pose_at(avatar, f).to_vector()) for f in range(48)]
 
 
 def _frame(client: Any, spec: Any, turn: Iterator[Any], dtype: str) -> object:
