@@ -46,6 +46,31 @@ def add_head(context: Any, data: bytes, name: str = "") -> HeadObjects:
     return made
 
 
+def refine_head(uid: int, data: bytes) -> bool:
+    """Give a head the splats of ``data`` and leave rig, keys and everything else of it alone.
+
+    Args:
+        uid: the ``session_uid`` of its mesh object, which outlives undo; a reference would not.
+    Returns:
+        False, with nothing changed, when that mesh is gone or ``data`` is a head of another shape.
+    Raises:
+        FileFormatError, HeadError: ``data`` is no avatar.
+    """
+    new = avatar_from_bytes(data)
+    mesh = next((o for o in bpy.data.objects if o.session_uid == uid), None)
+    if mesh is None or not storage.is_head(mesh):
+        return False
+    old = storage.read(mesh.data).avatar
+    same = old.head.sha256 == new.head.sha256 and all(
+        np.allclose(getattr(old, key), getattr(new, key), atol=1e-6) for key in ("betas", "vertex_offsets")
+    )
+    if not same:
+        return False
+    storage.attach(mesh.data, data)
+    mesh.update_tag()
+    return True
+
+
 def load_head_file(context: Any, path: str | Path) -> HeadObjects:
     """``add_head`` from a ``.gshead`` file, named after it. Raises ``FileFormatError`` when it cannot be read."""
     path = Path(path)

@@ -24,11 +24,13 @@ class ReconstructJob:
     """Portrait to avatar in the background.
 
     Attributes:
-        fraction, text: progress. summary, data: the result once ``done``. error: why there is none.
+        fraction, text: progress. preview: an unfinished head's bytes, once there are some. summary, data: the result
+            once ``done``. error: why there is none.
     """
 
     def __init__(self, session: Session, portrait: bytes, *, quality: str, name: str) -> None:
         self.fraction, self.text = 0.0, "Starting"
+        self.preview = b""
         self.summary: Any = None
         self.data = b""
         self.error: GsheadError | None = None
@@ -46,13 +48,17 @@ class ReconstructJob:
     def _run(self, session: Session, portrait: bytes, quality: str, name: str) -> None:
         try:
             self.summary, self.data = session.reconstruct(
-                portrait, quality=quality, name=name, on_progress=self._progress, cancel=self.cancel
-            )
+                portrait, quality=quality, name=name, on_progress=self._progress, on_preview=self._show,
+                cancel=self.cancel,
+            )  # fmt: skip
         except GsheadError as error:
             self.error = error
         except Exception as error:  # whatever it is, the operator must hear of it: nobody else watches this thread
             traceback.print_exc()
             self.error = BackendError(f"The reconstruction failed: {type(error).__name__}: {error}.")
+
+    def _show(self, data: bytes) -> None:
+        self.preview = data
 
     def _progress(self, fraction: float, text: str) -> None:
         self.fraction, self.text = fraction, text

@@ -209,13 +209,15 @@ class Session:
 
     def reconstruct(
         self, portrait: bytes, *, quality: Any, name: str, method: str = "uvfit",
-        on_progress: Callable[[float, str], None] | None = None, cancel: threading.Event | None = None,
+        on_progress: Callable[[float, str], None] | None = None, on_preview: Callable[[bytes], None] | None = None,
+        cancel: threading.Event | None = None,
     ) -> tuple[Any, bytes]:  # fmt: skip
         """Portrait bytes to (summary, ``.gshead`` bytes); blocks. Raises ``GsheadError``."""
         client = self.client(start=True)
         summary = client.reconstruct(
-            portrait, method=method, quality=quality, name=name, on_progress=on_progress, cancel=cancel
-        )
+            portrait, method=method, quality=quality, name=name, on_progress=on_progress, on_preview=on_preview,
+            cancel=cancel,
+        )  # fmt: skip
         data = client.avatar_get(summary.avatar_id, timeout=60)
         self._remember(client, summary.avatar_id)
         return summary, data

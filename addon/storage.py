@@ -45,7 +45,10 @@ def attach(mesh: Any, data: bytes) -> None:
         text.use_fake_user = False
         text[AVATAR] = data
         text[SHA256] = digest
+    before = _text_of(mesh)
     mesh[AVATAR] = text
+    if before is not None and before != text and before.users == 0:
+        bpy.data.texts.remove(before)
 
 
 def is_head(obj: Any) -> bool:

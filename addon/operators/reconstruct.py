@@ -40,6 +40,7 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
         path = Path(bpy.path.abspath(self.filepath))
         portrait = read_portrait(path)
         self._name = path.stem or "Head"
+        self._shown = 0  # session uid of the mesh object that stands in until the head is finished
         if bpy.app.background:
             return self._finish(context, *runtime.session.reconstruct(portrait, quality=self.quality, name=self._name))
         self._job = ReconstructJob(runtime.session, portrait, quality=self.quality, name=self._name)
@@ -60,9 +61,13 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
         if not job.done:
             context.workspace.status_text_set(_status(job))
             context.window_manager.progress_update(100 * job.fraction)
+            if job.preview and not self._shown and not job.cancel.is_set():
+                self._show(context, job.preview)
             return {"PASS_THROUGH"}
         self._end(context)
         if job.error is not None:
+            if self._shown:
+                self.report({"INFO"}, f"'{self._name}' stays as it was shown, without the fit to the photo")
             raise job.error
         return self._finish(context, job.summary, job.data)
 
@@ -78,8 +83,17 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
             with context.temp_override(workspace=workspace):  # what is set is always the context's
                 workspace.status_text_set(None)
 
+    def _show(self, context: Any, data: bytes) -> None:
+        made = heads.add_head(context, data, self._name)
+        self._shown = made.mesh.session_uid
+        heads.show_in_viewports(context, made)
+        bpy.ops.ed.undo_push(message="Reconstruct: preview")  # or undoing what is done next would take the head away
+
     def _finish(self, context: Any, summary: Any, data: bytes) -> set[str]:
-        heads.show_in_viewports(context, heads.add_head(context, data, self._name))
+        if not self._shown:
+            heads.show_in_viewports(context, heads.add_head(context, data, self._name))
+        elif not heads.refine_head(self._shown, data):
+            self.report({"WARNING"}, f"'{self._name}' was removed or changed meanwhile; Reconstruct gives it again")
         for warning in summary.warnings:
             self.report({"WARNING"}, warning)
         self.report({"INFO"}, f"'{self._name}': {summary.splats} splats in {summary.seconds:.1f} s")

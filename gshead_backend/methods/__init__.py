@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -29,6 +30,8 @@ class ReconstructOptions:
             quality's own.
         fit_steps: steps of the fit to the photo; None: the quality's own. 0 leaves the splats as they were placed,
             which tells what the fit changes.
+        preview: called at most once, with the avatar as it is before the longest part of the work; same head, same
+            shape, and already worth keying.
     """
 
     quality: Quality = "standard"
@@ -37,6 +40,7 @@ class ReconstructOptions:
     device: str = "cpu"
     splats: int | None = None
     fit_steps: int | None = None
+    preview: Callable[[Avatar], None] | None = None
 
 
 class Reconstruct(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from .endpoint import Endpoint
@@ -44,17 +44,21 @@ class Client:
 
     def reconstruct(
         self, portrait: bytes, *, method: str = "uvfit", quality: Quality = "standard", name: str = "head",
-        on_progress: ProgressCallback | None = None, cancel: threading.Event | None = None,
-        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None, on_preview: Callable[[bytes], None] | None = None,
+        cancel: threading.Event | None = None, timeout: float | None = None,
     ) -> AvatarSummary:  # fmt: skip
         """Portrait bytes to an avatar held by the backend.
 
         Args:
             on_progress: called in this thread with (fraction, text).
+            on_preview: called in this thread, at most once, with the ``.gshead`` bytes of the unfinished head: of the
+                final one's shape, with splats that still wait for the fit to the photo.
             cancel: set it from any thread to stop; the call then raises ``Cancelled``.
         """
-        request = self.threaded.reconstruct(portrait, method=method, quality=quality, name=name)
-        return request.wait(timeout, on_progress=on_progress, cancel=cancel)
+        request = self.threaded.reconstruct(
+            portrait, method=method, quality=quality, name=name, preview=on_preview is not None
+        )
+        return request.wait(timeout, on_progress=on_progress, on_preview=on_preview, cancel=cancel)
 
     def avatar_put(self, data: bytes, *, timeout: float | None = None) -> str:
         """Hands ``.gshead`` bytes to the backend; returns the avatar id (sha256 of the bytes)."""

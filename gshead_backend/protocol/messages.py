@@ -148,11 +148,15 @@ class Cancel(Message, tag="cancel"):
 
 
 class Reconstruct(Message, tag="reconstruct"):
-    """Payload: one part, the portrait file's bytes. Answered by ``progress``\\* then ``reconstructed``."""
+    """Payload: one part, the portrait file's bytes. Answered by ``progress``\\* then ``reconstructed``.
+
+    With ``preview``, also by at most one ``preview``, when there is something to show before the longest part of it.
+    """
 
     method: Name = "uvfit"
     quality: Quality = "standard"
     name: Name = "head"
+    preview: bool = False
 
 
 class AvatarPut(Message, tag="avatar.put"):
@@ -277,6 +281,10 @@ class Progress(Message, tag="progress"):
     text: str
 
 
+class Preview(Message, tag="preview"):
+    """A running reconstruction's head so far. Payload: one part, ``.gshead`` bytes of the final head's shape."""
+
+
 class AvatarInfo(Struct, frozen=True):
     """What an avatar holds; shared by ``reconstructed`` and ``avatar.stored``."""
 
@@ -345,6 +353,6 @@ Request = (
     | StreamUpdate | StreamAck | StreamClose | RingRelease | RestartWorker | Shutdown
 )  # fmt: skip
 Reply = (
-    HelloReply | Done | Error | Progress | Reconstructed | AvatarStored | AvatarData | FrameReply | StreamOpened
-    | StreamFrame | Beat
+    HelloReply | Done | Error | Progress | Preview | Reconstructed | AvatarStored | AvatarData | FrameReply
+    | StreamOpened | StreamFrame | Beat
 )  # fmt: skip

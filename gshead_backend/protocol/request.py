@@ -36,12 +36,19 @@ class Request(Generic[T]):
         self._value: T | None = None
         self._error: GsheadError | None = None
         self._callbacks: list[Callable[[Request[T]], None]] = []
+        self._preview = b""
 
     @property
     def progress(self) -> tuple[float, str]:
         """The latest (fraction, text); (0, "") before the first."""
         with self._changed:
             return self._progress[-1] if self._progress else (0.0, "")
+
+    @property
+    def preview(self) -> bytes:
+        """What the backend has shown before the answer, ``.gshead`` bytes; empty before that, or when not asked for."""
+        with self._changed:
+            return self._preview
 
     def done(self) -> bool:
         """The answer or the error is there."""
@@ -64,13 +71,14 @@ class Request(Generic[T]):
 
     def wait(
         self, timeout: float | None = None, *, on_progress: ProgressCallback | None = None,
-        cancel: threading.Event | None = None,
+        on_preview: Callable[[bytes], None] | None = None, cancel: threading.Event | None = None,
     ) -> T:  # fmt: skip
         """The answer.
 
         Args:
             timeout: seconds, None for as long as the backend lives. On time-out the request is cancelled.
             on_progress: called in this thread with each (fraction, text). When it raises, the request is cancelled.
+            on_preview: called in this thread when there is something to show before the answer.
             cancel: looked at ten times a second; when set, the request is cancelled.
 
         Raises:
@@ -78,18 +86,21 @@ class Request(Generic[T]):
             BackendTimeoutError: the time is over.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        seen, asked = 0, False
+        seen, asked, shown = 0, False, b""
         try:
             while True:
                 with self._changed:
                     if not self._done and len(self._progress) == seen:
                         left = _SLICE if deadline is None else min(_SLICE, deadline - time.monotonic())
                         self._changed.wait(max(left, 0.0))
-                    fresh, done = self._progress[seen:], self._done
+                    fresh, done, preview = self._progress[seen:], self._done, self._preview
                     seen = len(self._progress)
                 if on_progress is not None:
                     for fraction, text in fresh:
                         on_progress(fraction, text)
+                if on_preview is not None and preview is not shown:
+                    shown = preview
+                    on_preview(preview)
                 if done:
                     return self._outcome()
                 if cancel is not None and cancel.is_set() and not asked:
@@ -116,6 +127,12 @@ class Request(Generic[T]):
         """Notes a step."""
         with self._changed:
             self._progress.append((fraction, text))
+            self._changed.notify_all()
+
+    def add_preview(self, data: bytes) -> None:
+        """Keeps what was shown."""
+        with self._changed:
+            self._preview = data
             self._changed.notify_all()
 
     def finish(self, value: T | None, error: GsheadError | None) -> None:

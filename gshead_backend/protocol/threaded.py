@@ -104,11 +104,12 @@ class ThreadedClient:
     # --- requests -----------------------------------------------------------------------------------------------
 
     def reconstruct(
-        self, portrait: bytes, *, method: str = "uvfit", quality: m.Quality = "standard", name: str = "head"
-    ) -> Request[AvatarSummary]:
-        """Portrait file bytes to an avatar; ``Request.progress`` tells how far it is."""
+        self, portrait: bytes, *, method: str = "uvfit", quality: m.Quality = "standard", name: str = "head",
+        preview: bool = False,
+    ) -> Request[AvatarSummary]:  # fmt: skip
+        """Portrait file bytes to an avatar; ``Request.progress`` tells how far it is, ``.preview`` shows it early."""
         check_size(len(portrait), self._limits.portrait_bytes, "The portrait")
-        message = m.Reconstruct(method=method, quality=quality, name=name[:120] or "head")
+        message = m.Reconstruct(method=method, quality=quality, name=name[:120] or "head", preview=preview)
         return self._ask(message, (portrait,), _reconstructed)
 
     def avatar_put(self, data: bytes) -> Request[AvatarSummary]:
@@ -244,13 +245,15 @@ class ThreadedClient:
     def _on_answer(self, parent: int, message: m.Message, parts: list[memoryview]) -> None:
         with self._lock:
             entry = self._pending.get(parent)
-            if entry is not None and not isinstance(message, m.Progress):
+            if entry is not None and not isinstance(message, m.Progress | m.Preview):
                 del self._pending[parent]
         if entry is None:
             return
         request, convert = entry
         if isinstance(message, m.Progress):
             request.add_progress(message.fraction if math.isfinite(message.fraction) else 0.0, message.text)
+        elif isinstance(message, m.Preview):
+            request.add_preview(bytes(parts[0]) if len(parts) == 1 else b"")
         elif isinstance(message, m.Error):
             request.finish(None, from_code(message.code, message.message, message.remedy))
         else:

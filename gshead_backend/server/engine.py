@@ -24,6 +24,7 @@ from ..raster.types import Rendered
 from .levels import Levels
 
 Progress = Callable[[float, str], None]
+Preview = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class EngineLike(Protocol):
     def draw(
         self, camera: CameraSpec, heads: list[HeadInstance], dtype: Dtype, depth: bool, scale: float, splats: int
     ) -> tuple[FrameInfo, list[np.ndarray]]: ...
-    def reconstruct(self, portrait: bytes, method: str, quality: str, name: str, progress: Progress) -> Made: ...
+    def reconstruct(
+        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
+    ) -> Made: ...
     def free_memory(self) -> None: ...
 
 
@@ -206,8 +209,13 @@ class Engine:
             return avatar.drive_vertices(self._on_device(head.vertices), head.pose)
         return avatar.drive(head.pose)
 
-    def reconstruct(self, portrait: bytes, method: str, quality: str, name: str, progress: Progress) -> Made:
-        """Portrait bytes to ``.gshead`` bytes. ``progress`` raises ``Cancelled`` when the user asked to stop."""
+    def reconstruct(
+        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
+    ) -> Made:
+        """Portrait bytes to ``.gshead`` bytes. ``progress`` raises ``Cancelled`` when the user asked to stop.
+
+        ``preview`` is given the bytes of an unfinished avatar, where the method has one to show.
+        """
         from ..avatar.file import avatar_to_bytes
         from ..head import default_head
         from ..methods import ReconstructOptions, get_method
@@ -217,7 +225,10 @@ class Engine:
         function = get_method(method)
         head = default_head()
         fit = fit_portrait(portrait, head, progress=lambda f, text: progress(0.25 * f, text))
-        options = ReconstructOptions(quality=quality, name=name, device=self.device)  # type: ignore[arg-type]
+        options = ReconstructOptions(
+            quality=quality, name=name, device=self.device,  # type: ignore[arg-type]
+            preview=lambda unfinished: preview(avatar_to_bytes(unfinished)),
+        )  # fmt: skip
         avatar = function(fit, head, options, lambda f, text: progress(0.25 + 0.7 * f, text))
         progress(0.96, "Packing the avatar")
         data = avatar_to_bytes(avatar)

@@ -33,7 +33,7 @@ from .workers import Worker, WorkerSetup
 log = logging.getLogger("gshead.server")
 BEAT_SECONDS = 1.0
 TICK_MS = 250
-FEATURES = ("reconstruct", "avatar", "frame.render", "stream", "ring", "vertices")
+FEATURES = ("reconstruct", "preview", "avatar", "frame.render", "stream", "ring", "vertices")
 
 
 class Front:

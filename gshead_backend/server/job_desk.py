@@ -7,7 +7,7 @@ import logging
 import time
 
 from ..errors import BackendDiedError, BackendError, GsheadError, LimitError, from_code
-from ..protocol.messages import AvatarInfo, Progress, Reconstruct, Reconstructed
+from ..protocol.messages import AvatarInfo, Preview, Progress, Reconstruct, Reconstructed
 from . import link
 from .jobs import Job, JobTable, Outcome, job_key
 from .render_desk import RenderDesk
@@ -45,7 +45,9 @@ class JobDesk:
             self._store.hold(outcome.avatar_id, waiter.session.token)
             self._answer(waiter, avatar.info, outcome, reused=True)
             return
-        if self.table.join(key, waiter):
+        if (job := self.table.join(key, waiter)) is not None:
+            if job.shown:
+                self._preview(waiter, job.shown)
             return
         self.table.queue.append(Job(key, message, portrait, [waiter]))
         self.worker.start(forgive=self.worker.failed)
@@ -89,6 +91,8 @@ class JobDesk:
             if isinstance(message, link.Step):
                 for waiter in job.waiters:
                     self._progress(waiter, message.fraction, message.text)
+            elif isinstance(message, link.Shown):
+                self._show(job, bytes(parts[0]))
             elif isinstance(message, link.Made):
                 self._finish(job)
                 self._made(job, message, bytes(parts[0]))
@@ -101,6 +105,15 @@ class JobDesk:
         if not waiter.closed:
             step = Progress(parent=waiter.request, fraction=fraction, text=text)
             self._replies.send(waiter.session, step)
+
+    def _show(self, job: Job, data: bytes) -> None:
+        job.shown = data  # for those who join later
+        for waiter in job.waiters:
+            self._preview(waiter, data)
+
+    def _preview(self, waiter: Waiter, data: bytes) -> None:
+        if waiter.preview and not waiter.closed:
+            self._replies.send(waiter.session, Preview(parent=waiter.request), [data])
 
     def _finish(self, job: Job) -> None:
         self.table.running = None

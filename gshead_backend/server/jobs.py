@@ -22,6 +22,7 @@ class Job:
     waiters: list[Waiter] = field(default_factory=list)
     task: int = 0
     stop_by: float | None = None
+    shown: bytes = b""
 
     @property
     def wanted(self) -> bool:
@@ -62,13 +63,13 @@ class JobTable:
     def __len__(self) -> int:
         return len(self.queue) + int(self.running is not None)
 
-    def join(self, key: str, waiter: Waiter) -> bool:
-        """Adds the waiter to an equal job that is queued or running."""
+    def join(self, key: str, waiter: Waiter) -> Job | None:
+        """Adds the waiter to an equal job that is queued or running, and returns that job."""
         for job in [*self.queue, *([self.running] if self.running else [])]:
             if job.key == key and job.stop_by is None:
                 job.waiters.append(waiter)
-                return True
-        return False
+                return job
+        return None
 
     def next(self) -> Job | None:
         """Takes the next job that somebody wants out of the queue."""

@@ -57,7 +57,7 @@ class Draw(LinkMessage, tag="draw"):
 
 
 class Work(LinkMessage, tag="work"):
-    """Payload: the portrait. Answered by ``step``\\* then ``made`` or ``failed``."""
+    """Payload: the portrait. Answered by ``step``\\* and ``shown``, then ``made`` or ``failed``."""
 
     method: str
     quality: str
@@ -99,6 +99,10 @@ class Step(LinkMessage, tag="step"):
     text: str
 
 
+class Shown(LinkMessage, tag="shown"):
+    """A ``work`` goes on, but has a head to show. Payload: ``.gshead`` bytes."""
+
+
 class Made(LinkMessage, tag="made"):
     """Payload: ``.gshead`` bytes."""
 
@@ -116,7 +120,7 @@ class Failed(LinkMessage, tag="failed"):
 
 
 ToWorker = Load | Unload | Draw | Work | Stop
-ToFront = Pulse | Loaded | Drawn | Step | Made | Failed
+ToFront = Pulse | Loaded | Drawn | Step | Shown | Made | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(cast(Any, ToWorker))

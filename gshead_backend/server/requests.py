@@ -90,7 +90,9 @@ class Requests:
             raise ProtocolError(
                 f"There is no method '{message.method}'.", remedy=f"Use one of: {', '.join(METHODS)}."
             )  # fmt: skip
-        self._house.jobs.ask(message, bytes(parts[0]), self._waiter(session, message.id))
+        waiter = self._waiter(session, message.id)
+        waiter.preview = message.preview
+        self._house.jobs.ask(message, bytes(parts[0]), waiter)
 
     def _avatar_put(self, session: Session, message: m.AvatarPut, parts: Parts) -> None:
         check_parts(parts, 1, "avatar.put")

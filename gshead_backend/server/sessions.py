@@ -34,10 +34,14 @@ class Session:
 
 @dataclass
 class Waiter:
-    """A request to be answered once; ``closed`` when it was (or was cancelled, or its session ended)."""
+    """A request to be answered once; ``closed`` when it was (or was cancelled, or its session ended).
+
+    ``preview``: it also wants to see what there is before the answer.
+    """
 
     session: Session
     request: int
+    preview: bool = False
     closed: bool = False
 
 

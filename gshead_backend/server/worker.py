@@ -190,7 +190,10 @@ class Loop:
 
         try:
             progress(0.0, "Starting")
-            made = self.engine.reconstruct(bytes(parts[0]), message.method, message.quality, message.name, progress)
+            made = self.engine.reconstruct(
+                bytes(parts[0]), message.method, message.quality, message.name, progress,
+                lambda data: link.send(self._socket, link.Shown(task=message.task), [data]),
+            )  # fmt: skip
             answer = link.Made(task=message.task, warnings=list(made.warnings), seconds=made.seconds)
             link.send(self._socket, answer, [made.data])
         finally:

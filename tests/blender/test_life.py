@@ -22,6 +22,10 @@ def test_the_avatar_stays_with_its_head(blender: Blender, tmp_path: Path) -> Non
     for key in ("reopened", "duplicated", "appended", "linked"):
         assert seen[key] == seen["wanted"], key
     assert seen["texts"] == 1, "duplicates share the stored bytes"
+    assert seen["refine"] == {
+        "another_shape": [False, True], "done": True, "same": True, "keyed": True, "gone": False, "changed": True,
+        "texts": 0,
+    }  # fmt: skip
     assert seen["after_delete"] == 0, "a deleted head does not keep megabytes in the file"
     assert seen["jaws"]["Ada"] < 1e-6 < 0.3 < seen["jaws"][seen["twin"]], "a duplicate is driven by its own rig"
     assert seen["as_vertices"] == []

@@ -60,6 +60,24 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((np.clip(a, 0, 1) - np.clip(b, 0, 1)) ** 2)))
 
 
+def test_a_preview_has_the_shape_of_the_final_head_and_comes_before_the_photo_fit(smiling, head):
+    shown, steps = [], []
+
+    def progress(fraction: float, text: str) -> None:
+        steps.append((len(shown), text))
+
+    options = ReconstructOptions(quality="draft", splats=7_000, fit_steps=3, preview=shown.append)
+    done = reconstruct(smiling.fit, head, options, progress)
+    assert len(shown) == 1
+    assert np.array_equal(shown[0].betas, done.betas)
+    assert np.array_equal(shown[0].vertex_offsets, done.vertex_offsets)
+    assert not np.array_equal(shown[0].color, done.color)
+    assert all(count == 1 for count, text in steps if text == "fitting to the photo")
+    shown.clear()
+    reconstruct(smiling.fit, head, ReconstructOptions(quality="draft", preview=shown.append), no_progress)
+    assert shown == [], "a draft is done as soon as it could be shown"
+
+
 def test_a_draft_has_a_drafts_splats_and_says_how_it_was_made(draft: Avatar) -> None:
     preset = presets.PRESETS["draft"]
     assert preset.splats <= len(draft) <= preset.splats + 1.3 * preset.leftover

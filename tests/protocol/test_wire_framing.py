@@ -40,7 +40,7 @@ def test_every_request_and_reply_round_trips():
     ]  # fmt: skip
     replies = [
         m.HelloReply(boot_id="b", package="1", pid=1, limits=m.LimitsInfo(), methods=[], features=[], workers=[]),
-        m.Done(), m.Error(code="GSH-E500", message="m"), m.Progress(fraction=0.5, text="t"),
+        m.Done(), m.Error(code="GSH-E500", message="m"), m.Progress(fraction=0.5, text="t"), m.Preview(),
         m.Reconstructed(avatar=avatar), m.AvatarStored(avatar=avatar), m.AvatarData(avatar_id=ID),
         m.FrameReply(frame=info, ring=ring), m.StreamOpened(stream=1), m.StreamFrame(stream=1, token=2, frame=info),
         m.Beat(workers=[m.WorkerInfo("render", "busy")]),

@@ -72,13 +72,15 @@ class FakeEngine:
             raise ZeroDivisionError("secret internals")
         return int(expression[1]) if len(expression) > 1 and expression[1] else value
 
-    def reconstruct(self, portrait, method, quality, name, progress):
+    def reconstruct(self, portrait, method, quality, name, progress, preview):
         if portrait == b"noface":
             raise NoFaceError("There is no face in the photo.")
         if portrait == b"die":
             os.kill(os.getpid(), signal.SIGKILL)
         steps = 200 if portrait.startswith(b"long") else 30 if portrait.startswith(b"medium") else 3
         for i in range(steps):
+            if i == 1 and b"shows" in portrait:
+                preview(b"GSpreview")
             if portrait == b"stubborn":
                 time.sleep(60)
             progress(i / steps, f"step {i}")

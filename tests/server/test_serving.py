@@ -171,6 +171,24 @@ def test_reconstruct_reports_progress_and_is_idempotent(client):
     assert client.render(make_camera(), [head(first.avatar_id)]).rgba.any()
 
 
+def test_an_unfinished_head_is_shown_to_those_who_asked_once(backend):
+    with ThreadedClient(backend.endpoint) as one, ThreadedClient(backend.endpoint) as two:
+        first = one.reconstruct(b"medium, shows", preview=True)
+        blind = two.reconstruct(b"medium, shows")
+        assert wait_until(lambda: bool(first.preview))
+        assert first.preview == b"GSpreview"
+        assert not first.done(), "it comes before the answer"
+        late = two.reconstruct(b"medium, shows", preview=True)
+        seen: list[bytes] = []
+        late.wait(30, on_preview=seen.append)
+        assert seen == [b"GSpreview"], "who joins later sees it as well"
+        assert first.wait(30).splats == blind.wait(30).splats
+        assert blind.preview == b""
+        again = one.reconstruct(b"medium, shows", preview=True)
+        assert again.wait(10).reused
+        assert again.preview == b"", "a known result needs none"
+
+
 def test_equal_reconstructions_of_two_clients_run_once_and_one_may_leave(backend):
     with ThreadedClient(backend.endpoint) as one, ThreadedClient(backend.endpoint) as two:
         first = one.reconstruct(b"medium, once")

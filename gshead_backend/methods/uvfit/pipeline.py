@@ -79,6 +79,8 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
         cloud, surface, rest, betas=fit.betas, vertex_offsets=fit.vertex_offsets, name=options.name,
         provenance=_provenance(fit, options),
     )  # fmt: skip
+    if options.preview is not None and preset.iterations > 0:
+        options.preview(avatar)
     stages.begin(0.25, "fitting to the photo")
     evidence = FitInput(photo, *_gates(surface, cloud), fade, preset.pixels)
     avatar = optimise(avatar, fit, evidence, preset.iterations, options.seed, options.device, stages.within(0.25, 1.0))

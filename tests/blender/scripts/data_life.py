@@ -13,6 +13,33 @@ def avatar_id(obj) -> str:
     return common.module("storage").read(obj.data).avatar_id
 
 
+def refined(heads) -> dict:
+    """A head gets other splats: it is the same head in the scene, and another avatar."""
+    from dataclasses import replace
+
+    from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes
+
+    first = avatar_from_bytes(avatar_to_bytes(common.tiny_avatar(300, seed=11)))
+    better = avatar_to_bytes(replace(first, color=1 - first.color))
+    other = avatar_to_bytes(common.tiny_avatar(300, seed=12))
+    made = heads.add_head(bpy.context, avatar_to_bytes(first), "Grace")
+    made.rig["jawOpen"] = 0.4
+    made.rig.keyframe_insert('["jawOpen"]', frame=1)
+    texts = len(bpy.data.texts)
+    uid, before = made.mesh.session_uid, avatar_id(made.mesh)
+    shape = heads.refine_head(uid, other), avatar_id(made.mesh) == before
+    done = heads.refine_head(uid, better)
+    same = bpy.data.objects["Grace"].session_uid == uid and made.rig["jawOpen"] == 0.4
+    keyed = made.rig.animation_data is not None and made.rig.animation_data.action is not None
+    stored, after = len(bpy.data.texts), avatar_id(made.mesh)
+    bpy.data.objects.remove(made.mesh)
+    gone = heads.refine_head(uid, better)
+    bpy.data.objects.remove(made.rig)
+    bpy.data.orphans_purge(do_recursive=True)
+    return {"refine": {"another_shape": shape, "done": done, "same": same, "keyed": keyed, "gone": gone,
+                       "changed": after != before, "texts": stored - texts}}  # fmt: skip
+
+
 def main() -> None:
     out = Path(common.ARGS["out"])
     made = render_setup.scene_with_head()
@@ -56,6 +83,8 @@ def main() -> None:
     bpy.context.view_layer.update()
     places = [h.matrix[0, 3] for h in heads.visible_heads(bpy.context.evaluated_depsgraph_get())]
     seen["instances"] = sorted(round(float(x), 3) for x in places)
+
+    seen |= refined(heads)
 
     for linked in (False, True):
         bpy.ops.wm.read_factory_settings(use_empty=True)
