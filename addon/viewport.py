@@ -129,6 +129,7 @@ class View:
             return "Starting the backend" if session.state == STARTING else session.last_error or "Backend offline"
         stream = self._open_stream(client)
         if stream is None or not self._upload(client):
+            self._full = False  # keeps the redraws coming until the head is there
             return "Handing the head to the backend"
         self._ask(client, stream, camera)
         frame = client.threaded.stream_latest(stream, newer_than=self._shown)

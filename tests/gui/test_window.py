@@ -94,11 +94,11 @@ def session(blender_gui: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "GSHEAD_TEST_ARGS": json.dumps({
                 "out": str(out), "zip": str(extension), "avatar": str(out / "painted.gshead"), "vertices": vertices,
                 "center": [float(eyes[0]), -float(eyes[2]), float(eyes[1])], "screen_file": str(screen_file),
-                "screen_height": display.HEIGHT,
+                "screen_height": display.HEIGHT, "portrait": str(ROOT / "samples" / "synthetic_portrait.png"),
             }),
         }  # fmt: skip
         command = [blender_gui, "--factory-startup", "--window-geometry", "0", "0", "1280", "800"]
-        log = run([*command, "--python", str(SCRIPT)], environment, timeout=120)
+        log = run([*command, "--python", str(SCRIPT)], environment, timeout=300)
         ended = time.time()
         assert (out / "report.json").exists(), f"the window's script did not finish:\n{log[-5000:]}"
         report = json.loads((out / "report.json").read_text())
@@ -149,6 +149,18 @@ def test_a_killed_backend_is_replaced_and_the_picture_returns(session: Session) 
     assert all(shown == sent > 0 for shown, sent in session.report["tokens_after_kill"])
 
 
+def test_a_head_is_there_before_it_is_finished_and_keeps_its_keys(session: Session) -> None:
+    seen = session.report["reconstruct"]
+    assert seen["there"]
+    assert seen["heads"] == 1, "the finished head replaces the first one's splats, not the head"
+    assert seen["shown_after"] < 0.8 * seen["done_after"]
+    assert seen["jaw"] == pytest.approx(0.6)
+    for name in ("preview", "finished"):
+        write_png(session.out / f"{name}.png", np.load(session.out / f"{name}.npy") / 255)
+    before, after = (np.load(session.out / f"{name}.npy").astype(float) for name in ("preview", "finished"))
+    assert np.abs(before - after).mean() > 0.01, "the finished splats are the ones that are drawn"
+
+
 def test_nothing_went_wrong_unseen(session: Session) -> None:
     assert "Traceback" not in session.log, session.log
     assert "Exception ignored" not in session.log, session.log
@@ -166,6 +178,8 @@ def test_python_time_of_a_redraw_is_reported(session: Session, capsys: pytest.Ca
     """Reported, not gated: software drawing and a shared machine say nothing about time."""
     assert session.report["redraws"] >= 20
     with capsys.disabled():
+        made = session.report["reconstruct"]
+        print(f"\n  Reconstruct: head after {made['shown_after']:.1f} s, finished after {made['done_after']:.1f} s")
         print(
             f"\n  Python per redraw: median {session.report['redraw_ms']:.2f} ms of {session.report['redraws']}; first "
             f"frame after {session.report['first_frame_seconds']:.1f} s; Blender quit in {session.quit_seconds:.1f} s"

@@ -62,8 +62,53 @@ def steps() -> Iterator[float]:
     yield from until_shown(area, touch=False)
     report["backends"] = [client.threaded.endpoint.pid, session.current().threaded.endpoint.pid]
     report["tokens_after_kill"] = tokens()
+    yield from reconstructed(report, area)
     report["quit_at"] = time.time()
     (OUT / "report.json").write_text(json.dumps(report))
+
+
+def reconstructed(report: dict[str, Any], area: Any) -> Iterator[float]:
+    """A portrait becomes a head while the window lives: shown early, keyed meanwhile, undone once, and finished."""
+    window = bpy.context.window_manager.windows[0]
+    storage, known, started = module("storage"), set(bpy.data.objects.keys()), time.monotonic()
+
+    def heads() -> list[Any]:
+        return [o for o in bpy.data.objects if o.name not in known and storage.is_head(o)]
+
+    for obj in bpy.data.objects:  # the painted head stands in the same place
+        obj.hide_viewport = True
+    look(area, "PERSP", FRONT)
+    with bpy.context.temp_override(window=window, area=area):
+        bpy.ops.gshead.reconstruct("EXEC_DEFAULT", filepath=ARGS["portrait"], quality="standard")
+    while not heads():
+        yield 0.1
+    shown_after = time.monotonic() - started
+    mesh = heads()[0]
+    first, uid = storage.read(mesh.data).avatar_id, mesh.session_uid
+    rig = module("heads").rig_of(mesh)
+    rig["jawOpen"] = 0.6
+    rig.keyframe_insert('["jawOpen"]', frame=1)
+    with bpy.context.temp_override(window=window, area=area):
+        bpy.ops.ed.undo_push(message="a key")
+        bpy.ops.mesh.primitive_cube_add()
+        bpy.ops.ed.undo_push(message="a cube")
+        bpy.ops.ed.undo()
+    yield from until_shown(area)
+    np.save(OUT / "preview.npy", screen())
+
+    def now() -> Any:
+        return next((o for o in bpy.data.objects if o.session_uid == uid), None)
+
+    while now() is not None and storage.read(now().data).avatar_id == first:
+        yield 0.2
+    done_after = time.monotonic() - started
+    yield from until_shown(area)
+    np.save(OUT / "finished.npy", screen())
+    mesh = now()
+    report["reconstruct"] = {
+        "shown_after": shown_after, "done_after": done_after, "heads": len(heads()), "there": mesh is not None,
+        "jaw": module("heads").rig_of(mesh)["jawOpen"] if mesh else None,
+    }  # fmt: skip
 
 
 def set_scene() -> tuple[Any, Any]:
