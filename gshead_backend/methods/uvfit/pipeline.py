@@ -7,11 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ...avatar.types import Avatar
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
+from ...portrait.labels import LABEL_INDEX
 from ...portrait.types import PortraitFit, Progress
 from .. import ReconstructOptions
 from .classes import PixelClasses, classify
@@ -21,13 +23,14 @@ from .eyes import paint_eyes
 from .leftovers import fade_bust, leftovers, rebind, steady_triangles
 from .mouth import lengthen_teeth, paint_mouth
 from .optimise import FitInput, optimise
-from .photo import View, decontaminate
+from .photo import View, decontaminate, disc, sample, unit_scale
 from .presets import Preset, chosen
 from .sampling import sample_surface, vertex_density
 from .shell import build_shell
 from .strands import comb, grain
 from .surface import HeadSurface, head_surface
 
+_GLASSES_RIM = 2.5  # pixels at 512 around glasses that belong to their edge
 _log = logging.getLogger(__name__)
 
 
@@ -82,7 +85,7 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     if options.preview is not None and preset.iterations > 0:
         options.preview(avatar)
     stages.begin(0.25, "fitting to the photo")
-    evidence = FitInput(photo, *_gates(surface, cloud), fade, preset.pixels)
+    evidence = FitInput(photo, *_gates(fit, surface, cloud, view), fade, preset.pixels)
     avatar = optimise(avatar, fit, evidence, preset.iterations, options.seed, options.device, stages.within(0.25, 1.0))
     stages.end()
     _log.info("uvfit %s: %s", options.quality, ", ".join(f"{k} {v:.2f} s" for k, v in stages.seconds.items()))
@@ -142,14 +145,23 @@ def _provenance(fit: PortraitFit, options: ReconstructOptions) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _gates(surface: HeadSurface, cloud: Cloud) -> tuple[np.ndarray, np.ndarray]:
+def _gates(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, view: View) -> tuple[np.ndarray, np.ndarray]:
     """(N,) how far the photo fit may go with a splat's colour, and with its shape.
 
-    A fit that is one pixel wrong would bake teeth into lips and lashes into lids, so both stay near what was read.
+    A fit that is one pixel wrong would bake teeth into lips and lashes into lids, so both stay near what was read. So
+    does what glasses cover: painted on the skin behind them, they are in the right place from the front only, and the
+    sharper they are the worse they look from above.
     """
     delicate = surface.lip_distance[surface.faces[cloud.triangle]].mean(1) < 0.007 * surface.scale
     delicate = (delicate & (cloud.hair < 0.5) & (cloud.clothes < 0.5)) | ~cloud.is_part("skin")
     color = np.where(delicate, np.minimum(cloud.confidence, 0.09), cloud.confidence)
+    delicate = delicate.copy()
+    if fit.parsing is not None:
+        worn = fit.parsing[LABEL_INDEX["glasses"]].astype(np.float32)
+        worn = cv2.dilate(worn, disc(_GLASSES_RIM * unit_scale(fit.image)))
+        behind = sample(worn, view.pixels(cloud.posed)[0]) > 0.4
+        color = np.where(behind, np.minimum(color, 0.05), color)
+        delicate |= behind
     return color, np.where(delicate, 0.0, cloud.confidence)
 
 
