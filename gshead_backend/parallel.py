@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-# Read when numba starts its OpenMP pool, which is after this. Waiting threads otherwise spin; on a busy machine that
-# made a 2 ms kernel take 50 ms (15 ms when they sleep), and it gains next to nothing on an idle machine.
+# Read when OpenMP is loaded: by numba after this, by torch perhaps before, so the gshead command sets it as well.
+# Waiting threads otherwise spin; on a busy machine that made a 2 ms kernel take 50 ms (15 ms when they sleep), and it
+# gains next to nothing on an idle machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
