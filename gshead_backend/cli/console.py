@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,16 +43,33 @@ def warn(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
+_interrupted = False
+
+
+def _interrupt(number: int, frame: object) -> None:
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
+
+
 class Progress:
-    """Progress on stderr: one line that is redrawn on a terminal, else a line for every tenth."""
+    """Progress on stderr: one line that is redrawn on a terminal, else a line for every tenth.
+
+    Ctrl-C that falls into a callback from C, which swallows exceptions, is raised again at the next step.
+    """
 
     def __init__(self) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            with contextlib.suppress(ValueError):  # only the main thread may say what signals do
+                signal.signal(signal.SIGINT, _interrupt)
         self._terminal = sys.stderr.isatty()
         self._tenth = -1
         self._started = time.monotonic()
         self._width = 0
 
     def __call__(self, fraction: float, text: str) -> None:
+        if _interrupted:
+            raise KeyboardInterrupt
         line = f"{min(max(fraction, 0), 1):4.0%} {text} ({time.monotonic() - self._started:.1f} s)"
         if self._terminal:
             print("\r" + line.ljust(self._width), end="", file=sys.stderr, flush=True)

@@ -143,7 +143,7 @@ def test_ctrl_c_ends_at_once_and_leaves_only_whole_files(avatar_file: Path, tmp_
                 break
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-        assert process.wait(30) == 130
+        assert process.wait(30) == 130, rest
     assert "GSH-E103" in rest
     assert "Traceback" not in rest
     written = sorted(p.name for p in tmp_path.iterdir())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from gshead_backend import errors
@@ -56,3 +60,23 @@ def test_bytes_are_readable() -> None:
 )  # fmt: skip
 def test_every_family_of_errors_has_its_exit_code(error: type[errors.GsheadError], code: int) -> None:
     assert exit_code(error("x")) == code
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_that_something_swallowed_ends_the_work_at_the_next_step() -> None:
+    code = """
+import os, signal
+from gshead_backend.cli.console import Progress
+progress = Progress()
+progress(0.1, "working")
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("swallowed")
+try:
+    progress(0.2, "working")
+except KeyboardInterrupt:
+    print("raised again")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["swallowed", "raised again"]
