@@ -135,8 +135,9 @@ def test_render_exr_and_backgrounds(avatar_file: Path, tmp_path: Path) -> None:
 def test_ctrl_c_ends_at_once_and_leaves_only_whole_files(avatar_file: Path, tmp_path: Path) -> None:
     command = ["render", avatar_file, "-o", tmp_path, "--take", TAKE, "--size", "1024"]
     with subprocess.Popen(
-        [sys.executable, "-m", "gshead_backend.cli", *map(str, command)], stderr=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
+        [sys.executable, "-m", "gshead_backend.cli", *map(str, command)], stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
+    ) as process:  # fmt: skip
         assert process.stderr is not None
         for line in process.stderr:
             if "Frame" in line:
