@@ -44,18 +44,11 @@ class Levels:
             self._thread.start()
         return self._made.get(size, self.whole)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Whether nothing is being made any more, after at most ``timeout`` seconds."""
-        if self._thread is not None:
-            self._thread.join(timeout)
-            return not self._thread.is_alive()
-        return True
-
     def _make(self, sizes: list[int]) -> None:
         from ..detail import reduced
 
         try:
             for size in sizes:  # the one that helps most comes first
                 self._made[size] = self._on_device(reduced(self.avatar, size))
-        except Exception:  # the whole avatar stays in use
+        except Exception:  # the picture stays right without them, only slower: the whole avatar is drawn
             log.error("No levels of detail for %r:\n%s", self.avatar.name, traceback.format_exc())
