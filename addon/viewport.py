@@ -173,7 +173,9 @@ class View:
     def _send(self, client: Any, stream: int, camera: Camera, *, full: bool) -> None:
         instances = [instance for instance, _ in self._heads]
         scale, splats = (1.0, 0) if full else self._pace.wish()
-        self._token = client.threaded.stream_update(stream, spec(camera), instances, scale=scale, splats=splats)
+        self._token = client.threaded.stream_update(
+            stream, spec(camera), instances, scale=scale, splats=splats, lossy=not full
+        )
         self._full = full
         if not full:
             self._pace.asked(self._token)

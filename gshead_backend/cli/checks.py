@@ -24,7 +24,7 @@ _INSTALL = f"Install gshead again in this environment: {sys.executable} -m pip i
 _PACKAGES = {
     "numpy": "numpy", "scipy": "scipy", "numba": "numba", "pillow": "PIL", "pyzmq": "zmq", "msgspec": "msgspec",
     "safetensors": "safetensors", "tyro": "tyro", "platformdirs": "platformdirs", "usd-core": "pxr.Usd",
-    "OpenEXR": "OpenEXR", "lz4": "lz4",
+    "OpenEXR": "OpenEXR", "lz4": "lz4", "simplejpeg": "simplejpeg",
 }  # fmt: skip
 
 

@@ -84,10 +84,11 @@ class Client:
         return self.threaded.stream_open(dtype=dtype, depth=depth).wait(timeout)
 
     def stream_update(
-        self, stream: int, camera: CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0, splats: int = 0
-    ) -> int:
+        self, stream: int, camera: CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0, splats: int = 0,
+        lossy: bool = False,
+    ) -> int:  # fmt: skip
         """Asks for a new frame at once without waiting; returns the token its frame will carry."""
-        return self.threaded.stream_update(stream, camera, instances, scale=scale, splats=splats)
+        return self.threaded.stream_update(stream, camera, instances, scale=scale, splats=splats, lossy=lossy)
 
     def stream_latest(self, stream: int, *, newer_than: int = 0, timeout: float = 0.0) -> Frame | None:
         """The newest frame with ``token > newer_than``, waiting up to ``timeout`` seconds; None when there is none."""

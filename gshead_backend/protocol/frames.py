@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ProtocolError
+from .codec import decode
 from .endpoint import Endpoint
-from .framing import check_parts
 from .limits import frame_sizes
 from .messages import FrameInfo, RingRef
 from .ring import Ring
@@ -26,9 +26,8 @@ class FrameReader:
         """The frame; its arrays are copies. Raises ``ProtocolError`` when header, sizes and data disagree."""
         sizes = frame_sizes(info)
         if ring is None:
-            check_parts(parts, len(sizes), "frame")
-            data = [np.frombuffer(part, np.uint8).copy() for part in parts]
-        elif ring.sizes == sizes:
+            data = decode(info, parts)
+        elif ring.sizes == sizes and info.codec == "raw":
             data = self._ring(ring).read(ring.slot, ring.sequence, sizes)
         else:
             raise ProtocolError("A frame's ring slot does not have the size that its header promises.")
@@ -38,7 +37,7 @@ class FrameReader:
         depth = data[1].view("<f4").reshape(shape) if "depth" in info.parts else None
         # Made from its string a native type stays native: Blender's buffers refuse an explicit byte order.
         rgba = data[0].view(np.dtype(np.dtype(info.dtype).newbyteorder("<").str)).reshape(*shape, 4)
-        return Frame(rgba, depth, info.colorspace, info.alpha, info.dtype, info.origin, info.seconds)
+        return Frame(rgba, depth, info.colorspace, info.alpha, info.dtype, info.origin, info.seconds, codec=info.codec)
 
     def _ring(self, ref: RingRef) -> Ring:
         if ref.path not in self._rings:

@@ -102,7 +102,8 @@ class FrameInfo(Struct, frozen=True):
 
     ``parts`` names the arrays in order: ``rgba`` is (height, width, 4) of ``dtype``; ``depth`` is (height, width)
     float32. ``colorspace`` is ``linear-rec709`` (floats) or ``srgb`` (uint8: the sRGB encoding of the premultiplied
-    linear value). ``alpha`` is always ``premultiplied`` and ``origin`` always ``top-left`` in version 1.
+    linear value). ``alpha`` is always ``premultiplied`` and ``origin`` always ``top-left`` in version 1. ``codec`` says
+    how the payload holds them: ``raw``, ``lz4`` or ``jpeg``, see ``codec``; in a ring they are always raw.
     """
 
     width: Pixels
@@ -113,6 +114,7 @@ class FrameInfo(Struct, frozen=True):
     origin: str = "top-left"
     parts: list[str] = []
     seconds: float = 0.0
+    codec: str = "raw"
 
 
 # --- base ------------------------------------------------------------------------------------------------------------
@@ -131,10 +133,14 @@ class Message(Struct, kw_only=True, tag_field="type"):
 
 
 class Hello(Message, tag="hello"):
-    """Opens a session (a lease). The only message that is allowed without one."""
+    """Opens a session (a lease). The only message that is allowed without one.
+
+    ``codecs``: how frames that travel as payload may be packed, besides ``raw``.
+    """
 
     client: Annotated[str, Meta(max_length=120)] = ""
     package: Annotated[str, Meta(max_length=60)] = ""
+    codecs: Annotated[list[Annotated[str, Meta(max_length=20)]], Meta(max_length=16)] = []
 
 
 class Goodbye(Message, tag="goodbye"):
@@ -197,7 +203,8 @@ class StreamUpdate(Message, tag="stream.update"):
     """The wish for a new frame; replaces one that has not started yet. Not answered directly.
 
     ``token`` comes back with the frame. ``scale`` shrinks width and height, ``splats`` is about how many a head may
-    have (0: all): both for frames that must come soon because something moves.
+    have (0: all): both for frames that must come soon because something moves. ``lossy``: something moves, so over a
+    slow line the frame may come as a JPEG.
     """
 
     stream: Count
@@ -206,6 +213,7 @@ class StreamUpdate(Message, tag="stream.update"):
     instances: list[InstanceSpec]
     scale: Annotated[float, Meta(ge=0.05, le=1.0)] = 1.0
     splats: Count = 0
+    lossy: bool = False
 
 
 class StreamAck(Message, tag="stream.ack"):

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from ..errors import ArgumentError, BackendError, GsheadError, ProtocolError, UnknownIdError, from_code
 from . import messages as m
+from .codec import readable
 from .endpoint import Endpoint, check_address
 from .frames import FrameReader
 from .framing import check_parts
@@ -67,7 +68,7 @@ class ThreadedClient:
         self._limits = m.LimitsInfo()
         self._loop = ClientLoop(endpoint, self._on_message, self._on_death)
         try:
-            hello = m.Hello(client=name[:120], package=_package_version())
+            hello = m.Hello(client=name[:120], package=_package_version(), codecs=readable())
             self.hello: m.HelloReply = self._ask(hello, (), _same).wait(timeout)
         except BaseException:
             self._loop.close()
@@ -140,11 +141,13 @@ class ThreadedClient:
         return self._ask(m.StreamOpen(dtype=dtype, depth=depth, ring=self.endpoint.local), (), self._opened)
 
     def stream_update(
-        self, stream: int, camera: m.CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0, splats: int = 0
-    ) -> int:
+        self, stream: int, camera: m.CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0, splats: int = 0,
+        lossy: bool = False,
+    ) -> int:  # fmt: skip
         """Wishes for a new frame and returns its token; an older wish that has not started is forgotten.
 
         ``splats``: about how many a head may have, 0 for all; the backend takes the next level of detail.
+        ``lossy``: something moves; over a slow line the frame may come as a JPEG.
         """
         if not 0.05 <= scale <= 1.0:
             raise ArgumentError(f"The scale of a stream must be within 0.05..1, got {scale}.")
@@ -154,8 +157,9 @@ class ThreadedClient:
         self._check_stream(stream)
         token = next(self._tokens)
         message = m.StreamUpdate(
-            stream=stream, token=token, camera=camera, instances=specs, scale=float(scale), splats=int(splats)
-        )
+            stream=stream, token=token, camera=camera, instances=specs, scale=float(scale), splats=int(splats),
+            lossy=bool(lossy),
+        )  # fmt: skip
         self._tell(message, parts)
         return token
 

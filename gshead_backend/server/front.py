@@ -33,7 +33,7 @@ from .workers import Worker, WorkerSetup
 log = logging.getLogger("gshead.server")
 BEAT_SECONDS = 1.0
 TICK_MS = 250
-FEATURES = ("reconstruct", "preview", "avatar", "frame.render", "stream", "ring", "vertices")
+FEATURES = ("reconstruct", "preview", "avatar", "frame.render", "stream", "ring", "vertices", "codecs")
 
 
 class Front:
@@ -248,7 +248,7 @@ class Front:
         self._count += 1
         rings = SessionRings(self._setup.directory, f"{self._options.name}.ring.{self._boot_id[:8]}-{self._count}")
         label = f"client {self._count} ({message.client[:40]!r})"
-        session = Session(token, identity, user, label, rings)
+        session = Session(token, identity, user, label, rings, message.codecs)
         self._sessions[token] = session
         self._schedule.add_session(session)
         log.info("%s opened a session", label)

@@ -54,6 +54,8 @@ class Draw(LinkMessage, tag="draw"):
     scale: float = 1.0
     splats: int = 0
     ring: RingTarget | None = None
+    codec: str = "raw"
+    quality: int = 0
 
 
 class Work(LinkMessage, tag="work"):

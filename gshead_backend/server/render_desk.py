@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BackendDiedError, BackendError, GsheadError, UnknownIdError, from_code
+from ..protocol.codec import RAW
 from ..protocol.limits import camera_bytes
 from ..protocol.messages import AvatarInfo, FrameInfo, FrameReply, RingRef, StreamFrame
 from . import link
@@ -147,12 +149,17 @@ class RenderDesk:
             self._schedule.put_back(wish)
             self._loads.extend(_LoadTask(avatar_id, []) for avatar_id in dict.fromkeys(missing))
             return
-        ring = None
+        ring, codec, quality = None, RAW, 0
+        size = camera_bytes(wish.camera, wish.dtype, wish.depth, wish.scale)
         if wish.ring:
-            ring = wish.session.rings.acquire(camera_bytes(wish.camera, wish.dtype, wish.depth, wish.scale))
+            ring = wish.session.rings.acquire(size)
+        else:
+            pixels = camera_bytes(wish.camera, "uint8", False, wish.scale) // 4
+            lossy = wish.lossy and wish.dtype == "uint8"
+            codec, quality = wish.session.line.packing(size, pixels, lossy=lossy, readable=wish.session.codecs)
         draw = link.Draw(
             camera=wish.camera, instances=wish.instances, dtype=wish.dtype, depth=wish.depth, scale=wish.scale,
-            splats=wish.splats, ring=ring,
+            splats=wish.splats, ring=ring, codec=codec, quality=quality,
         )  # fmt: skip
         self._send(_DrawTask(wish, ring), draw, wish.parts)
 
@@ -211,6 +218,8 @@ class RenderDesk:
         elif wish.stream is not None:
             wish.stream.owed[wish.token] = (target.path, target.slot, target.sequence) if target else None
             message = StreamFrame(stream=wish.stream.number, token=wish.token, frame=frame, ring=ring)
+            if not wish.ring:
+                wish.session.line.sent(wish.token, sum(len(part) for part in parts), time.monotonic())
             self._replies.send(wish.session, message, parts)
 
     def _fail_task(self, task: _Task, error: GsheadError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -156,12 +157,13 @@ class Requests:
         self._check_picture(session, message, parts)
         stream.wish = FrameWish(
             session, message.camera, message.instances, parts, stream.dtype, stream.depth, stream.ring,
-            message.scale, message.splats, stream=stream, token=message.token,
+            message.scale, message.splats, message.lossy, stream=stream, token=message.token,
         )  # fmt: skip
         self._house.render.feed()
 
     def _stream_ack(self, session: Session, message: m.StreamAck, parts: Parts) -> None:
         stream = session.streams.get(message.stream)
+        session.line.acknowledged(message.token, time.monotonic())
         if stream is not None and message.token in stream.owed:
             self._take_back(session, stream, message.token)
             self._house.render.feed()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..protocol.messages import CameraSpec, Dtype, InstanceSpec
+from .line import Line
 from .rings import SessionRings
 
 
@@ -17,6 +18,7 @@ class Session:
     Attributes:
         token: secret of the client; every message carries it.
         identity: the routing id of its latest message. user: the CURVE key it came with, empty on ipc.
+        codecs: how its frames may be packed. line: how fast they get there.
         open: requests that are still to be answered, by the client's id.
         frames: frames asked for, drawn in this order. streams: by number.
     """
@@ -26,6 +28,8 @@ class Session:
     user: str
     label: str
     rings: SessionRings
+    codecs: list[str] = field(default_factory=list)
+    line: Line = field(default_factory=Line)
     open: dict[int, Waiter] = field(default_factory=dict)
     frames: deque[FrameWish] = field(default_factory=deque)
     streams: dict[int, Stream] = field(default_factory=dict)
@@ -58,6 +62,7 @@ class FrameWish:
     ring: bool
     scale: float = 1.0
     splats: int = 0
+    lossy: bool = False
     waiter: Waiter | None = None
     stream: Stream | None = None
     token: int = 0

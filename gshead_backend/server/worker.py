@@ -18,12 +18,14 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import zmq
 
 from ..errors import BackendError, Cancelled, GsheadError, ProtocolError
 from ..head.pose import HeadPose
 from ..parallel import keep_freed_memory
+from ..protocol import codec
 from ..protocol.curve import connect_with_curve
 from ..protocol.messages import FrameInfo, InstanceSpec
 from ..protocol.ring import Ring
@@ -184,9 +186,10 @@ class Loop:
             self._hand_over(message, *picture)
 
     def _hand_over(self, message: link.Draw, info: FrameInfo, arrays: list[np.ndarray]) -> None:
+        info = msgspec.structs.replace(info, codec=message.codec)
         answer = link.Drawn(task=message.task, frame=info, sizes=[int(a.nbytes) for a in arrays])
         if message.ring is None:
-            link.send(self._socket, answer, [np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays])
+            link.send(self._socket, answer, codec.encode(info, arrays, message.quality))
             return
         self._open_ring(message.ring).write(message.ring.slot, message.ring.sequence, arrays)
         link.send(self._socket, answer)

@@ -96,6 +96,8 @@ def test_without_a_backend_heads_are_loaded_keyed_and_exported(blender: Blender,
     assert seen["objects"] == 3, "the refused file added nothing"
     for name, place in seen["wheels"].items():
         assert os.fspath(blender.resources) in place, f"{name} comes from {place}, not from the zip"
+    assert seen["codecs"] == ["raw", "lz4", "jpeg"], "frames of a remote backend can be read"
+    assert seen["alpha"]
     check_usd(tmp_path, seen["frames"])
 
 

@@ -15,7 +15,7 @@ from gshead_backend.packaging.environments import BLENDERS, Environment
 
 BLOCKED = (
     *("torch", "cv2", "scipy", "numba", "PIL", "OpenEXR", "pxr", "tyro", "platformdirs", "jaxtyping", "gsplat"),
-    *("lz4", "bpy"),
+    *("lz4", "simplejpeg", "bpy"),
 )
 # Imports every module of the package found in the folder given, with the heavy packages blocked.
 IMPORT_ALL = """

@@ -2,7 +2,7 @@
 
 An avatar is ``b"GS" + any bytes``; its frame is filled with the first byte of its id. A pose's first value commands:
 0 nothing, 1 sleep 0.3 s, 2 end the process, 3 out of memory, 4 hang without a pulse, 5 an unexpected exception,
-6 take 0.4 s to pack the frame.
+6 take 0.4 s to pack the frame, 7 noise that no codec makes small.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class FakeEngine:
             else:
                 value = self._obey(head.pose.expression, value)
         rgba = np.full((height, width, 4), value, dtype)
+        if any(head.pose and head.pose.expression[0] == 7 for head in shot.heads):
+            rgba = np.random.default_rng(1).integers(0, 256, rgba.shape).astype(dtype)
         parts = [rgba, np.full((height, width), 2.5, np.float32)] if depth else [rgba]
         info = FrameInfo(width, height, dtype, "srgb" if dtype == "uint8" else "linear-rec709")
         info = FrameInfo(width, height, dtype, info.colorspace, parts=["rgba", "depth"][: len(parts)], seconds=0.001)

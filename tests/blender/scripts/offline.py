@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bpy
 import common
+import numpy as np
 import render_setup
 
 
@@ -47,9 +48,17 @@ def main() -> None:
         refused = ""
     except RuntimeError as error:
         refused = str(error)
-    wheels = {name: __import__(name).__file__ for name in ("zmq", "msgspec", "safetensors", "gshead_backend")}
+    from gshead_backend.protocol import codec  # there since the extension is enabled
+    from gshead_backend.protocol.messages import FrameInfo
+
+    names = ("zmq", "msgspec", "safetensors", "lz4", "simplejpeg", "gshead_backend")
+    wheels = {name: __import__(name).__file__ for name in names}
+    rgba = np.random.default_rng(0).integers(0, 256, (20, 30, 4)).astype(np.uint8)
+    info = FrameInfo(30, 20, "uint8", parts=["rgba"], codec="jpeg")
+    packed = codec.decode(info, codec.encode(info, [rgba], 95))[0].reshape(rgba.shape)
     common.report(same=source.read_bytes() == (out / "again.gshead").read_bytes(), failure=failure, frames=frames,
-                  refused=refused, objects=len(bpy.data.objects), wheels=wheels)  # fmt: skip
+                  refused=refused, objects=len(bpy.data.objects), wheels=wheels,
+                  alpha=bool((packed[..., 3] == rgba[..., 3]).all()), codecs=codec.readable())  # fmt: skip
 
 
 common.run(main)
