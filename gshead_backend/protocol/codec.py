@@ -6,6 +6,7 @@ it can read, and one that lacks them gets raw frames. They are imported on use.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -42,19 +43,14 @@ def encode(info: FrameInfo, arrays: Sequence[np.ndarray], quality: int) -> list[
     """
     if info.codec == RAW:
         return [np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays]
-    import lz4.block
-
-    pack = lambda a: lz4.block.compress(np.ascontiguousarray(a), store_size=False)  # noqa: E731
     if info.codec == LZ4:
-        return [pack(a) for a in arrays]
-    import simplejpeg
-
+        return [_packed(a) for a in arrays]
     rgba = np.ascontiguousarray(arrays[0])
     subsampling = "444" if quality >= FULL_CHROMA else "420"
-    picture = simplejpeg.encode_jpeg(
+    picture = _jpeg().encode_jpeg(
         rgba, quality=quality, colorspace="RGBX", colorsubsampling=subsampling, fastdct=True
     )  # fmt: skip
-    return [picture, pack(rgba[..., 3]), *(pack(a) for a in arrays[1:])]
+    return [picture, _packed(rgba[..., 3]), *(_packed(a) for a in arrays[1:])]
 
 
 def decode(info: FrameInfo, parts: Sequence[Any]) -> list[np.ndarray]:
@@ -83,12 +79,14 @@ def decode(info: FrameInfo, parts: Sequence[Any]) -> list[np.ndarray]:
     return [rgba.reshape(-1), *depths]
 
 
-def _unpacked(part: Any, size: int) -> np.ndarray:
-    import lz4.block
+def _packed(array: np.ndarray) -> bytes:
+    return _lz4().compress(np.ascontiguousarray(array), store_size=False)
 
+
+def _unpacked(part: Any, size: int) -> np.ndarray:
     try:
-        data = lz4.block.decompress(part, uncompressed_size=size, return_bytearray=True)
-    except lz4.block.LZ4BlockError as error:
+        data = _lz4().decompress(part, uncompressed_size=size, return_bytearray=True)
+    except _lz4().LZ4BlockError as error:
         raise ProtocolError(f"A frame's lz4 block is damaged ({error}).") from None
     if len(data) != size:
         raise ProtocolError(f"A frame's lz4 block holds {len(data)} bytes, expected {size}.")
@@ -96,12 +94,18 @@ def _unpacked(part: Any, size: int) -> np.ndarray:
 
 
 def _pictured(part: Any, info: FrameInfo) -> np.ndarray:
-    import simplejpeg
-
     try:
-        height, width = simplejpeg.decode_jpeg_header(part, strict=True)[:2]  # before anything is allocated
+        height, width = _jpeg().decode_jpeg_header(part, strict=True)[:2]  # before anything is allocated
         if (height, width) != (info.height, info.width):
             raise ProtocolError(f"A frame's JPEG is {width}x{height}, its header says {info.width}x{info.height}.")
-        return simplejpeg.decode_jpeg(part, colorspace="RGBA", fastdct=True, fastupsample=True)
+        return _jpeg().decode_jpeg(part, colorspace="RGBA", fastdct=True, fastupsample=True)
     except ValueError as error:
         raise ProtocolError(f"A frame's JPEG is damaged ({str(error)[:100]}).") from None
+
+
+def _lz4() -> Any:
+    return importlib.import_module("lz4.block")
+
+
+def _jpeg() -> Any:
+    return importlib.import_module("simplejpeg")

@@ -1,0 +1,46 @@
+"""Inside Blender: enabling the extension, and a 1080p timeline against an engine that returns a constant buffer."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from measure import ROOT, Report, Row
+from scenes import covered_head
+
+FRAMES = 24
+SCRIPT = Path(__file__).with_name("in_blender")
+
+
+def measure_blender(report: Report, device: str, sizes: tuple[int, ...]) -> None:
+    """Every installed Blender: seconds to enable the extension; seconds a frame of a 1080p timeline."""
+    sys.path.insert(0, str(ROOT / "tests" / "blender"))
+    from harness import VERSIONS, Blender, blender_python
+
+    from gshead_backend.avatar.file import save_avatar
+
+    for version in VERSIONS:
+        if not blender_python(version).exists():
+            continue
+        with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory(prefix="gsb-") as runtime:
+            blender = Blender(version, Path(home), Path(runtime))
+            script, label = str(SCRIPT), f"Blender {version}"
+            warm = blender.run(script, what="enable")["warm"]
+            cold = [blender.run(script, what="enable_cold")["cold"] for _ in range(5)]
+            note = f"again in the same Blender: {1e3 * warm:.0f} ms"
+            name = f"enabling the extension, {label}"
+            report.add(Row("blender", name, 1e3 * statistics.median(cold), "ms", 1e3 * max(cold), len(cold), note))
+            for splats in sizes:
+                avatar = Path(home) / "head.gshead"
+                save_avatar(covered_head(splats), avatar)
+                seen = blender.run(
+                    script, what="timeline", timeout=900, avatar=str(avatar), frames=FRAMES, out=home,
+                    take=str(ROOT / "samples" / "take_demo.json"),
+                )  # fmt: skip
+                for kind in ("PNG", "OPEN_EXR_MULTILAYER"):
+                    ours, floor = (seen["seconds"][f"{kind} {e}"] for e in ("GSHEAD", "GSHEAD_BENCHMARK_CONSTANT"))
+                    note = f"an engine with a constant buffer: {1e3 * floor:.0f} ms; {ours / floor:.2f} times that"
+                    name = f"a 1080p frame of the timeline, {kind}, {splats // 1000}k splats, {device}, {label}"
+                    report.add(Row("blender", name, 1e3 * ours, "ms", None, FRAMES, note))
