@@ -48,14 +48,13 @@ class TorchBatch:
             rotation = put(avatar.rotation[d.index])
             basis, gain, bias = put(d.basis.reshape(-1, d.basis.shape[2]).T), put(pose_gain(avatar)), put(d.bias)
             scale, offset, color = self._scale[index], self._offset[index], self._color[index]
+            identity = torch.eye(4, device=device)[0]
 
             def residual(poses: Tensor) -> tuple[Tensor, ...]:
                 coefficients = torch.addmm(bias, poses[:, : gain.shape[0]], gain)
                 delta = (coefficients @ basis).view(poses.shape[0], -1, 14)
                 turned = rotation + delta[..., 3:7]
                 length = turned.norm(dim=-1, keepdim=True)
-                identity = torch.zeros_like(turned)
-                identity[..., 0] = 1
                 parts = (
                     offset + delta[..., :3],
                     torch.where(length > 1e-12, turned / length.clamp(min=1e-12), identity),

@@ -174,7 +174,7 @@ def _norm(v: Tensor) -> Tensor:
 
 
 def _perpendicular(x: Tensor, near: Tensor) -> Tensor:
-    axis = torch.nn.functional.one_hot(x.abs().argmin(-1), 3).to(x.dtype)
+    axis = (torch.arange(3, device=x.device) == x.abs().argmin(-1, keepdim=True)).to(x.dtype)
     out = near - x * (x * near).sum(-1, keepdim=True)
     out = torch.where(_norm(out) > 0.1, out, torch.linalg.cross(x, axis))
     return out / _norm(out).clamp(min=_TINY)
