@@ -76,6 +76,7 @@ class CudaDevice:
         wanted = torch.device(device)
         self.device = wanted if wanted.index is not None else torch.device("cuda", torch.cuda.current_device())
         self._copies = torch.cuda.Stream(self.device)
+        self._side = torch.cuda.Stream(self.device)  # one for all graphs: libraries keep memory for every stream
 
     def host_tensor(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Pinned memory: only from such do copies run beside the host and beside kernels."""
@@ -109,16 +110,23 @@ class CudaDevice:
 
         ``step`` must read and write the same tensors every time, copy nothing from or to the host, and not wait.
         """
-        side = torch.cuda.Stream(self.device)
-        side.wait_stream(torch.cuda.current_stream(self.device))
+        main, side = torch.cuda.current_stream(self.device), self._side
+        side.wait_stream(main)
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):
                 step()
-        torch.cuda.current_stream(self.device).wait_stream(side)
+        main.wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        # Other threads (levels of detail in the making) may use the device meanwhile.
-        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
-            outputs = step()
+        try:
+            # Other threads (levels of detail in the making) may use the device meanwhile.
+            with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+                outputs = step()
+        except BaseException:
+            # Where ending a capture fails too, torch leaves its stream current and its allocator in the graph's pool.
+            torch.cuda.set_stream(main)
+            with contextlib.suppress(Exception):
+                torch._C._cuda_endAllocateToPool(self.device.index, graph.pool())  # type: ignore[attr-defined]
+            raise
 
         def replay() -> T:
             graph.replay()
