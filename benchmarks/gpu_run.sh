@@ -96,8 +96,8 @@ has() { "$PYTHON" -c "import importlib.util, sys; sys.exit(importlib.util.find_s
 tests() {
     local config=()
     has pytest_timeout || config=(-c /dev/null --rootdir "$PWD")  # pyproject's options need the plug-in
-    "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" -m gpu tests/raster tests/avatar || return 1
-    if has zmq && has numba; then
+    "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" -m gpu tests/raster tests/avatar/test_drive_capture.py || return 1
+    if has zmq && has msgspec && has numba; then
         "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/server/test_frame_pipeline.py || return 1
     fi
     if has numba; then
