@@ -61,7 +61,8 @@ class TorchAvatar:
         if avatar.dynamic is not None:
             lost[avatar.dynamic.index] = False
         if lost.any():
-            self.parameters["rotation"][self._tensor(lost)] = torch.eye(4, device=self.device)[0]
+            none = torch.eye(4, device=self.device)[0]
+            self.parameters["rotation"] = torch.where(self._tensor(lost)[:, None], none, self.parameters["rotation"])
         self._skinning: tuple[Tensor, ...] | None = None
         self.drivers: dict[int, Any] = {}
         d = avatar.dynamic

@@ -91,6 +91,15 @@ def test_an_avatar_without_splats_can_be_driven(tiny_head):
     assert GraphDriver(TorchAvatar(none), 2).drive([HeadPose.neutral(52)]).means.shape == (1, 0, 3)
 
 
+def test_a_rotation_of_length_zero_turns_nothing_in_any_twin(tiny_head):
+    avatar, poses = avatars_of(tiny_head)["dynamic"], poses_of(tiny_head)[:2]
+    lengths = np.linalg.norm(avatar.rotation, axis=1)
+    assert (lengths == 0).sum() == 1
+    for driver in (GraphDriver(TorchAvatar(avatar), 2), GraphDriver(TorchAvatar(avatar), 2, ways=())):
+        assert_close(worst(driver.drive(poses), avatar, poses))
+    np.testing.assert_array_equal(np.linalg.norm(avatar.rotation, axis=1), lengths)  # the avatar itself is untouched
+
+
 def test_drivers_are_kept_with_the_avatar(tiny_head):
     twin = TorchAvatar(avatars_of(tiny_head)["still"])
     assert driver_of(twin, 1) is driver_of(twin, 1)
