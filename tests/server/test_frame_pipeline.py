@@ -191,6 +191,15 @@ def test_free_buffers_of_old_sizes_do_not_pile_up(twin):
     assert len(pipeline._free) == frames_cuda.KEPT
 
 
+def test_preparing_makes_what_frames_need_and_no_more(twin):
+    pipeline = FramePipeline("cpu")
+    pipeline.prepare(twin, most=5)
+    made = dict(twin.drivers)
+    assert set(made) == {1, 8}
+    pipeline.submit([wish(twin, i) for i in range(5)], "uint8").release()
+    assert twin.drivers == made
+
+
 def test_without_depth_none_is_copied(twin):
     with FramePipeline("cpu").submit([wish(twin, 1)], "uint8", depth=False) as pictures:
         ((rgba, depth),) = pictures
