@@ -32,7 +32,7 @@ export MAX_JOBS=${MAX_JOBS:-$(nproc)}
 export TORCH_EXTENSIONS_DIR=${TORCH_EXTENSIONS_DIR:-$PWD/benchmarks/out/torch_extensions}
 export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$PWD/benchmarks/out/numba}
 LIMIT=${LIMIT:-530}
-STEPS=(packages kernels tests frames socket reconstruct)
+STEPS=(packages kernels tests frames batches socket reconstruct)
 TRAINING=(train_data train_parser train_regressor)
 ASSETS=${ASSETS:-benchmarks/wheels/assets}
 CROPS=${CROPS:-benchmarks/out/crops}
@@ -50,7 +50,7 @@ wheels, site = map(pathlib.Path, sys.argv[1:])
 modules = {  # module: (distribution, needed by)
     "numpy": ("numpy", "all"), "torch": ("torch", "all"), "llvmlite": ("llvmlite", "all"), "numba": ("numba", "all"),
     "msgspec": ("msgspec", "all"), "zmq": ("pyzmq", "all"), "safetensors": ("safetensors", "all"),
-    "gsplat": ("gsplat", "all"), "jaxtyping": ("jaxtyping", "all"), "wadler_lindig": ("wadler-lindig", "jaxtyping"),
+    "gsplat": ("gsplat", "all"), "triton": ("triton", "drive and batches; torch's CUDA builds bring it"), "jaxtyping": ("jaxtyping", "all"), "wadler_lindig": ("wadler-lindig", "jaxtyping"),
     "ninja": ("ninja", "kernels"), "packaging": ("packaging", "kernels"), "rich": ("rich", "kernels"),
     "markdown_it": ("markdown-it-py", "rich"), "mdurl": ("mdurl", "rich"), "pygments": ("pygments", "rich"),
     "pytest": ("pytest", "tests"), "pytest_timeout": ("pytest-timeout", "tests"), "iniconfig": ("iniconfig", "pytest"),
@@ -96,13 +96,19 @@ has() { "$PYTHON" -c "import importlib.util, sys; sys.exit(importlib.util.find_s
 tests() {
     local config=()
     has pytest_timeout || config=(-c /dev/null --rootdir "$PWD")  # pyproject's options need the plug-in
-    "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" -m gpu tests/raster || return 1
-    if has numba; then "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/raster tests/avatar/test_drive.py; fi
+    "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" -m gpu tests/raster tests/avatar/test_drive_capture.py || return 1
+    if has zmq && has msgspec && has numba; then
+        "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/server/test_frame_pipeline.py || return 1
+    fi
+    if has numba; then
+        "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/raster tests/avatar/test_d*.py
+    fi
 }
 frames() {
     "$PYTHON" benchmarks/run.py --only frames --device cuda --out "$OUT/gpu.json" || return 1
     if has numba; then "$PYTHON" benchmarks/run.py --only frames --device cpu --sizes 20000 65000 --out "$OUT/gpu.json"; fi
 }
+batches() { "$PYTHON" benchmarks/run.py --only batches --device cuda --sizes 20000 65000 150000 --out "$OUT/gpu.json"; }
 socket() { "$PYTHON" benchmarks/run.py --only socket --device cuda --out "$OUT/gpu.json"; }
 reconstruct() { "$PYTHON" benchmarks/run.py --only reconstruct --device cuda --out "$OUT/gpu.json"; }
 
@@ -126,7 +132,7 @@ if [ "${1:-}" = --list ]; then
     printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}"
     exit 0
 fi
-export -f has packages kernels tests frames socket reconstruct piece train train_data train_parser train_regressor
+export -f has packages kernels tests frames batches socket reconstruct piece train train_data train_parser train_regressor
 export OUT STATE WHEELS PYTHON SITE LIMIT CROPS RUNS SAMPLES VALIDATION TRAIN_MINUTES
 failed=0
 for step in "${@:-${STEPS[@]}}"; do

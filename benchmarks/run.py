@@ -14,10 +14,11 @@ from pathlib import Path
 from measure import ROOT, Report
 from scenes import SIZES
 
-PARTS = ("frames", "socket", "delivery", "levels", "blender", "reconstruct")
+PARTS = ("frames", "batches", "socket", "delivery", "levels", "blender", "reconstruct")
 TITLES = {
     "drive cpu": "Drive: pose to splats, CPU", "raster cpu": "Rasterize, CPU", "frame cpu": "Whole frame, CPU",
     "drive cuda": "Drive: pose to splats, CUDA", "raster cuda": "Rasterize, CUDA", "frame cuda": "Whole frame, CUDA",
+    "pixels cuda": "Packing and read-back, CUDA", "pixels cpu": "Packing and copying, CPU",
     "socket": "Over the socket", "delivery": "Freshness, memory, start", "levels": "Levels of detail",
     "blender": "Inside Blender",
     "reconstruct": "Reconstruct", "memory": "Memory",
@@ -61,6 +62,11 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
         from frames import measure_frames
 
         measure_frames(report, device, sizes)
+    elif part == "batches":
+        if device == "cuda" or options.device:  # on a CPU only when it is asked for
+            from batches import measure_batches
+
+            measure_batches(report, device, sizes)
     elif part == "socket":
         from service import measure_socket
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ class TorchAvatar:
     Attributes:
         parameters: the avatar's own values of ``PARAMETERS``: clone, ``requires_grad_()`` and pass them back as
             ``overrides`` to fit them.
+        drivers: what ``drive_graph.driver_of`` keeps here; clear it to give their memory back at once.
     """
 
     def __init__(self, avatar: Avatar, device: str | torch.device = "cpu") -> None:
@@ -55,7 +57,14 @@ class TorchAvatar:
         self._bary = self._tensor(avatar.bary).float()
         self._rest_area = self._tensor(b.rest_area)
         self.parameters = {name: self._tensor(getattr(avatar, name)).float() for name in PARAMETERS}
+        lost = np.linalg.norm(avatar.rotation, axis=1) <= 1e-12  # no rotation at all counts as none
+        if avatar.dynamic is not None:
+            lost[avatar.dynamic.index] = False
+        if lost.any():
+            none = torch.eye(4, device=self.device)[0]
+            self.parameters["rotation"] = torch.where(self._tensor(lost)[:, None], none, self.parameters["rotation"])
         self._skinning: tuple[Tensor, ...] | None = None
+        self.drivers: dict[int, Any] = {}
         d = avatar.dynamic
         if d is not None:
             self._index = self._tensor(d.index).long()
@@ -150,7 +159,7 @@ def triangle_axes(corners: Tensor) -> tuple[Tensor, Tensor]:
     normal = torch.linalg.cross(e1, e2)
     length = _norm(normal)
     edge = _norm(e1)
-    x_axis = torch.tensor([1.0, 0.0, 0.0], device=corners.device)
+    x_axis = torch.eye(3, device=corners.device)[0]  # made there: a copy from the host would make it wait
     x = torch.where(edge > _TINY, e1 / edge.clamp(min=_TINY), x_axis)
     z = normal / length.clamp(min=_TINY)
     sliver = length <= 1e-3 * edge * _norm(e2)
@@ -166,7 +175,7 @@ def _norm(v: Tensor) -> Tensor:
 
 
 def _perpendicular(x: Tensor, near: Tensor) -> Tensor:
-    axis = torch.nn.functional.one_hot(x.abs().argmin(-1), 3).to(x.dtype)
+    axis = (torch.arange(3, device=x.device) == x.abs().argmin(-1, keepdim=True)).to(x.dtype)
     out = near - x * (x * near).sum(-1, keepdim=True)
     out = torch.where(_norm(out) > 0.1, out, torch.linalg.cross(x, axis))
     return out / _norm(out).clamp(min=_TINY)

@@ -10,7 +10,8 @@ from .wheels import pack_wheel, sha256
 ROOMS = ("protocol", "head", "avatar", "export")
 # Modules of light rooms that are imported on demand only, and not inside Blender.
 HEAVY = (
-    *("*/*_torch.py", "avatar/drive_fast.py", "export/frames.py", "*/weights/*"),
+    *("*/*_torch.py", "avatar/drive_fast.py", "avatar/drive_graph.py", "avatar/drive_triton.py"),
+    *("export/frames.py", "*/weights/*"),
     *("head/bake/*", "head/bake/*/*", "head/importing/*"),
 )
 SUFFIXES = (".py", ".safetensors", ".json", ".npz")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rasterize import BACKENDS, rasterize
+from .rasterize import BACKENDS, rasterize, rasterize_many
 from .types import Rendered
 
-__all__ = ["BACKENDS", "Rendered", "rasterize"]
+__all__ = ["BACKENDS", "Rendered", "rasterize", "rasterize_many"]

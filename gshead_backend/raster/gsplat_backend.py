@@ -6,9 +6,10 @@ import contextlib
 import functools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,31 +93,73 @@ def rasterize_gsplat(splats: Splats, camera: Camera, background: Tensor | None =
 
     Raises ``OutOfMemoryError``.
     """
-    from gsplat import rasterization
-
     device, dtype = splats.means.device, splats.means.dtype
     h, w = camera.height, camera.width
     if len(splats) == 0:
         empty = splats.means.sum() + splats.colors.sum() + torch.zeros(h, w, device=device, dtype=dtype)
         return finish(empty[..., None].expand(h, w, splats.colors.shape[1]), empty, empty, background)
     with device_memory(f"{len(splats)} splats at {w}x{h}"):
-        sums, alpha, _ = rasterization(
-            means=splats.means.float(),
-            quats=splats.quats.float(),
-            scales=splats.scales.float(),
-            opacities=splats.opacities.float().clamp(max=1.0),
-            colors=splats.colors.float(),
-            viewmats=torch.tensor(camera.viewmat, dtype=torch.float32, device=device)[None],
-            Ks=torch.tensor(camera.K, dtype=torch.float32, device=device)[None],
-            width=w,
-            height=h,
-            near_plane=camera.near,
-            far_plane=camera.far,
-            eps2d=BLUR,
-            packed=False,
-            render_mode="RGB+D",
-            channel_chunk=CHANNELS_AT_ONCE,
-            camera_model="ortho" if camera.orthographic else "pinhole",
-        )
+        viewmats, Ks = views_on(device, [camera])
+        sums, alpha = _sums(splats, viewmats[0], Ks[0], camera)
         sums, alpha = sums[0].to(dtype), alpha[0, ..., 0].to(dtype)
         return finish(sums[..., :-1], alpha, sums[..., -1], background)
+
+
+def rasterize_gsplat_many(
+    splats: Splats, cameras: Sequence[Camera], views: tuple[Tensor, Tensor] | None = None
+) -> Rendered:
+    """Render B frames of B x N splats at once, each with its own camera; see ``rasterize_many``.
+
+    ``views``: what ``views_on`` gives for the cameras, where the caller has it on the device already.
+    """
+    b, n = splats.means.shape[:2]
+    device, dtype, first = splats.means.device, splats.means.dtype, cameras[0]
+    h, w = first.height, first.width
+    if n == 0:
+        empty = torch.zeros(b, h, w, device=device, dtype=dtype)
+        return finish(empty[..., None].expand(b, h, w, splats.colors.shape[2]), empty, empty, None)
+    with device_memory(f"{b} frames of {n} splats at {w}x{h}"):
+        sums, alpha = _sums(splats, *(views or views_on(device, cameras)), first)
+        sums, alpha = sums[:, 0].to(dtype), alpha[:, 0, ..., 0].to(dtype)
+        return finish(sums[..., :-1], alpha, sums[..., -1], None)
+
+
+def views_array(cameras: Sequence[Camera]) -> np.ndarray:
+    """(B, 25) float32: world to camera, row by row, then K; what ``views_of`` takes apart."""
+    rows = [np.concatenate([c.viewmat.reshape(-1), c.K.reshape(-1)]) for c in cameras]
+    return np.stack(rows).astype(np.float32)
+
+
+def views_of(packed: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 25) to gsplat's viewmats (B, 1, 4, 4) and Ks (B, 1, 3, 3)."""
+    return packed[:, None, :16].unflatten(-1, (4, 4)), packed[:, None, 16:].unflatten(-1, (3, 3))
+
+
+def views_on(device: torch.device, cameras: Sequence[Camera]) -> tuple[Tensor, Tensor]:
+    """``views_of`` the cameras on a device, in one copy."""
+    return views_of(torch.from_numpy(views_array(cameras)).to(device))
+
+
+def _sums(splats: Splats, viewmats: Tensor, Ks: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+    """Blended colours with depth as the last channel, and alphas: (..., 1, H, W, C + 1), (..., 1, H, W, 1)."""
+    from gsplat import rasterization
+
+    sums, alpha, _ = rasterization(
+        means=splats.means.float(),
+        quats=splats.quats.float(),
+        scales=splats.scales.float(),
+        opacities=splats.opacities.float().clamp(max=1.0),
+        colors=splats.colors.float(),
+        viewmats=viewmats,
+        Ks=Ks,
+        width=camera.width,
+        height=camera.height,
+        near_plane=camera.near,
+        far_plane=camera.far,
+        eps2d=BLUR,
+        packed=False,
+        render_mode="RGB+D",
+        channel_chunk=CHANNELS_AT_ONCE,
+        camera_model="ortho" if camera.orthographic else "pinhole",
+    )
+    return sums, alpha

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -47,6 +48,49 @@ def rasterize(splats: Splats, camera: Camera, *, background: Any = None, backend
     return _with_torch(splats, camera, background, backend)
 
 
+def rasterize_many(splats: Splats, cameras: Sequence[Camera], *, backend: str = "auto", views: Any = None) -> Rendered:
+    """Render B frames at once: frame i of the splats through camera i. On CUDA they share one pass of the kernels.
+
+    Args:
+        splats: every array with a leading dimension B: ``means`` (B, N, 3), ``opacities`` (B, N) and so on.
+        cameras: B cameras of the same size, clip range and projection.
+        backend: as in :func:`rasterize`; all but "gsplat" draw one frame after another.
+        views: (viewmats, Ks) of ``gsplat_backend.views_of`` where the cameras are on the device already.
+
+    Returns:
+        A ``Rendered`` whose arrays have the leading dimension B, equal to B calls of :func:`rasterize`.
+
+    Raises:
+        ArgumentError, RenderError, OutOfMemoryError: as :func:`rasterize`, and for cameras that do not go together.
+    """
+    count = int(splats.means.shape[0])
+    if count < 1 or count != len(cameras):
+        raise ArgumentError(f"{count} frames of splats and {len(cameras)} cameras do not go together.")
+    if len({(c.width, c.height, c.near, c.far, c.orthographic) for c in cameras}) > 1:
+        raise ArgumentError("Frames drawn at once share size, clip range and projection; these cameras differ.")
+    if any(int(getattr(splats, f.name).shape[0]) != count for f in fields(splats)):
+        raise ArgumentError(f"Every array of {count} frames of splats has {count} as its first dimension.")
+    _check(_frame(splats, 0), cameras[0])
+    for camera in cameras[1:]:
+        _check_skew(camera)
+    on_gpu = is_torch(splats.means) and splats.means.is_cuda
+    if on_gpu and backend in ("auto", "gsplat"):
+        from .gsplat_backend import rasterize_gsplat_many, require_cuda
+
+        require_cuda()
+        return rasterize_gsplat_many(splats, cameras, views)
+    drawn = [rasterize(_frame(splats, i), camera, backend=backend) for i, camera in enumerate(cameras)]
+    if is_torch(splats.means):
+        import torch
+
+        return Rendered(*(torch.stack([getattr(r, f.name) for r in drawn]) for f in fields(Rendered)))
+    return Rendered(*(np.stack([getattr(r, f.name) for r in drawn]) for f in fields(Rendered)))
+
+
+def _frame(splats: Splats, i: int) -> Splats:
+    return Splats(*(getattr(splats, f.name)[i] for f in fields(splats)))
+
+
 def _with_torch(splats: Splats, camera: Camera, background: Any, backend: str) -> Rendered:
     import torch
 
@@ -87,6 +131,10 @@ def _check(splats: Splats, camera: Camera) -> None:
         got = tuple(getattr(splats, name).shape)
         if got != shape:
             raise ArgumentError(f"Splats.{name} must have shape {shape}, got {got}.")
+    _check_skew(camera)
+
+
+def _check_skew(camera: Camera) -> None:
     if abs(camera.K[0, 1]) + abs(camera.K[1, 0]) > 1e-9 * camera.K[0, 0]:
         raise ArgumentError("The rasterizer takes no skew: K[0, 1] and K[1, 0] must be zero.")
 

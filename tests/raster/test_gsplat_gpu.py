@@ -20,7 +20,7 @@ from gshead_backend.avatar.types import Splats
 from gshead_backend.camera import Camera, orbit_camera
 from gshead_backend.errors import OutOfMemoryError
 from gshead_backend.head import HeadPose
-from gshead_backend.raster import rasterize
+from gshead_backend.raster import rasterize, rasterize_many
 from gshead_backend.raster.types import Rendered
 
 pytestmark = [
@@ -157,3 +157,29 @@ def test_out_of_memory_is_an_error_and_the_next_frame_works():
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert torch.cuda.mem_get_info()[0] > 0.5 * free
     torch.testing.assert_close(rasterize(splats, camera).color, before)
+
+
+@pytest.mark.parametrize("count", [1, 5, 16])
+def test_frames_at_once_equal_single_frames(count):
+    frames = [on("cuda", random_splats(400, seed=seed)) for seed in range(count)]
+    many = Splats(*(torch.stack([getattr(f, name) for f in frames]) for name in PARAMETERS))
+    for orthographic in (False, True):
+        base = orthographic_views if orthographic else perspective_views
+        cameras = base(count)
+        got = rasterize_many(many, cameras)
+        assert got.color.shape == (count, 61, 75, 3)
+        for i, (frame, camera) in enumerate(zip(frames, cameras, strict=True)):
+            alone = rasterize(frame, camera)
+            for name in ("color", "alpha", "depth"):
+                torch.testing.assert_close(getattr(got, name)[i], getattr(alone, name), atol=1e-5, rtol=1e-5)
+    none = Splats(*(getattr(many, name)[:, :0] for name in PARAMETERS))
+    assert float(rasterize_many(none, cameras).alpha.sum()) == 0
+
+
+def perspective_views(count: int) -> list[Camera]:
+    return [orbit_camera(25 + 7 * i, 10 - i, size=(75, 61), focal_mm=100, distance=0.7) for i in range(count)]
+
+
+def orthographic_views(count: int) -> list[Camera]:
+    K = np.array([[280.0, 0, 40], [0, 260, 28], [0, 0, 1]])
+    return [replace(camera, K=K, orthographic=True) for camera in perspective_views(count)]
