@@ -8,9 +8,11 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,6 +23,9 @@ from ..head.pose import HeadPose
 from ..protocol.limits import scaled
 from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo
 from .levels import Levels
+
+if TYPE_CHECKING:
+    from .frames_cuda import FramePipeline, Ticket
 
 Progress = Callable[[float, str], None]
 Preview = Callable[[bytes], None]
@@ -44,6 +49,7 @@ class Shot:
     """What a frame is to show.
 
     ``scale``: share of the camera's size. ``splats``: at most about so many a head, by its levels of detail; 0 for all.
+    ``final``: the same shot must give the same bytes again, whatever is drawn beside it.
     """
 
     camera: CameraSpec
@@ -52,6 +58,7 @@ class Shot:
     depth: bool
     scale: float = 1.0
     splats: int = 0
+    final: bool = False
 
 
 Picture = tuple[FrameInfo, list[np.ndarray]]
@@ -76,7 +83,7 @@ class EngineLike(Protocol):
     def warm_up(self, progress: Progress) -> None: ...
     def load(self, avatar_id: str, data: bytes, limit_splats: int) -> AvatarInfo: ...
     def unload(self, avatar_id: str) -> None: ...
-    def draw(self, shots: Sequence[Shot], free: Callable[[], None]) -> list[Picture]: ...
+    def draw(self, shots: Sequence[Shot], free: Callable[[], None]) -> AbstractContextManager[list[Picture]]: ...
     def reconstruct(
         self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
     ) -> Made: ...
@@ -115,6 +122,11 @@ class Engine:
     def __init__(self, device: str) -> None:
         self.device = resolve_device(device)
         self.batch = 1
+        self._pipeline: FramePipeline | None = None
+        if self.device != "cpu":
+            from .frames_cuda import BATCHES, FramePipeline
+
+            self._pipeline, self.batch = FramePipeline(self.device), BATCHES[-1]
         self._avatars: dict[str, Levels] = {}
 
     def warm_up(self, progress: Progress) -> None:
@@ -149,14 +161,16 @@ class Engine:
         avatar = avatar_from_bytes(data)
         if len(avatar) > limit_splats:
             raise LimitError(f"The avatar has {len(avatar)} splats; the limit is {limit_splats}.")
-        self._avatars[avatar_id] = Levels(avatar, self._ready)
+        self._avatars[avatar_id] = levels = Levels(avatar, self._ready)
+        if self._pipeline is not None:
+            self._pipeline.prepare(levels.whole)
         return AvatarInfo(
             avatar_id, len(avatar), avatar.head.vertex_count, avatar.head.expression_count, avatar.name, avatar.method
         )
 
     def _ready(self, avatar: Avatar) -> Any:
-        """The avatar as ``_drive`` wants it."""
-        if self.device == "cpu":
+        """The avatar as it is driven."""
+        if self._pipeline is None:
             return avatar
         from ..avatar.drive_torch import TorchAvatar
 
@@ -164,31 +178,32 @@ class Engine:
 
     def unload(self, avatar_id: str) -> None:
         """Forgets an avatar."""
-        self._avatars.pop(avatar_id, None)
+        levels = self._avatars.pop(avatar_id, None)
+        if levels is not None and self._pipeline is not None:
+            levels.let_go()
 
-    def draw(self, shots: Sequence[Shot], free: Callable[[], None] = lambda: None) -> list[Picture]:
+    def draw(
+        self, shots: Sequence[Shot], free: Callable[[], None] = lambda: None
+    ) -> AbstractContextManager[list[Picture]]:
         """Frames, at most ``batch``: drive every head, place it, rasterize all splats together, convert to ``dtype``.
 
-        ``free`` is called when the last one only has to be converted: the device could begin the next.
+        ``free`` is called when the device could begin the next. On a GPU entering the result waits for the pixels; they
+        are good until it is left, and more may be drawn before it is entered.
         """
+        if self._pipeline is not None:
+            return self._draw_on_gpu(self._pipeline, shots, free)
         last = len(shots) - 1
-        return [self._draw(shot, free if i == last else lambda: None) for i, shot in enumerate(shots)]
+        return nullcontext([self._draw(shot, free if i == last else lambda: None) for i, shot in enumerate(shots)])
 
     def _draw(self, shot: Shot, free: Callable[[], None]) -> Picture:
         start = time.perf_counter()
         view, heads, dtype = _camera(shot.camera, shot.scale), shot.heads, shot.dtype
         if not heads:
             parts = _empty_frame(view, dtype)
-        elif self.device == "cpu":
-            parts = self._draw_on_cpu(view, shot, free)
         else:
-            parts = self._draw_on_gpu(view, shot, free)
+            parts = self._draw_on_cpu(view, shot, free)
         parts = parts if shot.depth else parts[:1]
-        info = FrameInfo(
-            view.width, view.height, dtype, "srgb" if dtype == "uint8" else "linear-rec709",
-            parts=["rgba", "depth"][: len(parts)], seconds=time.perf_counter() - start,
-        )  # fmt: skip
-        return info, parts
+        return _info(shot, view, time.perf_counter() - start), parts
 
     def _draw_on_cpu(self, view: Camera, shot: Shot, free: Callable[[], None]) -> list[np.ndarray]:
         from ..raster import rasterize
@@ -203,17 +218,39 @@ class Engine:
         free()
         return [pack_frame(rendered.color, rendered.alpha, shot.dtype), np.ascontiguousarray(rendered.depth, "<f4")]
 
-    def _draw_on_gpu(self, view: Camera, shot: Shot, free: Callable[[], None]) -> list[np.ndarray]:
-        import torch
+    def _draw_on_gpu(
+        self, pipeline: FramePipeline, shots: Sequence[Shot], free: Callable[[], None]
+    ) -> AbstractContextManager[list[Picture]]:
+        from .frames_cuda import FrameWish, HeadWish
 
-        from ..raster import rasterize
-        from .packing_torch import pack_frame as pack_on_gpu
+        start = time.perf_counter()
+        views = [_camera(shot.camera, shot.scale) for shot in shots]
+        tickets: list[Ticket] = []
+        kind = lambda s: (s[0].dtype, s[0].depth, s[0].final)  # noqa: E731
+        for (dtype, depth, final), group in groupby(zip(shots, views, strict=True), kind):
+            wishes = [
+                FrameWish(
+                    view, tuple(HeadWish(self._avatar(h, s.splats), h.matrix, h.pose, h.vertices) for h in s.heads)
+                )
+                for s, view in group
+            ]
+            tickets.append(pipeline.submit(wishes, dtype, depth, repeatable=final))
+        free()
 
-        with torch.inference_mode():
-            rendered = rasterize(*self._placed(view, shot))
-            rgba = pack_on_gpu(rendered.color, rendered.alpha, shot.dtype)
-            free()
-            return [rgba.cpu().numpy(), rendered.depth.float().cpu().numpy()]
+        @contextmanager
+        def collected() -> Iterator[list[Picture]]:
+            try:
+                frames = [frame for ticket in tickets for frame in ticket.result()]
+                seconds = (time.perf_counter() - start) / len(shots)
+                yield [
+                    (_info(shot, view, seconds), [a for a in frame if a is not None])
+                    for shot, view, frame in zip(shots, views, frames, strict=True)
+                ]
+            finally:
+                for ticket in tickets:
+                    ticket.release()
+
+        return collected()
 
     def _placed(self, view: Camera, shot: Shot) -> tuple[Splats, Camera]:
         """All splats of a frame, and the camera that sees them where they are."""
@@ -224,22 +261,22 @@ class Engine:
             return self._drive(head, shot.splats), replace(view, viewmat=view.viewmat @ head.matrix)
         return concatenate([transform_splats(self._drive(h, shot.splats), h.matrix) for h in shot.heads]), view
 
-    def _drive(self, head: HeadInstance, splats: int) -> Any:
+    def _avatar(self, head: HeadInstance, splats: int) -> Any:
         levels = self._avatars.get(head.avatar_id)
         if levels is None:
             raise RenderError(f"The avatar {head.avatar_id[:12]}… is not in the worker's memory.")
         avatar, model = levels.pick(splats), levels.avatar.head
         _check_fit(head, model.expression_count, model.vertex_count)
-        if self.device == "cpu":
-            from ..avatar.drive_fast import drive_fast, drive_vertices_fast
+        return avatar
 
-            if head.vertices is not None:
-                return drive_vertices_fast(avatar, head.vertices, head.pose)
-            assert head.pose is not None
-            return drive_fast(avatar, head.pose)
+    def _drive(self, head: HeadInstance, splats: int) -> Splats:
+        from ..avatar.drive_fast import drive_fast, drive_vertices_fast
+
+        avatar = self._avatar(head, splats)
         if head.vertices is not None:
-            return avatar.drive_vertices(self._on_device(head.vertices), head.pose)
-        return avatar.drive(head.pose)
+            return drive_vertices_fast(avatar, head.vertices, head.pose)
+        assert head.pose is not None
+        return drive_fast(avatar, head.pose)
 
     def reconstruct(
         self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
@@ -280,6 +317,13 @@ class Engine:
 def _empty_frame(view: Camera, dtype: Dtype) -> list[np.ndarray]:
     shape = (view.height, view.width)
     return [np.zeros((*shape, 4), dtype), np.full(shape, np.inf, np.float32)]
+
+
+def _info(shot: Shot, view: Camera, seconds: float) -> FrameInfo:
+    return FrameInfo(
+        view.width, view.height, shot.dtype, "srgb" if shot.dtype == "uint8" else "linear-rec709",
+        parts=["rgba", "depth"] if shot.depth else ["rgba"], seconds=seconds,
+    )  # fmt: skip
 
 
 def _camera(spec: CameraSpec, scale: float) -> Camera:

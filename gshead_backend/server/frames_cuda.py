@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -118,8 +119,13 @@ class FramePipeline:
             if size >= most:
                 break
 
-    def submit(self, wishes: Sequence[FrameWish], dtype: Dtype, depth: bool = True) -> Ticket:
+    def submit(
+        self, wishes: Sequence[FrameWish], dtype: Dtype, depth: bool = True, *, repeatable: bool = False
+    ) -> Ticket:
         """Queue frames. Neighbouring wishes for the same avatar, alone in frames of the same size, are drawn at once.
+
+        ``repeatable``: equal wishes give equal bytes, whatever they are drawn together with: they are always driven by
+        the largest batch, because a product of another shape rounds otherwise.
 
         Returns before the pixels are there. gsplat waits inside for the device to count what it draws, so the call
         takes about as long as all but the last kernels; the copies to the host run beside the next call.
@@ -132,7 +138,7 @@ class FramePipeline:
             for group in _groups(wishes):
                 camera = group[0].camera
                 with device_memory(f"{len(group)} frames at {camera.width}x{camera.height}"):
-                    drawn = self._draw(group)
+                    drawn = self._draw(group, BATCHES[-1] if repeatable else len(group))
                     rgba = self._pack(drawn.color.float(), drawn.alpha.float(), dtype)
                     pairs = [(rgba, self._room(rgba.shape, rgba.dtype))]
                     if depth:
@@ -145,14 +151,14 @@ class FramePipeline:
     def _pack(self) -> Pack:
         return packer_of(self._queue.device)
 
-    def _draw(self, group: list[FrameWish]) -> Rendered:
+    def _draw(self, group: list[FrameWish], batch: int) -> Rendered:
         if len(group[0].heads) != 1:
             (wish,) = group
             rendered = self._draw_heads(wish) if wish.heads else _empty(wish.camera, self._queue.device)
             return Rendered(rendered.color[None], rendered.alpha[None], rendered.depth[None])
         heads = [wish.heads[0] for wish in group]
         cameras = [replace(w.camera, viewmat=w.camera.viewmat @ h.matrix) for w, h in zip(group, heads, strict=True)]
-        return rasterize_many(self._drive(heads), cameras, views=self._upload(cameras))
+        return rasterize_many(self._drive(heads, batch), cameras, views=self._upload(cameras))
 
     def _draw_heads(self, wish: FrameWish) -> Rendered:
         def moved(head: HeadWish) -> Splats:
@@ -164,8 +170,8 @@ class FramePipeline:
 
         return rasterize(concatenate([moved(head) for head in wish.heads]), wish.camera)
 
-    def _drive(self, heads: list[HeadWish]) -> Splats:
-        driver = self._driver(heads[0].avatar, len(heads))
+    def _drive(self, heads: list[HeadWish], batch: int) -> Splats:
+        driver = self._driver(heads[0].avatar, batch)
         if heads[0].vertices is not None:
             meshes = [head.vertices for head in heads if head.vertices is not None]
             return driver.drive_vertices(meshes, [head.pose for head in heads])
@@ -227,7 +233,7 @@ def _empty(camera: Camera, device: torch.device) -> Rendered:
 
 def packer_of(device: torch.device) -> Pack:
     """The fastest packing that gives the right pixels on this device."""
-    if device.type != "cuda":
+    if device.type != "cuda" or os.environ.get("GSHEAD_DRIVE", "triton") != "triton":
         return pack_frame
     try:
         from .packing_triton import pack_frame as fused

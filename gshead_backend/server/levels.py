@@ -44,6 +44,11 @@ class Levels:
             self._thread.start()
         return self._made.get(size, self.whole)
 
+    def let_go(self) -> None:
+        """Free what a GPU keeps for drawing them now; the drivers hold on to each other."""
+        for avatar in (self.whole, *self._made.values()):
+            avatar.drivers.clear()
+
     def _make(self, sizes: list[int]) -> None:
         from ..detail import reduced
 

@@ -53,6 +53,7 @@ class Draw(LinkMessage, tag="draw"):
     depth: bool
     scale: float = 1.0
     splats: int = 0
+    final: bool = False
     ring: RingTarget | None = None
     codec: str = "raw"
     quality: int = 0

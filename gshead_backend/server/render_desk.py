@@ -159,7 +159,7 @@ class RenderDesk:
             codec, quality = wish.session.line.packing(size, pixels, lossy=lossy, readable=wish.session.codecs)
         draw = link.Draw(
             camera=wish.camera, instances=wish.instances, dtype=wish.dtype, depth=wish.depth, scale=wish.scale,
-            splats=wish.splats, ring=ring, codec=codec, quality=quality,
+            splats=wish.splats, final=wish.waiter is not None, ring=ring, codec=codec, quality=quality,
         )  # fmt: skip
         self._send(_DrawTask(wish, ring), draw, wish.parts)
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from ..protocol.curve import connect_with_curve
 from ..protocol.messages import FrameInfo, InstanceSpec
 from ..protocol.ring import Ring
 from . import link
-from .engine import EngineLike, HeadInstance, Shot, as_gshead_error
+from .engine import EngineLike, HeadInstance, Picture, Shot, as_gshead_error
 
+_Draw = tuple[link.Draw, list[memoryview]]
 PULSE = 0.5
 """Seconds between two signs of life."""
 log = logging.getLogger("gshead.worker")
@@ -51,6 +53,7 @@ class Loop:
         self._stopped: set[int] = set()
         self._ring: Ring | None = None
         self._engine: EngineLike | None = None
+        self._begun: tuple[list[_Draw], AbstractContextManager[list[Picture]]] | None = None
 
     def run(self) -> None:
         """Makes the engine, warms up beside answering what needs no compiled code, then goes on until it is ended."""
@@ -160,9 +163,9 @@ class Loop:
             self._socket.context.term()
             os._exit(3)
 
-    def _more_draws(self) -> list[tuple[link.Draw, list[memoryview]]]:
+    def _more_draws(self) -> list[_Draw]:
         """Draws that wait right behind the one at hand, as many as the engine takes at once."""
-        more: list[tuple[link.Draw, list[memoryview]]] = []
+        more: list[_Draw] = []
         while self._waiting and len(more) < self._batch - 1:
             message, parts = self._waiting[0]
             if not isinstance(message, link.Draw):
@@ -171,25 +174,48 @@ class Loop:
             self._waiting.pop(0)
         return more
 
-    def _draw(self, draws: list[tuple[link.Draw, list[memoryview]]]) -> None:
+    def _draw(self, draws: list[_Draw]) -> None:
         try:
             shots = [_shot(message, parts) for message, parts in draws]
-            pictures = self.engine.draw(shots, lambda: link.send(self._socket, link.Free(task=draws[-1][0].task)))
+            begun = self.engine.draw(shots, lambda: link.send(self._socket, link.Free(task=draws[-1][0].task)))
         except Exception as error:
-            if len(draws) == 1:
-                self._failed(draws[0][0].task, error)
-                return
-            for draw in draws:  # one by one, so that only the one at fault fails
-                self._draw([draw])
+            self._finish()
+            self._failed_drawing(draws, error)
             return
-        for (message, _), picture in zip(draws, pictures, strict=True):
-            self._hand_over(message, *picture)
+        self._finish()  # the draws before: their pixels came over while these were begun
+        self._begun = draws, begun
+        self._take()
+        if self._batch == 1 or not (self._waiting and isinstance(self._waiting[0][0], link.Draw)):
+            self._finish()
+
+    def _finish(self) -> None:
+        """Hand over what was begun."""
+        if self._begun is None:
+            return
+        (draws, begun), self._begun = self._begun, None
+        handed = 0
+        try:
+            with begun as pictures:
+                for (message, _), picture in zip(draws, pictures, strict=True):
+                    self._hand_over(message, *picture)
+                    handed += 1
+        except Exception as error:
+            self._failed_drawing(draws[handed:], error)
+
+    def _failed_drawing(self, draws: list[_Draw], error: Exception) -> None:
+        if len(draws) == 1:
+            self._failed(draws[0][0].task, error)
+            return
+        for draw in draws:  # one by one, so that only the one at fault fails
+            self._draw([draw])
+            self._finish()
 
     def _hand_over(self, message: link.Draw, info: FrameInfo, arrays: list[np.ndarray]) -> None:
         info = msgspec.structs.replace(info, codec=message.codec)
         answer = link.Drawn(task=message.task, frame=info, sizes=[int(a.nbytes) for a in arrays])
         if message.ring is None:
-            link.send(self._socket, answer, codec.encode(info, arrays, message.quality))
+            kept = [array.copy() for array in arrays]  # sent later, when the engine may use its memory again
+            link.send(self._socket, answer, codec.encode(info, kept, message.quality))
             return
         self._open_ring(message.ring).write(message.ring.slot, message.ring.sequence, arrays)
         link.send(self._socket, answer)
@@ -231,7 +257,7 @@ class Loop:
 
 def _shot(message: link.Draw, parts: list[memoryview]) -> Shot:
     heads = [_head(spec, parts) for spec in message.instances]
-    return Shot(message.camera, heads, message.dtype, message.depth, message.scale, message.splats)
+    return Shot(message.camera, heads, message.dtype, message.depth, message.scale, message.splats, message.final)
 
 
 def _head(spec: InstanceSpec, parts: list[memoryview]) -> HeadInstance:

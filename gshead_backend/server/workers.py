@@ -64,6 +64,7 @@ class Worker:
         self.start_error = ""
         self.device = ""
         self.batch = 1
+        self._lost_device = False
         self._setup = setup
         self._process: subprocess.Popen[bytes] | None = None
         self._address = ""
@@ -171,9 +172,13 @@ class Worker:
             "client_secret": keys[2],
             "sys_path": [p for p in sys.path if p] + ([] if root in sys.path else [root]),
         }
+        environment = dict(os.environ)
+        if self._lost_device:  # perhaps by one of the faster kernels: the next process leaves them out
+            environment["GSHEAD_DRIVE"] = "torch"
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, close_fds=True
-        )
+            [sys.executable, "-P", "-c", _BOOT], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, close_fds=True,
+            env=environment,
+        )  # fmt: skip
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # its end is noticed and reported elsewhere
             process.stdin.write(json.dumps(config).encode() + b"\n")
@@ -198,6 +203,8 @@ class Worker:
     def heard(self, message: link.ToFront) -> None:
         """Any message is a sign of life; a pulse also says the state."""
         self._pulse = time.monotonic()
+        if isinstance(message, link.Failed) and message.fatal:
+            self._lost_device = True
         if isinstance(message, link.Pulse):
             self._phase = "ready" if message.state == "ready" else "warming"
             self.device = message.device
