@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -41,6 +41,25 @@ class HeadInstance:
 
 
 @dataclass(frozen=True)
+class Shot:
+    """What a frame is to show.
+
+    ``scale``: share of the camera's size. ``splats``: at most about so many a head, by its levels of detail; 0 for all.
+    """
+
+    camera: CameraSpec
+    heads: list[HeadInstance]
+    dtype: Dtype
+    depth: bool
+    scale: float = 1.0
+    splats: int = 0
+
+
+Picture = tuple[FrameInfo, list[np.ndarray]]
+"""A finished frame: (H, W, 4) of the shot's ``dtype`` and, where asked for, (H, W) float32 depth."""
+
+
+@dataclass(frozen=True)
 class Made:
     """A finished reconstruction."""
 
@@ -53,13 +72,12 @@ class EngineLike(Protocol):
     """What a worker needs from an engine; tests of the server bring a small one of their own."""
 
     device: str
+    batch: int
 
     def warm_up(self, progress: Progress) -> None: ...
     def load(self, avatar_id: str, data: bytes, limit_splats: int) -> AvatarInfo: ...
     def unload(self, avatar_id: str) -> None: ...
-    def draw(
-        self, camera: CameraSpec, heads: list[HeadInstance], dtype: Dtype, depth: bool, scale: float, splats: int
-    ) -> tuple[FrameInfo, list[np.ndarray]]: ...
+    def draw(self, shots: Sequence[Shot], free: Callable[[], None]) -> list[Picture]: ...
     def reconstruct(
         self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
     ) -> Made: ...
@@ -97,6 +115,7 @@ class Engine:
 
     def __init__(self, device: str) -> None:
         self.device = resolve_device(device)
+        self.batch = 1
         self._avatars: dict[str, Levels] = {}
 
     def warm_up(self, progress: Progress) -> None:
@@ -148,39 +167,43 @@ class Engine:
         """Forgets an avatar."""
         self._avatars.pop(avatar_id, None)
 
-    def draw(
-        self, camera: CameraSpec, heads: list[HeadInstance], dtype: Dtype, depth: bool, scale: float, splats: int = 0
-    ) -> tuple[FrameInfo, list[np.ndarray]]:
-        """One frame: drive every head, place it, rasterize all splats together, convert to ``dtype``.
+    def draw(self, shots: Sequence[Shot], free: Callable[[], None] = lambda: None) -> list[Picture]:
+        """Frames, at most ``batch``: drive every head, place it, rasterize all splats together, convert to ``dtype``.
 
-        ``splats``: at most about so many a head, by its levels of detail; 0 for all.
+        ``free`` is called when the last one only has to be converted: the device could begin the next.
         """
+        last = len(shots) - 1
+        return [self._draw(shot, free if i == last else lambda: None) for i, shot in enumerate(shots)]
+
+    def _draw(self, shot: Shot, free: Callable[[], None]) -> Picture:
         start = time.perf_counter()
-        view = _camera(camera, scale)
+        view, heads, dtype = _camera(shot.camera, shot.scale), shot.heads, shot.dtype
         if not heads:
             parts = _empty_frame(view, dtype)
         elif self.device == "cpu":
             from .packing_cpu import pack_frame
 
-            rendered = self._rasterize(view, heads, splats)
+            rendered = self._rasterize(view, heads, shot.splats)
+            free()
             parts = [pack_frame(rendered.color, rendered.alpha, dtype), np.ascontiguousarray(rendered.depth, "<f4")]
         else:
-            parts = self._draw_on_gpu(view, heads, dtype, splats)
-        parts = parts if depth else parts[:1]
+            parts = self._draw_on_gpu(view, shot, free)
+        parts = parts if shot.depth else parts[:1]
         info = FrameInfo(
             view.width, view.height, dtype, "srgb" if dtype == "uint8" else "linear-rec709",
             parts=["rgba", "depth"][: len(parts)], seconds=time.perf_counter() - start,
         )  # fmt: skip
         return info, parts
 
-    def _draw_on_gpu(self, view: Camera, heads: list[HeadInstance], dtype: Dtype, splats: int) -> list[np.ndarray]:
+    def _draw_on_gpu(self, view: Camera, shot: Shot, free: Callable[[], None]) -> list[np.ndarray]:
         import torch
 
         from .packing_torch import pack_frame as pack_on_gpu
 
         with torch.inference_mode():
-            rendered = self._rasterize(view, heads, splats)
-            rgba = pack_on_gpu(rendered.color, rendered.alpha, dtype)
+            rendered = self._rasterize(view, shot.heads, shot.splats)
+            rgba = pack_on_gpu(rendered.color, rendered.alpha, shot.dtype)
+            free()
             return [rgba.cpu().numpy(), rendered.depth.float().cpu().numpy()]
 
     def _rasterize(self, view: Camera, heads: list[HeadInstance], splats: int) -> Rendered:

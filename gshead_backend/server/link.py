@@ -72,17 +72,25 @@ class Stop(LinkMessage, tag="stop"):
 
 
 class Pulse(LinkMessage, tag="pulse"):
-    """The worker's loop turns. ``state`` is ``warming`` (compiling: takes avatars, no frames) or ``ready``."""
+    """The worker's loop turns. ``state`` is ``warming`` (compiling: takes avatars, no frames) or ``ready``.
+
+    ``batch``: so many ``draw`` it likes to be given at once.
+    """
 
     state: str
     device: str = ""
     message: str = ""
+    batch: int = 1
 
 
 class Loaded(LinkMessage, tag="loaded"):
     """The avatar is in the worker's memory."""
 
     info: AvatarInfo
+
+
+class Free(LinkMessage, tag="free"):
+    """The device is done with a ``draw`` and everything before it; its pixels are being packed. The next may come."""
 
 
 class Drawn(LinkMessage, tag="drawn"):
@@ -120,7 +128,7 @@ class Failed(LinkMessage, tag="failed"):
 
 
 ToWorker = Load | Unload | Draw | Work | Stop
-ToFront = Pulse | Loaded | Drawn | Step | Shown | Made | Failed
+ToFront = Pulse | Loaded | Free | Drawn | Step | Shown | Made | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(cast(Any, ToWorker))

@@ -1,4 +1,8 @@
-"""Feeds the render worker: avatars and frames, one task at a time, and hands its answers out."""
+"""Feeds the render worker: avatars and frames, and hands its answers out.
+
+The worker gets its next frame when the device has done the one before, while that is packed and handed over. So it
+hardly waits, and what it is given is bound late: the newest wish of a stream.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import BackendDiedError, BackendError, GsheadError, UnknownIdError, from_code
 from ..protocol.limits import camera_bytes
@@ -31,6 +36,10 @@ class _LoadTask:
 class _DrawTask:
     wish: FrameWish
     ring: link.RingTarget | None
+    free: bool = False
+
+
+_Task = _LoadTask | _DrawTask
 
 
 class RenderDesk:
@@ -46,7 +55,7 @@ class RenderDesk:
         self._loaded: set[str] = set()
         self._refused: dict[str, GsheadError] = {}
         self._loads: deque[_LoadTask] = deque()
-        self._now: _LoadTask | _DrawTask | None = None
+        self._flight: dict[int, _Task] = {}  # sent and not answered, in the order in which the worker does them
 
     def load(self, avatar_id: str, callback: OnLoaded) -> None:
         """Makes the worker validate and keep an avatar of the store, then calls back (at once when it has it)."""
@@ -58,8 +67,8 @@ class RenderDesk:
             callback(None, self._down())
             return
         self._refused.pop(avatar_id, None)
-        for task in [*self._loads, *([self._now] if isinstance(self._now, _LoadTask) else [])]:
-            if task.avatar_id == avatar_id:
+        for task in [*self._loads, *self._flight.values()]:
+            if isinstance(task, _LoadTask) and task.avatar_id == avatar_id:
                 task.callbacks.append(callback)
                 return
         self._loads.append(_LoadTask(avatar_id, [callback]))
@@ -73,19 +82,43 @@ class RenderDesk:
                 self.worker.send(link.Unload(avatar_id=avatar_id))
 
     def feed(self) -> None:
-        """Gives an idle worker its next task; only avatars before it is warm."""
+        """Gives the worker what it can take; only avatars before it is warm."""
         if self.worker.failed:
             self._fail_everything(self._down())
-        while self.worker.listening and self._now is None:
+        while self.worker.listening:
             if self._loads:
+                if self._flight:
+                    return
                 self._begin_load(self._loads.popleft())
                 continue
-            if not self.worker.ready:
-                return
-            wish = self._schedule.next()
+            wish = self._next_wish() if self.worker.ready else None
             if wish is None:
                 return
             self._begin_draw(wish)
+
+    def _next_wish(self) -> FrameWish | None:
+        busy = [task for task in self._flight.values() if not (isinstance(task, _DrawTask) and task.free)]
+        if not busy:
+            return self._schedule.next()
+        first = busy[0]
+        if len(busy) < self.worker.batch and isinstance(first, _DrawTask) and first.wish.waiter is not None:
+            return self._schedule.next(only=first.wish.session)  # a timeline: drawn several at a time
+        return None
+
+    def _send(self, task: _Task, message: link.LinkMessage, parts: Sequence[Any]) -> None:
+        message.task = next(self._tasks)
+        if not self._flight:
+            self.worker.begin(message.task)
+        self._flight[message.task] = task
+        self.worker.send(message, parts)
+
+    def _answered(self, number: int) -> _Task | None:
+        task = self._flight.pop(number, None)
+        if task is not None:
+            self.worker.end(number)
+            if self._flight:
+                self.worker.begin(next(iter(self._flight)))
+        return task
 
     def _begin_load(self, task: _LoadTask) -> None:
         avatar = self._store.find(task.avatar_id)
@@ -93,10 +126,7 @@ class RenderDesk:
             for callback in task.callbacks:
                 callback(None, UnknownIdError(f"The avatar {task.avatar_id[:12]}… is gone."))
             return
-        self._now = task
-        number = next(self._tasks)
-        self.worker.begin(number)
-        self.worker.send(link.Load(task=number, avatar_id=task.avatar_id), [avatar.data])
+        self._send(task, link.Load(avatar_id=task.avatar_id), [avatar.data])
 
     def _begin_draw(self, wish: FrameWish) -> None:
         if wish.abandoned:
@@ -120,14 +150,11 @@ class RenderDesk:
         ring = None
         if wish.ring:
             ring = wish.session.rings.acquire(camera_bytes(wish.camera, wish.dtype, wish.depth, wish.scale))
-        number = next(self._tasks)
-        self._now = _DrawTask(wish, ring)
-        self.worker.begin(number)
         draw = link.Draw(
-            task=number, camera=wish.camera, instances=wish.instances, dtype=wish.dtype, depth=wish.depth,
-            scale=wish.scale, splats=wish.splats, ring=ring,
+            camera=wish.camera, instances=wish.instances, dtype=wish.dtype, depth=wish.depth, scale=wish.scale,
+            splats=wish.splats, ring=ring,
         )  # fmt: skip
-        self.worker.send(draw, wish.parts)
+        self._send(_DrawTask(wish, ring), draw, wish.parts)
 
     # --- what the worker says -----------------------------------------------------------------------------------
 
@@ -136,16 +163,28 @@ class RenderDesk:
         if isinstance(message, link.Pulse):
             self.feed()
             return
-        if message.task != self.worker.task or self._now is None:
+        if isinstance(message, link.Free):
+            self._on_free(message.task)
             return
-        now, self._now = self._now, None
-        self.worker.end(message.task)
+        task = self._answered(message.task)
+        if task is None:
+            return
         if isinstance(message, link.Failed):
-            self._fail_task(now, from_code(message.code, message.message, message.remedy))
-        elif isinstance(message, link.Loaded) and isinstance(now, _LoadTask):
-            self._on_loaded(now, message.info)
-        elif isinstance(message, link.Drawn) and isinstance(now, _DrawTask):
-            self._on_drawn(now, message.frame, message.sizes, parts)
+            self._fail_task(task, from_code(message.code, message.message, message.remedy))
+        elif isinstance(message, link.Loaded) and isinstance(task, _LoadTask):
+            self._on_loaded(task, message.info)
+        elif isinstance(message, link.Drawn) and isinstance(task, _DrawTask):
+            self._on_drawn(task, message.frame, message.sizes, parts)
+        self.feed()
+
+    def _on_free(self, number: int) -> None:
+        if number not in self._flight:
+            return
+        for earlier, task in self._flight.items():
+            if isinstance(task, _DrawTask):
+                task.free = True
+            if earlier == number:
+                break
         self.feed()
 
     def _on_loaded(self, task: _LoadTask, info: AvatarInfo) -> None:
@@ -170,11 +209,11 @@ class RenderDesk:
         if wish.waiter is not None:
             self._replies.answer(wish.waiter, FrameReply(frame=frame, ring=ring), parts)
         elif wish.stream is not None:
-            wish.stream.slot = (target.path, target.slot, target.sequence) if target else None
+            wish.stream.owed[wish.token] = (target.path, target.slot, target.sequence) if target else None
             message = StreamFrame(stream=wish.stream.number, token=wish.token, frame=frame, ring=ring)
             self._replies.send(wish.session, message, parts)
 
-    def _fail_task(self, task: _LoadTask | _DrawTask, error: GsheadError) -> None:
+    def _fail_task(self, task: _Task, error: GsheadError) -> None:
         if isinstance(task, _LoadTask):
             self._refused[task.avatar_id] = error
             for callback in task.callbacks:
@@ -187,7 +226,7 @@ class RenderDesk:
         if wish.waiter is not None:
             self._replies.fail(wish.waiter, error)
         elif wish.stream is not None:
-            wish.stream.unacknowledged = None
+            wish.stream.owed.pop(wish.token, None)
             self._replies.fail_stream(wish.session, wish.stream.number, wish.token, error)
 
     def _give_back(self, task: _DrawTask) -> None:
@@ -200,9 +239,13 @@ class RenderDesk:
         """The process is gone: its task fails, what is still queued waits for the next process."""
         self._loaded.clear()
         self._refused.clear()
-        now, self._now = self._now, None
-        if now is not None:
-            self._fail_task(now, BackendDiedError(why, remedy="Try again; the worker restarts by itself."))
+        flight, self._flight = list(self._flight.values()), {}
+        if flight:
+            self._fail_task(flight[0], BackendDiedError(why, remedy="Try again; the worker restarts by itself."))
+        for task in reversed(flight[1:]):  # it had not begun with these
+            if isinstance(task, _DrawTask):
+                self._give_back(task)
+                self._schedule.put_back(task.wish)
         if not restart or not self.worker.start():
             self.worker.give_up(why)
             self._fail_everything(self._down())

@@ -162,22 +162,22 @@ class Requests:
 
     def _stream_ack(self, session: Session, message: m.StreamAck, parts: Parts) -> None:
         stream = session.streams.get(message.stream)
-        if stream is not None and stream.unacknowledged == message.token:
-            self._free_slot(session, stream)
-            stream.unacknowledged = None
+        if stream is not None and message.token in stream.owed:
+            self._take_back(session, stream, message.token)
             self._house.render.feed()
 
-    def _free_slot(self, session: Session, stream: Stream) -> None:
-        if stream.slot is not None:
-            session.rings.release(*stream.slot)
-            stream.slot = None
+    def _take_back(self, session: Session, stream: Stream, token: int) -> None:
+        slot = stream.owed.pop(token)
+        if slot is not None:
+            session.rings.release(*slot)
 
     def _stream_close(self, session: Session, message: m.StreamClose, parts: Parts) -> None:
         stream = self._stream(session, message.stream)
         stream.closed = True
         del session.streams[stream.number]
         self._house.schedule.remove(session, stream)
-        self._free_slot(session, stream)
+        for token in list(stream.owed):
+            self._take_back(session, stream, token)
         self._done(session, message)
 
     def _ring_release(self, session: Session, message: m.RingRelease, parts: Parts) -> None:

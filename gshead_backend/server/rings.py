@@ -12,7 +12,8 @@ from ..protocol.ring import Ring
 from .link import RingTarget
 
 log = logging.getLogger("gshead.server")
-SLOTS = 3
+SLOTS = 4
+"""Of a stream two frames may be with the client, one is drawn and one is about to be."""
 SMALLEST_FRAME = 64 << 10
 """Frames below this travel by socket: mapping would cost more than it saves."""
 SMALLEST_SLOT, LARGEST_SLOT = 1 << 20, 64 << 20

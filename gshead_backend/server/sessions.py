@@ -72,16 +72,24 @@ class FrameWish:
 
 @dataclass
 class Stream:
-    """A newest-wins stream: one latest wish, and a credit of one frame that the client has not taken yet."""
+    """A newest-wins stream: one latest wish, and a credit of frames that the client has not taken yet.
+
+    ``owed``: tokens that are being drawn or were sent and not acknowledged, with the ring slot of those sent.
+    """
 
     number: int
     dtype: Dtype
     depth: bool
     ring: bool
     wish: FrameWish | None = None
-    unacknowledged: int | None = None
-    slot: tuple[str, int, int] | None = None
+    owed: dict[int, tuple[str, int, int] | None] = field(default_factory=dict)
     closed: bool = False
+
+    @property
+    def credit(self) -> int:
+        """Frames that may be owed. On one host the next is drawn while the client takes the last: its way there costs
+        nothing. Over a network a second frame would wait in the line and grow old."""
+        return 2 if self.ring else 1
 
 
 class Schedule:
@@ -103,26 +111,32 @@ class Schedule:
         keep = [(s, t) for s, t in self._turns if s is not session or (stream is not None and t is not stream)]
         self._turns = deque(keep)
 
-    def next(self) -> FrameWish | None:
-        """The next wish that can be drawn now, taken out of its queue."""
+    def next(self, only: Session | None = None) -> FrameWish | None:
+        """The next wish that can be drawn now, taken out of its queue; ``only``: an ordered one of this session."""
+        if only is not None:
+            return self._ordered(only)
         for _ in range(len(self._turns)):
             session, stream = self._turns[0]
             self._turns.rotate(-1)
             if stream is None:
-                while session.frames and session.frames[0].abandoned:
-                    session.frames.popleft()
-                if session.frames:
-                    return session.frames.popleft()
-            elif stream.wish is not None and stream.unacknowledged is None:
+                wish = self._ordered(session)
+                if wish is not None:
+                    return wish
+            elif stream.wish is not None and len(stream.owed) < stream.credit:
                 wish, stream.wish = stream.wish, None
-                stream.unacknowledged = wish.token
+                stream.owed[wish.token] = None
                 return wish
         return None
+
+    def _ordered(self, session: Session) -> FrameWish | None:
+        while session.frames and session.frames[0].abandoned:
+            session.frames.popleft()
+        return session.frames.popleft() if session.frames else None
 
     def put_back(self, wish: FrameWish) -> None:
         """Returns a wish that could not be drawn yet to the head of its queue."""
         if wish.stream is None:
             wish.session.frames.appendleft(wish)
         else:
-            wish.stream.unacknowledged = None
+            wish.stream.owed.pop(wish.token, None)
             wish.stream.wish = wish.stream.wish or wish

@@ -25,10 +25,10 @@ from ..errors import BackendError, Cancelled, GsheadError, ProtocolError
 from ..head.pose import HeadPose
 from ..parallel import keep_freed_memory
 from ..protocol.curve import connect_with_curve
-from ..protocol.messages import InstanceSpec
+from ..protocol.messages import FrameInfo, InstanceSpec
 from ..protocol.ring import Ring
 from . import link
-from .engine import EngineLike, HeadInstance, as_gshead_error
+from .engine import EngineLike, HeadInstance, Shot, as_gshead_error
 
 PULSE = 0.5
 """Seconds between two signs of life."""
@@ -42,7 +42,7 @@ class Loop:
         self._config = config
         self._socket = socket
         self._state = "warming"
-        self._device = ""
+        self._device, self._batch = "", 1
         self._text = ""
         self._pulsed = 0.0
         self._waiting: list[tuple[link.ToWorker, list[memoryview]]] = []
@@ -70,12 +70,13 @@ class Loop:
         self._pulse()
         while self._waiting:
             self._handle(*self._waiting.pop(0))
+            self._take()  # what came meanwhile: draws that go together are drawn together
 
     def _start_engine(self) -> None:
         self._pulse(force=True)
         module, _, name = str(self._config["engine"]).partition(":")
         self._engine = getattr(importlib.import_module(module), name)(self._config["device"])
-        self._device = self.engine.device
+        self._device, self._batch = self.engine.device, self.engine.batch
         self._pulse(force=True)
 
     def _warm_up(self) -> None:
@@ -121,12 +122,13 @@ class Loop:
         now = time.monotonic()
         if force or now - self._pulsed >= PULSE:
             self._pulsed = now
-            link.send(self._socket, link.Pulse(state=self._state, device=self._device, message=self._text))
+            pulse = link.Pulse(state=self._state, device=self._device, message=self._text, batch=self._batch)
+            link.send(self._socket, pulse)
 
     def _handle(self, message: link.ToWorker, parts: list[memoryview]) -> None:
         try:
             if isinstance(message, link.Draw):
-                self._draw(message, parts)
+                self._draw([(message, parts), *self._more_draws()])
             elif isinstance(message, link.Load):
                 info = self.engine.load(message.avatar_id, bytes(parts[0]), int(self._config["splats"]))
                 link.send(self._socket, link.Loaded(task=message.task, info=info))
@@ -135,11 +137,14 @@ class Loop:
             elif isinstance(message, link.Work):
                 self._work(message, parts)
         except Exception as error:
-            if not isinstance(error, GsheadError):
-                log.error("Task %d failed:\n%s", message.task, traceback.format_exc())
-            with contextlib.suppress(Exception):
-                self.engine.free_memory()
-            self._fail(message.task, error)
+            self._failed(message.task, error)
+
+    def _failed(self, task: int, error: Exception) -> None:
+        if not isinstance(error, GsheadError):
+            log.error("Task %d failed:\n%s", task, "".join(traceback.format_exception(error)))
+        with contextlib.suppress(Exception):
+            self.engine.free_memory()
+        self._fail(task, error)
 
     def _fail(self, task: int, error: Exception, *, fatal: bool = False) -> None:
         answer, lost = as_gshead_error(error)
@@ -153,11 +158,32 @@ class Loop:
             self._socket.context.term()
             os._exit(3)
 
-    def _draw(self, message: link.Draw, parts: list[memoryview]) -> None:
-        heads = [_head(spec, parts) for spec in message.instances]
-        info, arrays = self.engine.draw(
-            message.camera, heads, message.dtype, message.depth, message.scale, message.splats
-        )
+    def _more_draws(self) -> list[tuple[link.Draw, list[memoryview]]]:
+        """Draws that wait right behind the one at hand, as many as the engine takes at once."""
+        more: list[tuple[link.Draw, list[memoryview]]] = []
+        while self._waiting and len(more) < self._batch - 1:
+            message, parts = self._waiting[0]
+            if not isinstance(message, link.Draw):
+                break
+            more.append((message, parts))
+            self._waiting.pop(0)
+        return more
+
+    def _draw(self, draws: list[tuple[link.Draw, list[memoryview]]]) -> None:
+        try:
+            shots = [_shot(message, parts) for message, parts in draws]
+            pictures = self.engine.draw(shots, lambda: link.send(self._socket, link.Free(task=draws[-1][0].task)))
+        except Exception as error:
+            if len(draws) == 1:
+                self._failed(draws[0][0].task, error)
+                return
+            for draw in draws:  # one by one, so that only the one at fault fails
+                self._draw([draw])
+            return
+        for (message, _), picture in zip(draws, pictures, strict=True):
+            self._hand_over(message, *picture)
+
+    def _hand_over(self, message: link.Draw, info: FrameInfo, arrays: list[np.ndarray]) -> None:
         answer = link.Drawn(task=message.task, frame=info, sizes=[int(a.nbytes) for a in arrays])
         if message.ring is None:
             link.send(self._socket, answer, [np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays])
@@ -198,6 +224,11 @@ class Loop:
             link.send(self._socket, answer, [made.data])
         finally:
             self._stopped.discard(message.task)
+
+
+def _shot(message: link.Draw, parts: list[memoryview]) -> Shot:
+    heads = [_head(spec, parts) for spec in message.instances]
+    return Shot(message.camera, heads, message.dtype, message.depth, message.scale, message.splats)
 
 
 def _head(spec: InstanceSpec, parts: list[memoryview]) -> HeadInstance:

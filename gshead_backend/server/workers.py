@@ -63,6 +63,7 @@ class Worker:
         self.message = ""
         self.start_error = ""
         self.device = ""
+        self.batch = 1
         self._setup = setup
         self._process: subprocess.Popen[bytes] | None = None
         self._address = ""
@@ -201,6 +202,7 @@ class Worker:
             self._phase = "ready" if message.state == "ready" else "warming"
             self.device = message.device
             self.message = message.message
+            self.batch = message.batch
 
     def ended(self) -> int | None:
         """The exit code when the process has ended since the last look, else None. Cleans up after it."""

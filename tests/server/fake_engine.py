@@ -1,7 +1,8 @@
 """A tiny engine for tests of the server: real processes and sockets, no mathematics.
 
 An avatar is ``b"GS" + any bytes``; its frame is filled with the first byte of its id. A pose's first value commands:
-0 nothing, 1 sleep 0.3 s, 2 end the process, 3 out of memory, 4 hang without a pulse, 5 an unexpected exception.
+0 nothing, 1 sleep 0.3 s, 2 end the process, 3 out of memory, 4 hang without a pulse, 5 an unexpected exception,
+6 take 0.4 s to pack the frame.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class FakeEngine:
         if device == "broken":
             raise RuntimeError("no such device")
         self.device = "fake"
+        self.batch = int(os.environ.get("GSHEAD_FAKE_BATCH", "1"))
         self.avatars: dict[str, bytes] = {}
 
     def warm_up(self, progress) -> None:
@@ -42,10 +44,21 @@ class FakeEngine:
     def unload(self, avatar_id) -> None:
         self.avatars.pop(avatar_id, None)
 
-    def draw(self, camera, heads, dtype, depth, scale, splats):
-        width, height = scaled(camera.width, scale), scaled(camera.height, scale)
+    def draw(self, shots, free):
+        """A batch is told by its frames: each value is raised by ten times the number of frames drawn together - 1."""
+        pictures = [self._draw(shot) for shot in shots]
+        free()
+        if any(head.pose and head.pose.expression[0] == 6 for shot in shots for head in shot.heads):
+            time.sleep(0.4)
+        for _, parts in pictures:
+            parts[0] += np.asarray(10 * (len(shots) - 1), parts[0].dtype)
+        return pictures
+
+    def _draw(self, shot):
+        camera, dtype, depth = shot.camera, shot.dtype, shot.depth
+        width, height = scaled(camera.width, shot.scale), scaled(camera.height, shot.scale)
         value = 0
-        for head in heads:
+        for head in shot.heads:
             assert head.avatar_id in self.avatars, "not loaded"
             value = int(head.avatar_id[:2], 16)
             if head.vertices is not None:

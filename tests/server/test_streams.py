@@ -61,6 +61,36 @@ def test_frames_are_fresh_while_the_consumer_is_slow(client):
     assert sorted(ages)[len(ages) // 2] < 0.1
 
 
+def test_the_next_frame_is_chosen_when_the_device_is_free_not_when_the_last_one_has_arrived(client):
+    """While a frame is packed and handed over the worker has its next one already: the newest wish of that moment."""
+    avatar_id = client.avatar_put(b"GSa")
+    stream = client.stream_open()
+    wishes = [(6, 1), (1, 2), (1, 3)]  # slow packing; then two that take 0.3 s
+    tokens = []
+    for command, value in wishes:
+        tokens.append(client.stream_update(stream, make_camera(300, 200), [head(avatar_id, command, value=value)]))
+        time.sleep(0.2)
+    seen: list[int] = []
+    while not seen or seen[-1] < tokens[-1]:
+        frame = client.stream_latest(stream, newer_than=seen[-1] if seen else 0, timeout=5)
+        assert frame is not None
+        assert (frame.rgba == wishes[tokens.index(frame.token)][1]).all()
+        seen.append(frame.token)
+    assert seen == tokens
+
+
+def test_a_timeline_is_drawn_several_frames_at_a_time_and_one_at_fault_fails_alone(start, monkeypatch):
+    monkeypatch.setenv("GSHEAD_FAKE_BATCH", "4")
+    with ThreadedClient(start().endpoint) as client:
+        avatar_id = client.avatar_put(b"GSa").wait(10).avatar_id
+        commands = [1, 0, 0, 0, 0, 3, 0, 0]  # the first holds the worker while the others come
+        frames = [client.render(make_camera(), [head(avatar_id, c, value=1)], depth=False) for c in commands]
+        with pytest.raises(OutOfMemoryError):
+            frames[5].wait(10)
+        together = [int(f.wait(10).rgba[0, 0, 0]) // 10 + 1 for i, f in enumerate(frames) if i != 5]
+    assert max(together) >= 3, f"frames drawn together: {together}"
+
+
 def test_ordered_frames_and_streams_take_turns(backend):
     with ThreadedClient(backend.endpoint) as client:
         avatar_id = client.avatar_put(b"GSa").wait(10).avatar_id
