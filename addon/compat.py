@@ -18,7 +18,7 @@ def ensure_action(obj: Any, name: str) -> Any:
         animation.action = bpy.data.actions.new(name)
     if animation.action_slot is None:
         slots = animation.action_suitable_slots
-        animation.action_slot = slots[0] if len(slots) else animation.action.slots.new("OBJECT", obj.name)
+        animation.action_slot = slots[0] if len(slots) else animation.action.slots.new(obj.id_type, obj.name)
     return animation.action
 
 

@@ -9,7 +9,7 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import heads, runtime, storage, takes
+from . import heads, panel_takes, runtime, storage, takes
 from .rig.layout import RAW_PREFIX, region_channels
 from .session import LOST, OFFLINE, READY, STARTING
 from .text import wrap
@@ -92,7 +92,7 @@ class GSHEAD_PT_animate(_HeadTab, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout = self.layout
-        layout.operator("gshead.import_take", icon="IMPORT")
+        panel_takes.draw(layout, heads.mesh_of(context.object))
         row = layout.row(align=True)
         row.operator("gshead.key_all", icon="KEY_HLT")
         row.operator("gshead.clear_pose", icon="LOOP_BACK")

@@ -48,9 +48,9 @@ def apply_take(rig: Any, take: Take, *, fps: float, start: float | None = None, 
             bone.rotation_mode = "XYZ"
             path = f'pose.bones["{bone.name}"].rotation_euler'
             for axis, values in enumerate(np.radians(channel.values).T):
-                _write(compat.curve(bag, path, axis, bone.name), times, values, channel)
+                write_keys(compat.curve(bag, path, axis, bone.name), times, values, channel)
         else:
-            _write(compat.curve(bag, f'["{name}"]', 0, "Face"), times, channel.values, channel)
+            write_keys(compat.curve(bag, f'["{name}"]', 0, "Face"), times, channel.values, channel)
     rig.update_tag()
     return action
 
@@ -96,7 +96,7 @@ def clear_pose(rig: Any) -> None:
     rig.update_tag()
 
 
-def _write(curve: Any, times: np.ndarray, values: np.ndarray, channel: Channel) -> None:
+def write_keys(curve: Any, times: np.ndarray, values: np.ndarray, channel: Channel) -> None:
     """Replace a curve's keys in bulk; "smooth" becomes flat Bezier handles a third of the way, which is 3t² - 2t³."""
     count = len(times)
     points = curve.keyframe_points
