@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, backend, files, reconstruct, usd
+from . import animation, backend, controls, files, reconstruct, usd
 
-CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *files.CLASSES, *animation.CLASSES, *usd.CLASSES)
+CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *files.CLASSES, *animation.CLASSES, *controls.CLASSES,
+           *usd.CLASSES)  # fmt: skip
 
 
 def register() -> None:
