@@ -89,7 +89,7 @@ def bake_to_controls(context: Any, mesh_object: Any, frames: range) -> Any:
     remove_bake(mesh_object)
     fps = takes.scene_fps(context.scene)
     take = sampled.take(fps, f"{rig.name} Baked", every=True)
-    held = {channel for channel, bone in ROTATION_BONES.items() if any(_acting(rig, bone))}
+    held = {channel for channel, bone in ROTATION_BONES.items() if _acting(rig, bone)}
     take = replace(take, channels={name: c for name, c in take.channels.items() if name not in held})
     action = takes.apply_take(rig, take, fps=fps)
     bag = compat.channelbag(rig, action)
@@ -113,8 +113,9 @@ def _rest(rig: Any, bag: Any, frame: int) -> None:
 
 
 def _acting(rig: Any, bone: str) -> list[Any]:
+    """The constraints that turn a bone further than its own channels say; limits only hold what they say."""
     constraints = rig.pose.bones[bone].constraints if bone in rig.pose.bones else ()
-    return [c for c in constraints if not c.mute and c.influence > 0]
+    return [c for c in constraints if not c.mute and c.influence > 0 and not c.type.startswith("LIMIT_")]
 
 
 def _drivers(keys: Any) -> list[Any]:

@@ -46,6 +46,19 @@ def scene_curves(obj: Any) -> list[Any]:
     return list(channelbag(obj, animation.action).fcurves)
 
 
+def slot_curves(action: Any, slot: Any) -> list[tuple[Any, Any]]:
+    """(channelbag, F-curve) of everything that a slot of an action animates."""
+    strips = [strip for layer in action.layers for strip in layer.strips]
+    bags = [bag for strip in strips if (bag := strip.channelbag(slot)) is not None] if slot is not None else []
+    return [(bag, curve) for bag in bags for curve in bag.fcurves]
+
+
+def select_bone(bone: Any, selected: bool) -> None:
+    """Select a pose bone; its own flag since 5.0, before that its armature's."""
+    holder = bone if hasattr(bone, "select") else bone.bone
+    holder.select = selected
+
+
 def world_tree(world: Any | None) -> Any | None:
     """The node tree that a world uses, or None; worlds always use theirs since 5.0."""
     if world is None or (bpy.app.version < (5, 0) and not world.use_nodes):

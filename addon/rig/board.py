@@ -23,9 +23,6 @@ TABLES: tuple[tuple[tuple[str, tuple[tuple[str, str], ...]], ...], ...] = (
             ("look out", "eyeLookOut"),
         )),
         ("Cheeks and Nose", (("puff", "cheekPuff"), ("squint", "cheekSquint"), ("sneer", "noseSneer"))),
-        ("Jaw and Tongue", (
-            ("open", "jawOpen"), ("forward", "jawForward"), ("side", "jaw"), ("tongue", "tongueOut"),
-        )),
     ),
     (
         ("Mouth", (
@@ -35,13 +32,16 @@ TABLES: tuple[tuple[tuple[str, tuple[tuple[str, str], ...]], ...], ...] = (
             ("roll upper", "mouthRollUpper"), ("roll lower", "mouthRollLower"),
             ("shrug upper", "mouthShrugUpper"), ("shrug lower", "mouthShrugLower"),
         )),
+        ("Jaw and Tongue", (
+            ("open", "jawOpen"), ("forward", "jawForward"), ("side", "jaw"), ("tongue", "tongueOut"),
+        )),
     ),
 )  # fmt: skip
 SIDES = {"Left": "L", "Right": "R"}
 JOYSTICK_PREFIX = "CTL-"
 STATIC_PREFIX = "BRD-"
-FACE_X, TABLE_X = -6.4, (1.5, 7.9)
-WIDTH, HEIGHT = 21.6, 13.0
+FACE_X, TABLE_X = -6.3, (1.5, 7.9)
+WIDTH, HEIGHT = 21.6, 13.2
 ROW, TITLE_GAP = 0.6, 0.3
 TRACK_START = 1.55
 TEXT, TITLE_TEXT = 0.3, 0.36
@@ -140,20 +140,21 @@ def labels() -> dict[str, list[Text]]:
 def joysticks() -> list[Joystick]:
     """The joysticks, laid out like a face seen from the front."""
     found = [
-        _stick("brow_inner", "inner", 0, 9.4, {(1, 1): "browInnerUp"}),
-        _stick("mouth", "mouth", 0, 3.3, {(0, 1): "mouthLeft", (0, -1): "mouthRight", (1, 1): "mouthPucker",
+        _stick("brow_inner", "inner", 0, 10.3, {(1, 1): "browInnerUp"}),
+        _stick("mouth", "mouth", 0, 3.6, {(0, 1): "mouthLeft", (0, -1): "mouthRight", (1, 1): "mouthPucker",
                                           (1, -1): "mouthFunnel"}),
-        _stick("jaw", "jaw", 0, 1.55, {(0, 1): "jawLeft", (0, -1): "jawRight", (1, -1): "jawOpen"}),
+        _stick("jaw", "jaw", 0, 1.75, {(0, 1): "jawLeft", (0, -1): "jawRight", (1, -1): "jawOpen"}),
     ]  # fmt: skip
     for word, letter, sign in (("Right", "R", -1), ("Left", "L", 1)):
         found += [
-            _stick("brow", "brow", sign * 2.3, 10.9, {(1, 1): f"browOuterUp{word}", (1, -1): f"browDown{word}"}, letter),
-            _stick("lid", "lid", sign * 1.9, 8.0, {(1, 1): f"eyeWide{word}", (1, -1): f"eyeBlink{word}"}, letter),
-            _stick("nose", "nose", sign * 0.7, 6.7, {(1, 1): f"noseSneer{word}"}, letter),
-            _stick("cheek", "cheek", sign * 3.3, 5.6, {(1, 1): f"cheekSquint{word}"}, letter),
-            _stick("lip_upper", "upper", sign * 1.0, 4.9, {(1, 1): f"mouthUpperUp{word}"}, letter),
-            _stick("lip_lower", "lower", sign * 2.0, 1.55, {(1, -1): f"mouthLowerDown{word}"}, letter),
-            _stick("corner", "corner", sign * 2.2, 3.3, {(1, 1): f"mouthSmile{word}", (1, -1): f"mouthFrown{word}",
+            _stick("brow", "brow", sign * 2.3, 11.4, {(1, 1): f"browOuterUp{word}",
+                                                      (1, -1): f"browDown{word}"}, letter),
+            _stick("lid", "lid", sign * 2.0, 8.8, {(1, 1): f"eyeWide{word}", (1, -1): f"eyeBlink{word}"}, letter),
+            _stick("nose", "nose", sign * 0.7, 7.5, {(1, 1): f"noseSneer{word}"}, letter),
+            _stick("cheek", "cheek", sign * 3.1, 6.1, {(1, 1): f"cheekSquint{word}"}, letter),
+            _stick("lip_upper", "upper", sign * 1.0, 5.5, {(1, 1): f"mouthUpperUp{word}"}, letter),
+            _stick("lip_lower", "lower", sign * 2.0, 1.75, {(1, -1): f"mouthLowerDown{word}"}, letter),
+            _stick("corner", "corner", sign * 2.2, 3.6, {(1, 1): f"mouthSmile{word}", (1, -1): f"mouthFrown{word}",
                                                         (0, sign): f"mouthStretch{word}"}, letter),
         ]  # fmt: skip
     return found
