@@ -33,7 +33,7 @@ def _get_value(bone: Any) -> float:
 
 
 def _set_value(bone: Any, value: float) -> None:
-    bone.location[1] = value
+    bone.location[1] = min(max(value, 0.0), 1.0)  # the bounds hold in the panel only
     if bpy.context.scene.tool_settings.use_keyframe_insert_auto:
         bone.keyframe_insert("location", index=1, group=bone.name)
 
