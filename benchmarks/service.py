@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,11 @@ def measure_socket(report: Report, device: str, sizes: tuple[int, ...]) -> None:
                 row = timed("socket", f"512², {what}, pose to pixels, {label}, {device}", call)
                 row.note = f"{1000 / row.value:.0f} frames a second"
                 report.add(row)
-            report.add(_stream(client, spec, turn, f"512², stream of updates, 8 bit, {label}, {device}"))
+            report.add(_stream(client, spec, turn, f"512², stream, each wish after the last frame, {label}, {device}"))
+            report.add(_flood(client, spec, turn, f"512², stream, wishes all the time, {label}, {device}"))
+            report.add(
+                _timeline(client, spec, turn, f"512², timeline, float32 + depth, asked ahead, {label}, {device}")
+            )
             client.avatar_drop(avatar_id)
 
 
@@ -86,6 +91,39 @@ def _stream(client: Any, spec: Any, turn: Iterator[Any], name: str, seconds: flo
         rate = frames / (time.perf_counter() - begin)
     finally:
         client.stream_close(stream)
+    return Row("socket", name, rate, "frames/s", None, frames)
+
+
+def _flood(client: Any, spec: Any, turn: Iterator[Any], name: str, seconds: float = 4.0) -> Row:
+    """New frames a second that reach the client while wishes come four times as fast as frames."""
+    stream, frames, newest = client.stream_open(dtype="uint8"), 0, 0
+    pause = 0.25 * client.render(spec, [next(turn)], dtype="uint8", depth=False).seconds
+    try:
+        begin = wished = time.perf_counter()
+        while (now := time.perf_counter()) - begin < seconds:
+            if now >= wished:
+                client.stream_update(stream, spec, [next(turn)])
+                wished += pause
+            frame = client.stream_latest(stream, newer_than=newest, timeout=max(wished - now, 0.0005))
+            if frame is not None:
+                newest, frames = frame.token, frames + 1
+        rate = frames / (time.perf_counter() - begin)
+    finally:
+        client.stream_close(stream)
+    return Row("socket", name, rate, "frames/s", None, frames)
+
+
+def _timeline(client: Any, spec: Any, turn: Iterator[Any], name: str, frames: int = 120, ahead: int = 16) -> Row:
+    """Final frames a second when the next ones are asked for before the last has come, as a farm task does."""
+    waiting = deque(client.threaded.render(spec, [next(turn)]) for _ in range(ahead))
+    waiting.popleft().wait(60)
+    begin = time.perf_counter()
+    for _ in range(frames):
+        waiting.append(client.threaded.render(spec, [next(turn)]))
+        waiting.popleft().wait(60)
+    rate = frames / (time.perf_counter() - begin)
+    for request in waiting:
+        request.wait(60)
     return Row("socket", name, rate, "frames/s", None, frames)
 
 

@@ -20,7 +20,6 @@ from ..errors import GsheadError, LimitError, OutOfMemoryError, ProtocolError, R
 from ..head.pose import HeadPose
 from ..protocol.limits import scaled
 from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, Motion
-from ..raster.types import Rendered
 from .levels import Levels
 
 Progress = Callable[[float, str], None]
@@ -193,11 +192,7 @@ class Engine:
         if not heads:
             parts = _empty_frame(view, dtype)
         elif self.device == "cpu":
-            from .packing_cpu import pack_frame
-
-            rendered = self._rasterize(view, heads, shot.splats)
-            free()
-            parts = [pack_frame(rendered.color, rendered.alpha, dtype), np.ascontiguousarray(rendered.depth, "<f4")]
+            parts = self._draw_on_cpu(view, shot, free)
         else:
             parts = self._draw_on_gpu(view, shot, free)
         parts = parts if shot.depth else parts[:1]
@@ -207,25 +202,39 @@ class Engine:
         )  # fmt: skip
         return info, parts
 
+    def _draw_on_cpu(self, view: Camera, shot: Shot, free: Callable[[], None]) -> list[np.ndarray]:
+        from ..raster import rasterize
+        from .packing_cpu import draw_frame, pack_frame
+
+        splats, view = self._placed(view, shot)
+        if shot.dtype == "uint8" and not shot.depth:
+            frame = draw_frame(splats, view)
+            free()
+            return [frame]
+        rendered = rasterize(splats, view)
+        free()
+        return [pack_frame(rendered.color, rendered.alpha, shot.dtype), np.ascontiguousarray(rendered.depth, "<f4")]
+
     def _draw_on_gpu(self, view: Camera, shot: Shot, free: Callable[[], None]) -> list[np.ndarray]:
         import torch
 
+        from ..raster import rasterize
         from .packing_torch import pack_frame as pack_on_gpu
 
         with torch.inference_mode():
-            rendered = self._rasterize(view, shot.heads, shot.splats)
+            rendered = rasterize(*self._placed(view, shot))
             rgba = pack_on_gpu(rendered.color, rendered.alpha, shot.dtype)
             free()
             return [rgba.cpu().numpy(), rendered.depth.float().cpu().numpy()]
 
-    def _rasterize(self, view: Camera, heads: list[HeadInstance], splats: int) -> Rendered:
+    def _placed(self, view: Camera, shot: Shot) -> tuple[Splats, Camera]:
+        """All splats of a frame, and the camera that sees them where they are."""
         from ..avatar.splats import concatenate, transform_splats
-        from ..raster import rasterize
 
-        if len(heads) == 1:  # the rasterizer takes any affine view: no need to move the splats
-            view = replace(view, viewmat=view.viewmat @ heads[0].matrix)
-            return rasterize(self._drive(heads[0], splats), view)
-        return rasterize(concatenate([transform_splats(self._drive(h, splats), h.matrix) for h in heads]), view)
+        if len(shot.heads) == 1:  # the rasterizer takes any affine view: no need to move the splats
+            head = shot.heads[0]
+            return self._drive(head, shot.splats), replace(view, viewmat=view.viewmat @ head.matrix)
+        return concatenate([transform_splats(self._drive(h, shot.splats), h.matrix) for h in shot.heads]), view
 
     def _drive(self, head: HeadInstance, splats: int) -> Any:
         levels = self._avatars.get(head.avatar_id)

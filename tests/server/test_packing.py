@@ -51,3 +51,24 @@ def test_numba_packing_of_pixels_that_are_not_numbers():
     seen = pack_fast(color, alpha, "uint8")
     assert (seen[..., :3] == 0).all()
     assert seen[0, :, 3].tolist() == [0, 128, 255]
+
+
+def test_a_frame_packed_while_it_is_blended_equals_one_packed_afterwards():
+    from splat_fixtures import random_splats
+
+    from gshead_backend.camera import Camera
+    from gshead_backend.raster import rasterize
+    from gshead_backend.server.packing_cpu import draw_frame
+
+    view = np.eye(4)
+    view[2, 3] = 0.5
+    splats = random_splats(400, seed=5)
+    camera = Camera(75, 50, np.array([[120.0, 0, 37], [0, 120, 25], [0, 0, 1]]), view)
+    rendered = rasterize(splats, camera, backend="reference")
+    expected = pack_frame(rendered.color, rendered.alpha, "uint8")
+    got = draw_frame(splats, camera)
+    assert got.shape == (50, 75, 4)
+    assert 0.1 < (got[..., 3] > 0).mean() < 1.0
+    difference = np.abs(got.astype(np.int32) - expected)
+    assert difference.max() <= 2
+    assert (difference > 0).mean() < 0.02

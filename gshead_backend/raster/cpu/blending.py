@@ -18,6 +18,7 @@ from numba import njit, prange
 
 from ..constants import ALPHA_MAX, ALPHA_MIN, TILE, TRANSMITTANCE_STOP
 from .layout import DEPTH, FAST, MOMENTS, MX, MY, OPACITY, PX0, PX1, PY0, PY1, QXX, QXY, QYY
+from .pixels import level, to_srgb8
 
 HALF = TILE // 2
 _ALPHA_MAX, _ALPHA_MIN = np.float32(ALPHA_MAX), np.float32(ALPHA_MIN)
@@ -86,14 +87,30 @@ def store(state, x0, y0, background, finished, color, alpha, depth):
             depth[y0 + y, x0 + x] = d
 
 
+@njit(forceinline=True, fastmath=FAST, error_model="numpy")
+def store_srgb8(state, x0, y0, tables, out):
+    """Write a tile's state into the image as ``pixels.to_srgb8`` has it."""
+    for y in range(min(TILE, out.shape[0] - y0)):
+        for x in range(min(TILE, out.shape[1] - x0)):
+            a = state[y, TILE + x]
+            for c in range(3):
+                value = state[y, (3 + c) * TILE + x]
+                out[y0 + y, x0 + x, c] = to_srgb8(value, a, tables[0], tables[1]) if a > _ZERO else np.uint8(0)
+            out[y0 + y, x0 + x, 3] = level(a)
+
+
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
-def blend_rgb(geometry, extent, colors, start, members, tiles_x, background, finished, color, alpha, depth):
+def blend_rgb(
+    geometry, extent, colors, start, members, tiles_x, height, width, background, finished, color, alpha, depth,
+    tables, srgb8,
+):  # fmt: skip
     """Blend the three channels of ``colors`` (N, 3) into ``color`` (H, W, 3), ``alpha`` (H, W), ``depth`` (H, W).
 
     ``background`` is (1 or H, 1 or W, 3) and is composited when ``finished``; otherwise colour stays premultiplied and
-    depth stays the weighted sum.
+    depth stays the weighted sum. Or, where ``srgb8`` is not empty, into that, (H, W, 4) uint8, by the ``tables`` (2, K)
+    of decoding and encoding; then the other outputs may be empty. One kernel for both: the inner loops are vectorised
+    only here, not in a function that two kernels inline.
     """
-    height, width = alpha.shape
     for t in prange(start.size - 1):
         x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
         state = np.zeros((TILE, 6 * TILE), np.float32)  # transmittance, alpha, depth, red, green, blue
@@ -125,7 +142,10 @@ def blend_rgb(geometry, extent, colors, start, members, tiles_x, background, fin
                         row[3 * TILE + x] += w * red
                         row[4 * TILE + x] += w * green
                         row[5 * TILE + x] += w * blue
-        store(state, x0, y0, background, finished, color, alpha, depth)
+        if srgb8.size:
+            store_srgb8(state, x0, y0, tables, srgb8)
+        else:
+            store(state, x0, y0, background, finished, color, alpha, depth)
 
 
 @njit(forceinline=True, fastmath=FAST, error_model="numpy")

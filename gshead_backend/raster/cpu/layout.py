@@ -1,6 +1,7 @@
 """What the kernels agree on: columns of their arrays and compiler flags.
 
 Kernels and the helpers they inline share a file on purpose: numba's cache notices only changes of a kernel's own file.
+The exception is ``pixels``, which two rooms need: whoever changes it clears numba's cache (``__pycache__/*.nb*``).
 """
 
 from __future__ import annotations

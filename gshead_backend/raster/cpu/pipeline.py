@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -14,6 +16,8 @@ from ..constants import TILE
 from ..types import Rendered
 from . import blending, layout, projection, sorting
 
+_NO_COLOR, _NO_ALPHA = np.zeros((1, 1, 3), np.float32), np.zeros((1, 1), np.float32)
+_NO_TABLES, _NO_BYTES = np.zeros((2, 0), np.float32), np.zeros((0, 0, 4), np.uint8)
 MAX_PAIRS = 1 << 28
 """Most (tile, splat) pairs of one frame: 1 GiB of indices. A head at 1080p has about a million."""
 
@@ -96,8 +100,8 @@ def blend(
     for part, part_behind in zip(in_threes(colors), in_threes(behind), strict=True):
         parts.append(np.empty((h, w, 3), np.float32))
         blending.blend_rgb(
-            tiles.geometry, tiles.extent, part, tiles.start, tiles.members, tiles.tiles_x, part_behind, finished,
-            parts[-1], alpha, depth,
+            tiles.geometry, tiles.extent, part, tiles.start, tiles.members, tiles.tiles_x, h, w, part_behind, finished,
+            parts[-1], alpha, depth, _NO_TABLES, _NO_BYTES,
         )  # fmt: skip
     color = parts[0] if c == 3 else np.ascontiguousarray(np.concatenate(parts, -1)[..., :c])
     return color, alpha, depth
@@ -111,10 +115,32 @@ def as_arrays(splats: Splats) -> Splats:
 def rasterize_numpy(splats: Splats, camera: Camera, background: np.ndarray | None = None) -> Rendered:
     """Render numpy splats; torch is not touched."""
     splats = as_arrays(splats)
+    with _memory_for(splats, camera), NUMBA_LOCK:
+        tiles = build_tiles(splats, camera, slots=False)
+        return Rendered(*blend(tiles, splats.colors, camera, background, finished=True))
+
+
+def rasterize_srgb8(splats: Splats, camera: Camera, tables: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 of numpy splats with three channels: the sRGB encoding of linear, premultiplied colour.
+
+    Args:
+        tables: (2, ``pixels.BINS`` + 2) float32, the transfer function's decoding and encoding.
+    """
+    splats = as_arrays(splats)
+    with _memory_for(splats, camera), NUMBA_LOCK:
+        tiles = build_tiles(splats, camera, slots=False)
+        out = np.empty((camera.height, camera.width, 4), np.uint8)
+        blending.blend_rgb(
+            tiles.geometry, tiles.extent, splats.colors, tiles.start, tiles.members, tiles.tiles_x, *out.shape[:2],
+            _NO_COLOR, True, _NO_COLOR, _NO_ALPHA, _NO_ALPHA, tables, out,
+        )  # fmt: skip
+        return out
+
+
+@contextlib.contextmanager
+def _memory_for(splats: Splats, camera: Camera) -> Iterator[None]:
     try:
-        with NUMBA_LOCK:
-            tiles = build_tiles(splats, camera, slots=False)
-            return Rendered(*blend(tiles, splats.colors, camera, background, finished=True))
+        yield
     except MemoryError as e:
         raise OutOfMemoryError(
             f"Not enough memory for {len(splats)} splats at {camera.width}x{camera.height}.",
