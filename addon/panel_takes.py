@@ -18,8 +18,9 @@ def draw(layout: Any, mesh_object: Any) -> None:
         return
     if bake.is_baked(mesh_object):
         layout.label(text="Shape keys play from their bake", icon="SHAPEKEY_DATA")
-    row = layout.row(align=True)
-    row.operator("gshead.bake_shape_keys", text="To Shape Keys", icon="SHAPEKEY_DATA")
-    row.operator("gshead.bake_controls", text="To Controls", icon="ARMATURE_DATA")
+    column = layout.column(align=True)
+    row = column.row(align=True)
+    row.operator("gshead.bake_shape_keys", icon="SHAPEKEY_DATA")
     if bake.is_baked(mesh_object):
         row.operator("gshead.remove_bake", text="", icon="X")
+    column.operator("gshead.bake_controls", icon="ARMATURE_DATA")

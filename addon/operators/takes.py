@@ -90,7 +90,9 @@ class GSHEAD_OT_import_take(TakeTarget, bpy.types.Operator, ImportHelper):
         return heads.rig_of(context.object) is not None
 
     def invoke(self, context: Any, event: Any) -> set[str]:
-        return self.invoke_popup(context)  # the file browser, or for a file that was dropped its options
+        if self.properties.is_property_set("filepath"):  # a file that was dropped: only its options are open
+            return context.window_manager.invoke_props_dialog(self, confirm_text="Import")
+        return ImportHelper.invoke(self, context, event)
 
     def draw(self, context: Any) -> None:
         layout = self.layout
