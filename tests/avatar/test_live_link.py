@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gshead_backend.avatar import load_take
-from gshead_backend.avatar.live_link import Notes, read_live_link
+from gshead_backend.avatar.live_link import read_live_link
 from gshead_backend.avatar.live_link_angles import COLUMNS, angles_of, degrees_of, live_link_csv
+from gshead_backend.avatar.live_link_notes import Notes
 from gshead_backend.avatar.retime import at_rate, scaled, shifted, smoothed_take
 from gshead_backend.avatar.take import demo_take, keyed
 from gshead_backend.avatar.timecode import label_of, read_timecodes, row_rate
