@@ -5,9 +5,9 @@ Copyright 2026 The gshead authors. GPL-3.0-or-later.
 
 from __future__ import annotations
 
-from . import engine, operators, panels, preferences, runtime, viewport
+from . import engine, keying, operators, panels, preferences, runtime, viewport
 
-_MODULES = (preferences, runtime, engine, operators, panels)
+_MODULES = (preferences, runtime, engine, keying, operators, panels)
 
 
 def register() -> None:

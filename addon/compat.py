@@ -18,7 +18,7 @@ def ensure_action(obj: Any, name: str) -> Any:
         animation.action = bpy.data.actions.new(name)
     if animation.action_slot is None:
         slots = animation.action_suitable_slots
-        animation.action_slot = slots[0] if len(slots) else animation.action.slots.new("OBJECT", obj.name)
+        animation.action_slot = slots[0] if len(slots) else animation.action.slots.new(obj.id_type, obj.name)
     return animation.action
 
 
@@ -44,6 +44,19 @@ def scene_curves(obj: Any) -> list[Any]:
     if animation is None or animation.action is None or animation.action_slot is None:
         return []
     return list(channelbag(obj, animation.action).fcurves)
+
+
+def slot_curves(action: Any, slot: Any) -> list[tuple[Any, Any]]:
+    """(channelbag, F-curve) of everything that a slot of an action animates."""
+    strips = [strip for layer in action.layers for strip in layer.strips]
+    bags = [bag for strip in strips if (bag := strip.channelbag(slot)) is not None] if slot is not None else []
+    return [(bag, curve) for bag in bags for curve in bag.fcurves]
+
+
+def select_bone(bone: Any, selected: bool) -> None:
+    """Select a pose bone; its own flag since 5.0, before that its armature's."""
+    holder = bone if hasattr(bone, "select") else bone.bone
+    holder.select = selected
 
 
 def world_tree(world: Any | None) -> Any | None:

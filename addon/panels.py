@@ -9,7 +9,8 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import heads, runtime, storage, takes
+from . import heads, panel_rig, panel_takes, runtime, storage
+from .rig.controls import channels_of
 from .rig.layout import RAW_PREFIX, region_channels
 from .session import LOST, OFFLINE, READY, STARTING
 from .text import wrap
@@ -92,10 +93,12 @@ class GSHEAD_PT_animate(_HeadTab, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout = self.layout
-        layout.operator("gshead.import_take", icon="IMPORT")
+        panel_takes.draw(layout, heads.mesh_of(context.object))
         row = layout.row(align=True)
         row.operator("gshead.key_all", icon="KEY_HLT")
         row.operator("gshead.clear_pose", icon="LOOP_BACK")
+        if (rig := heads.rig_of(context.object)) is not None:
+            panel_rig.draw_buttons(layout, rig)
 
 
 class GSHEAD_PT_render(_HeadTab, bpy.types.Panel):
@@ -123,13 +126,11 @@ def _region_panel(title: str, order: int) -> type:
 
     def draw(self: Any, context: Any) -> None:
         rig = heads.rig_of(context.object)
-        column = self.layout.column(align=True)
-        for name in dict(region_channels(takes.channels_of(rig) if rig else [])).get(title, ()):
-            column.prop(rig, f'["{name}"]', text=readable(name), slider=True)
+        panel_rig.draw_channels(self.layout, rig, dict(region_channels(channels_of(rig)))[title])
 
     def poll(cls: Any, context: Any) -> bool:
         rig = heads.rig_of(context.object)
-        return rig is not None and any(t == title for t, _ in region_channels(takes.channels_of(rig)))
+        return rig is not None and any(t == title for t, _ in region_channels(channels_of(rig)))
 
     key = re.sub(r"\W+", "_", title).lower()
     members = {
@@ -140,10 +141,25 @@ def _region_panel(title: str, order: int) -> type:
     return type(f"GSHEAD_PT_region_{key}", (_Tab, bpy.types.Panel), members)
 
 
-def readable(channel: str) -> str:
-    """``eyeBlinkLeft`` as "Eye Blink Left"."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", channel.removeprefix(RAW_PREFIX))
-    return words[:1].upper() + words[1:]
+class GSHEAD_PT_advanced(_Tab, bpy.types.Panel):
+    """Raw expression and identity coefficients"""
+
+    bl_label = "Advanced"
+    bl_idname = "GSHEAD_PT_advanced"
+    bl_parent_id = "GSHEAD_PT_animate"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+    bl_order = 50
+
+    def draw(self, context: Any) -> None:
+        rig, mesh = heads.rig_of(context.object), heads.mesh_of(context.object)
+        try:
+            avatar = storage.read(mesh.data).avatar
+        except GsheadError as error:
+            for line in _wrap(context, str(error)):
+                self.layout.label(text=line)
+            return
+        names = [n for n in channels_of(rig) if n.startswith(RAW_PREFIX)] if rig else []
+        panel_rig.draw_advanced(self.layout, rig, avatar, names)
 
 
 def _draw_workers(layout: Any, session: Any) -> None:
@@ -196,10 +212,11 @@ def _wrap(context: Any, text: str) -> list[str]:
     return wrap(text, context.region.width - _MARGIN * scale, points * scale)
 
 
-TITLES = ("Eyes", "Gaze", "Brows", "Cheeks and Nose", "Jaw and Tongue", "Mouth", "Advanced")
+TITLES = ("Eyes", "Gaze", "Brows", "Cheeks and Nose", "Jaw and Tongue", "Mouth")
 CLASSES = (
     GSHEAD_PT_portrait, GSHEAD_PT_head, GSHEAD_PT_animate,
-    *(_region_panel(title, order) for order, title in enumerate(TITLES)), GSHEAD_PT_render,
+    *(_region_panel(title, order) for order, title in enumerate(TITLES)), GSHEAD_PT_advanced,
+    GSHEAD_PT_render,
 )  # fmt: skip
 
 

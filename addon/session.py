@@ -21,7 +21,7 @@ from gshead_backend.camera import Camera
 from gshead_backend.errors import BackendDiedError, BackendError, GsheadError
 from gshead_backend.protocol import CameraSpec, Client, Endpoint, Frame, Instance
 from gshead_backend.protocol.launcher import Backend, connect_or_start
-from gshead_backend.protocol.values import camera_spec
+from gshead_backend.protocol.values import TrackedTake, camera_spec
 
 OFFLINE, STARTING, READY, LOST = "offline", "starting", "ready", "lost"
 DYING_SECONDS = 5.0
@@ -221,6 +221,17 @@ class Session:
         data = client.avatar_get(summary.avatar_id, timeout=60)
         self._remember(client, summary.avatar_id)
         return summary, data
+
+    def track(
+        self, clip: Path, *, name: str, fps: float = 0.0, smooth: float = 1.0, motion: Any = "neck",
+        center: bool = False, on_progress: Callable[[float, str], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> TrackedTake:  # fmt: skip
+        """A video or folder of pictures to a take's text; blocks. Raises ``GsheadError``."""
+        return self.client(start=True).track(
+            clip, name=name, fps=fps, smooth=smooth, motion=motion, center=center, on_progress=on_progress,
+            cancel=cancel,
+        )  # fmt: skip
 
 
 def spec(camera: Camera) -> CameraSpec:

@@ -7,16 +7,10 @@ from typing import Any
 import numpy as np
 
 from gshead_backend.avatar.take import Channel, Take
-from gshead_backend.head import ARKIT_NAMES
 
 from . import compat
+from .rig.controls import ROTATION_BONES, control_axes, control_curves, control_paths
 
-ROTATION_BONES = {
-    "headRotation": "root",
-    "neckRotation": "neck",
-    "leftEyeRotation": "eye.L",
-    "rightEyeRotation": "eye.R",
-}
 BEZIER, LINEAR, CONSTANT = 2, 1, 0  # values of Keyframe.interpolation
 FREE_HANDLE = 0
 
@@ -41,6 +35,7 @@ def apply_take(rig: Any, take: Take, *, fps: float, start: float | None = None, 
     action = compat.ensure_action(rig, take.name)
     bag = compat.channelbag(rig, action)
     first = take.start if start is None else start
+    controls = control_curves(rig)
     for name, channel in take.channels.items():
         times = first + (np.asarray(channel.frames) - take.start) * (fps / take.fps)
         if name in ROTATION_BONES:
@@ -48,55 +43,43 @@ def apply_take(rig: Any, take: Take, *, fps: float, start: float | None = None, 
             bone.rotation_mode = "XYZ"
             path = f'pose.bones["{bone.name}"].rotation_euler'
             for axis, values in enumerate(np.radians(channel.values).T):
-                _write(compat.curve(bag, path, axis, bone.name), times, values, channel)
+                write_keys(compat.curve(bag, path, axis, bone.name), times, values, channel)
         else:
-            _write(compat.curve(bag, f'["{name}"]', 0, "Face"), times, channel.values, channel)
+            path, index, scale, offset, group = controls[name]
+            values = offset + scale * np.asarray(channel.values)
+            write_keys(compat.curve(bag, path, index, group), times, values, channel)
     rig.update_tag()
     return action
 
 
 def key_everything(rig: Any, frame: float) -> int:
-    """Key every channel and control bone as they are now; returns how many values were keyed."""
+    """Key every control as it is now; returns how many values were keyed."""
     bag = compat.channelbag(rig, compat.ensure_action(rig, rig.name))
-    values = {(f'["{name}"]', 0, "Face"): rig[name] for name in channels_of(rig)}
-    for bone in rig.pose.bones:
-        if bone.bone.use_deform:
-            if bone.rotation_mode not in ("QUATERNION", "AXIS_ANGLE"):
-                for axis in range(3):
-                    values[f'pose.bones["{bone.name}"].rotation_euler', axis, bone.name] = bone.rotation_euler[axis]
-            elif bone.rotation_mode == "QUATERNION":
-                for axis in range(4):
-                    key = (f'pose.bones["{bone.name}"].rotation_quaternion', axis, bone.name)
-                    values[key] = bone.rotation_quaternion[axis]
-            if bone.parent is None:
-                for axis in range(3):
-                    values[f'pose.bones["{bone.name}"].location', axis, bone.name] = bone.location[axis]
-    for (path, index, group), value in values.items():
+    paths = control_paths(rig)
+    for path, index, group in paths:
+        value = rig.path_resolve(path)
+        value = value if isinstance(value, float) else value[index]
         compat.curve(bag, path, index, group).keyframe_points.insert(frame, float(value), options={"FAST"})
     for curve in bag.fcurves:
         curve.update()
-    return len(values)
-
-
-def channels_of(rig: Any) -> list[str]:
-    """The ARKit channels that an armature object carries, in Apple's order, then its raw coefficients."""
-    keys = set(rig.keys())
-    return [n for n in ARKIT_NAMES if n in keys] + sorted(k for k in keys if k.startswith("raw_"))
+    return len(paths)
 
 
 def clear_pose(rig: Any) -> None:
-    """All channels to zero and all control bones to rest."""
-    for name in channels_of(rig):
-        rig[name] = 0.0
-    for bone in rig.pose.bones:
-        if bone.bone.use_deform:
-            bone.matrix_basis.identity()
-            bone.location, bone.scale = (0, 0, 0), (1, 1, 1)
-            bone.rotation_euler, bone.rotation_quaternion = (0, 0, 0), (1, 0, 0, 0)
+    """All controls to rest; where the board stands is no part of the pose."""
+    for name, curve in control_curves(rig).items():
+        if curve.group not in rig.pose.bones:
+            rig[name] = 0.0
+    for name in control_axes(rig):
+        bone = rig.pose.bones[name]
+        bone.matrix_basis.identity()
+        bone.location, bone.scale = (0, 0, 0), (1, 1, 1)
+        bone.rotation_euler, bone.rotation_quaternion = (0, 0, 0), (1, 0, 0, 0)
+        bone.rotation_axis_angle = (0, 0, 1, 0)
     rig.update_tag()
 
 
-def _write(curve: Any, times: np.ndarray, values: np.ndarray, channel: Channel) -> None:
+def write_keys(curve: Any, times: np.ndarray, values: np.ndarray, channel: Channel) -> None:
     """Replace a curve's keys in bulk; "smooth" becomes flat Bezier handles a third of the way, which is 3t² - 2t³."""
     count = len(times)
     points = curve.keyframe_points

@@ -9,6 +9,7 @@ import bpy
 
 from .. import heads, runtime
 from ..jobs import ReconstructJob, read_portrait
+from .modal import ModalJob
 from .reporting import reports_errors
 
 QUALITIES = (
@@ -18,12 +19,11 @@ QUALITIES = (
 )
 
 
-class GSHEAD_OT_reconstruct(bpy.types.Operator):
+class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
     """Make a rigged Gaussian head from one portrait photo"""
 
     bl_idname = "gshead.reconstruct"
     bl_label = "Reconstruct from Portrait"
-    # Not REGISTER: "Adjust Last Operation" would run it again and free it under its own modal handler, which crashes.
     bl_options = {"UNDO"}  # noqa: RUF012
 
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
@@ -43,45 +43,19 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
         self._shown = 0  # session uid of the mesh object that stands in until the head is finished
         if bpy.app.background:
             return self._finish(context, *runtime.session.reconstruct(portrait, quality=self.quality, name=self._name))
-        self._job = ReconstructJob(runtime.session, portrait, quality=self.quality, name=self._name)
-        window_manager = context.window_manager
-        self._timer = window_manager.event_timer_add(0.1, window=context.window)
-        window_manager.progress_begin(0, 100)
-        window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+        job = ReconstructJob(runtime.session, portrait, quality=self.quality, name=self._name)
+        return self.start_job(context, job)
 
-    @reports_errors
-    def modal(self, context: Any, event: Any) -> set[str]:
-        if event.type == "ESC" and event.value == "PRESS":
-            self._job.cancel.set()
-            return {"RUNNING_MODAL"}
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        job = self._job
-        if not job.done:
-            context.workspace.status_text_set(_status(job))
-            context.window_manager.progress_update(100 * job.fraction)
-            if job.preview and not self._shown and not job.cancel.is_set():
-                self._show(context, job.preview)
-            return {"PASS_THROUGH"}
-        self._end(context)
-        if job.error is not None:
-            if self._shown:
-                self.report({"INFO"}, f"'{self._name}' stays as it was shown, without the fit to the photo")
-            raise job.error
+    def job_runs(self, context: Any, job: Any) -> None:
+        if job.preview and not self._shown:
+            self._show(context, job.preview)
+
+    def job_failed(self, context: Any, job: Any) -> None:
+        if self._shown:
+            self.report({"INFO"}, f"'{self._name}' stays as it was shown, without the fit to the photo")
+
+    def job_done(self, context: Any, job: Any) -> set[str]:
         return self._finish(context, job.summary, job.data)
-
-    def cancel(self, context: Any) -> None:
-        if getattr(self, "_job", None) is not None:
-            self._job.cancel.set()
-            self._end(context)
-
-    def _end(self, context: Any) -> None:
-        context.window_manager.event_timer_remove(self._timer)
-        context.window_manager.progress_end()
-        for workspace in bpy.data.workspaces:  # the user may have moved on to another one meanwhile
-            with context.temp_override(workspace=workspace):  # what is set is always the context's
-                workspace.status_text_set(None)
 
     def _show(self, context: Any, data: bytes) -> None:
         made = heads.add_head(context, data, self._name)
@@ -98,12 +72,6 @@ class GSHEAD_OT_reconstruct(bpy.types.Operator):
             self.report({"WARNING"}, warning)
         self.report({"INFO"}, f"'{self._name}': {summary.splats} splats in {summary.seconds:.1f} s")
         return {"FINISHED"}
-
-
-def _status(job: ReconstructJob) -> str:
-    if job.cancel.is_set():
-        return "Stopping the reconstruction"
-    return f"{job.text[:1].upper()}{job.text[1:]} … {job.fraction:.0%}   Esc: Cancel"
 
 
 CLASSES = (GSHEAD_OT_reconstruct,)

@@ -12,6 +12,7 @@ from gshead_backend.avatar.types import Avatar
 
 from . import layout
 from .axes import to_blender
+from .build_controls import add_controls
 from .drivers import drive_by_property, drive_by_rotation, drive_by_sum
 
 SKIN_ATTRIBUTE = "gshead_color"
@@ -39,6 +40,7 @@ def build_head(context: Any, avatar: Avatar, name: str) -> HeadObjects:
     _add_channels(rig, keys)
     _add_shape_keys(mesh, avatar, keys)
     _add_drivers(mesh, rig, avatar, keys)
+    add_controls(context, rig, avatar)
     return HeadObjects(mesh, rig)
 
 

@@ -55,6 +55,34 @@ def drive_by_rotation(owner: Any, data_path: str, rig: Any, bone: str, expressio
     return curve
 
 
+def drive_by_expression(
+    owner: Any, data_path: str, rig: Any, expression: str, paths: dict[str, str],
+    rotations: dict[str, tuple[str, str]] | None = None,
+) -> Any:  # fmt: skip
+    """Make ``owner.data_path`` follow an expression.
+
+    Args:
+        paths: variable to a data path of ``rig``.
+        rotations: variable to (bone, Euler axis "X", "Y" or "Z") of a bone's local rotation with constraints, order
+            ZXY: then x and y are the pitch and yaw of where the bone's z axis points.
+    """
+    curve = _fresh(owner, data_path, -1)
+    curve.driver.type = "SCRIPTED"
+    for name, path in paths.items():
+        variable = curve.driver.variables.new()
+        variable.name, variable.type = name, "SINGLE_PROP"
+        variable.targets[0].id, variable.targets[0].data_path = rig, path
+    for name, (bone, axis) in (rotations or {}).items():
+        variable = curve.driver.variables.new()
+        variable.name, variable.type = name, "TRANSFORMS"
+        target = variable.targets[0]
+        target.id, target.bone_target = rig, bone
+        target.transform_space, target.rotation_mode = "LOCAL_SPACE", "ZXY"
+        target.transform_type = f"ROT_{axis}"
+    curve.driver.expression = expression
+    return curve
+
+
 def _fresh(owner: Any, data_path: str, index: int) -> Any:
     owner.driver_remove(data_path, index)
     curve = owner.driver_add(data_path, index)

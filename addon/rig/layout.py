@@ -116,6 +116,22 @@ def bone_drivers(head: HeadModel) -> dict[tuple[str, int], dict[str, float]]:
     return out
 
 
+def gaze_terms(head: HeadModel) -> dict[str, tuple[str, int, float]]:
+    """eyeLook channel to (side "L" or "R", axis 0 pitch or 1 yaw, channel per radian): what turns the eye by as much.
+
+    Channels that turn no eye of their own on this head are left out.
+    """
+    found = {}
+    for side, letter in enumerate("LR"):
+        for word in ("Up", "Down", "In", "Out"):
+            channel = f"eyeLook{word}{('Left', 'Right')[side]}"
+            axis = 0 if word in ("Up", "Down") else 1
+            turn = float(head.arkit_eyes[ARKIT_NAMES.index(channel), side, axis])
+            if abs(turn) > 1e-3:
+                found[channel] = (letter, axis, 1 / turn)
+    return found
+
+
 def region_channels(channels: list[str]) -> list[tuple[str, list[str]]]:
     """ARKit channels grouped under region titles for the panel, raw coefficients last under "Advanced"."""
     groups = [(title, [c for c in channels if c.startswith(prefixes)]) for title, prefixes in REGIONS]

@@ -17,6 +17,7 @@ VERBS = {
     "reduce": "the same avatar with fewer splats: smaller files, faster frames",
     "export": "an avatar becomes USD or PLY",
     "track": "a video of a face becomes a take that drives any avatar",
+    "take": "a Live Link Face recording becomes a take, and a take a recording",
     "serve": "run the backend that Blender talks to",
     "head": "import head models (FLAME and others), list them",
     "assets": "fetch the small networks that read portraits, list them",

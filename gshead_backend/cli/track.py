@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -13,11 +13,6 @@ from ..errors import ArgumentError
 from ..files import check_writable
 from .console import Progress, emit, parse, warn
 
-if TYPE_CHECKING:
-    from ..avatar import Take
-    from ..portrait.tracking import Track
-
-_REST = 0.004  # a channel that never does more than this is left out of the file
 _MANY = 5
 
 
@@ -57,6 +52,7 @@ def track(
         raise ArgumentError(f"--workers lies in 0..256, not {workers}.")
     check_writable(out)
     from ..avatar import save_take
+    from ..avatar.recording import take_of_frames
     from ..head import load_head
     from ..portrait.tracking import forget, open_clip
     from ..portrait.tracking import track as follow
@@ -70,7 +66,10 @@ def track(
         result = follow(source, model, workers=workers, smooth=smooth, store=store, progress=progress)
     finally:
         progress.close()
-    take = take_of(result, name or source.path.stem[:100], start, motion, center=center)
+    take = take_of_frames(
+        result.fps, result.arkit, turn=result.head, eyes=result.eyes, name=name or source.path.stem[:100], start=start,
+        motion=motion, center=center,
+    )  # fmt: skip
     save_take(take, out)
     seconds = time.perf_counter() - began
     lost = [(a + start, b + start) for a, b in result.gaps()]
@@ -86,27 +85,3 @@ def track(
     text = f"{out}: {take.frame_count} frames, {len(take.channels)} channels, {take.frame_count / seconds:.0f} frames/s"
     emit(facts, text, as_json=json)
     return 0
-
-
-def take_of(track: Track, name: str, start: int, motion: str, *, center: bool) -> Take:
-    """A take with one key a frame. Raises ``ArgumentError`` when it is too long for one."""
-    import numpy as np
-
-    from ..avatar import Take
-    from ..avatar.take import Channel
-    from ..head import ARKIT_NAMES
-
-    count = len(track.arkit)
-    frames = np.arange(start, start + count, dtype=float)
-    channels = {
-        n: Channel(frames, track.arkit[:, i].astype(float).round(4))
-        for i, n in enumerate(ARKIT_NAMES)
-        if track.arkit[:, i].max() > _REST
-    }
-    turn = track.head - (np.median(track.head, 0) if center else 0)
-    if motion != "none":
-        channels[f"{motion}Rotation"] = Channel(frames, turn.round(3))
-    for k, side in enumerate(("leftEyeRotation", "rightEyeRotation")):
-        if np.abs(track.eyes[:, k]).max() > 0.05:
-            channels[side] = Channel(frames, track.eyes[:, k].round(3))
-    return Take(track.fps, count, channels, start, name)

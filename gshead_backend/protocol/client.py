@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from .endpoint import Endpoint
-from .messages import CameraSpec, Dtype, HelloReply, Quality
+from .messages import CameraSpec, Dtype, HelloReply, Motion, Quality
 from .request import ProgressCallback
 from .threaded import ThreadedClient
-from .values import AvatarSummary, Frame, Instance
+from .values import AvatarSummary, Frame, Instance, TrackedTake
 
 
 class Client:
@@ -59,6 +60,15 @@ class Client:
             portrait, method=method, quality=quality, name=name, preview=on_preview is not None
         )
         return request.wait(timeout, on_progress=on_progress, on_preview=on_preview, cancel=cancel)
+
+    def track(
+        self, clip: str | Path | bytes, *, name: str = "take", fps: float = 0.0, smooth: float = 1.0,
+        motion: Motion = "neck", center: bool = False, on_progress: ProgressCallback | None = None,
+        cancel: threading.Event | None = None, timeout: float | None = None,
+    ) -> TrackedTake:  # fmt: skip
+        """A clip of a face to a take; see ``ThreadedClient.track``. ``on_progress`` and ``cancel`` as above."""
+        request = self.threaded.track(clip, name=name, fps=fps, smooth=smooth, motion=motion, center=center)
+        return request.wait(timeout, on_progress=on_progress, cancel=cancel)
 
     def avatar_put(self, data: bytes, *, timeout: float | None = None) -> str:
         """Hands ``.gshead`` bytes to the backend; returns the avatar id (sha256 of the bytes)."""

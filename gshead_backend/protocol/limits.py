@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePosixPath, PureWindowsPath
 
 from ..errors import LimitError, ProtocolError
-from .messages import CameraSpec, FrameInfo, InstanceSpec, LimitsInfo
+from .messages import CameraSpec, FrameInfo, InstanceSpec, LimitsInfo, Track
 
 ITEM_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
 LARGEST = 1e9
@@ -77,6 +78,20 @@ def check_size(size: int, limit: int, what: str) -> None:
         raise ProtocolError(f"{what} is empty (0 bytes).")
     if size > limit:
         raise LimitError(f"{what} has {size} bytes; the limit is {limit}.")
+
+
+def check_track(message: Track, part_sizes: Sequence[int], limits: LimitsInfo) -> None:
+    """Raises ``ProtocolError`` unless a clip comes as bytes or as an absolute path, ``LimitError`` when it is large."""
+    if len(part_sizes) != (0 if message.path else 1):
+        raise ProtocolError(f"'track' takes a path or one payload part, got {len(part_sizes)} parts beside the path.")
+    if part_sizes:
+        check_size(part_sizes[0], limits.clip_bytes, "The clip")
+    elif "\0" in message.path or not (
+        PurePosixPath(message.path).is_absolute() or PureWindowsPath(message.path).is_absolute()
+    ):
+        raise ProtocolError(f"The path of a clip must be absolute, got {message.path[:80]!r}.")
+    if 0 < message.fps < 1:
+        raise ProtocolError(f"A clip has 1 to 1000 frames per second, got {message.fps:g}.")
 
 
 def frame_sizes(info: FrameInfo) -> list[int]:

@@ -16,6 +16,7 @@ PROTOCOL_VERSION = (1, 0)
 
 Dtype = Literal["uint8", "float16", "float32"]
 Quality = Literal["draft", "standard", "high"]
+Motion = Literal["neck", "head", "none"]
 WorkerState = Literal["starting", "warming", "ready", "busy", "hung", "failed", "stopped"]
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
@@ -62,6 +63,7 @@ class LimitsInfo(Struct, frozen=True):
     header_bytes: Count = 1 << 20
     message_bytes: Count = 320 << 20
     portrait_bytes: Count = 64 << 20
+    clip_bytes: Count = 256 << 20
     avatar_bytes: Count = 256 << 20
     avatars_bytes: Count = 2 << 30
     vertices: Count = 500_000
@@ -163,6 +165,21 @@ class Reconstruct(Message, tag="reconstruct"):
     quality: Quality = "standard"
     name: Name = "head"
     preview: bool = False
+
+
+class Track(Message, tag="track"):
+    """A face through a clip becomes a take. Payload: one part, a video file's bytes, or none with ``path``.
+
+    ``path`` is absolute, on the backend's machine: a video file or a folder of pictures. Only a backend that announces
+    the feature ``track.path`` takes it. Answered by ``progress``\\* then ``tracked``.
+    """
+
+    path: Annotated[str, Meta(max_length=4096)] = ""
+    name: Name = "take"
+    fps: Annotated[float, Meta(ge=0, le=1000)] = 0.0
+    smooth: Annotated[float, Meta(ge=0, le=5)] = 1.0
+    motion: Motion = "neck"
+    center: bool = False
 
 
 class AvatarPut(Message, tag="avatar.put"):
@@ -313,6 +330,13 @@ class Reconstructed(Message, tag="reconstructed"):
     reused: bool = False
 
 
+class Tracked(Message, tag="tracked"):
+    """Answer to ``track``. Payload: one part, the take as JSON. ``seconds`` is the computing time."""
+
+    warnings: list[str] = []
+    seconds: float = 0.0
+
+
 class AvatarStored(Message, tag="avatar.stored"):
     """Answer to ``avatar.put``."""
 
@@ -357,10 +381,10 @@ class Beat(Message, tag="beat"):
 
 
 Request = (
-    Hello | Goodbye | Cancel | Reconstruct | AvatarPut | AvatarGet | AvatarDrop | RenderFrame | StreamOpen
+    Hello | Goodbye | Cancel | Reconstruct | Track | AvatarPut | AvatarGet | AvatarDrop | RenderFrame | StreamOpen
     | StreamUpdate | StreamAck | StreamClose | RingRelease | RestartWorker | Shutdown
 )  # fmt: skip
 Reply = (
-    HelloReply | Done | Error | Progress | Preview | Reconstructed | AvatarStored | AvatarData | FrameReply
+    HelloReply | Done | Error | Progress | Preview | Reconstructed | Tracked | AvatarStored | AvatarData | FrameReply
     | StreamOpened | StreamFrame | Beat
 )  # fmt: skip

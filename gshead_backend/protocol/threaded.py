@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -23,10 +24,10 @@ from .codec import readable
 from .endpoint import Endpoint, check_address
 from .frames import FrameReader
 from .framing import check_parts
-from .limits import check_camera, check_instances, check_size
+from .limits import check_camera, check_instances, check_size, check_track
 from .loop import ClientLoop
 from .request import Request, same_error
-from .values import AvatarSummary, Frame, Instance, pack_instances
+from .values import AvatarSummary, Frame, Instance, TrackedTake, pack_instances, read_clip
 
 T = TypeVar("T")
 Convert = Callable[[Any, list[memoryview]], T]
@@ -112,6 +113,29 @@ class ThreadedClient:
         check_size(len(portrait), self._limits.portrait_bytes, "The portrait")
         message = m.Reconstruct(method=method, quality=quality, name=name[:120] or "head", preview=preview)
         return self._ask(message, (portrait,), _reconstructed)
+
+    def track(
+        self, clip: str | Path | bytes, *, name: str = "take", fps: float = 0.0, smooth: float = 1.0,
+        motion: m.Motion = "neck", center: bool = False,
+    ) -> Request[TrackedTake]:  # fmt: skip
+        """A clip of a face to a take.
+
+        A backend on this machine opens the file itself; another one is sent the bytes of a video.
+
+        Args:
+            clip: path of a video or of a folder of pictures, or a video file's bytes. fps: 0 for the clip's own.
+            smooth, motion, center: as for ``gshead track``.
+        Raises:
+            FileFormatError: it cannot be read. ArgumentError: a folder cannot be sent. LimitError: too large to send.
+        """
+        path = ""
+        if not isinstance(clip, bytes):
+            path = str(Path(clip).absolute()) if self.endpoint.local and "track.path" in self.hello.features else ""
+            clip = b"" if path else read_clip(clip, self._limits.clip_bytes)
+        message = m.Track(path=path, name=name[:120] or "take", fps=fps, smooth=smooth, motion=motion, center=center)
+        parts = () if path else (clip,)
+        check_track(message, [len(part) for part in parts], self._limits)
+        return self._ask(message, parts, _tracked)
 
     def avatar_put(self, data: bytes) -> Request[AvatarSummary]:
         """``.gshead`` bytes to the backend."""
@@ -313,6 +337,11 @@ def _same(message: Any, parts: list[memoryview]) -> Any:
 
 def _reconstructed(message: m.Reconstructed, parts: list[memoryview]) -> AvatarSummary:
     return AvatarSummary.from_message(message)
+
+
+def _tracked(message: m.Tracked, parts: list[memoryview]) -> TrackedTake:
+    check_parts(parts, 1, "tracked")
+    return TrackedTake(str(parts[0], "utf-8", "replace"), tuple(message.warnings), message.seconds)
 
 
 def _stored(message: m.AvatarStored, parts: list[memoryview]) -> AvatarSummary:

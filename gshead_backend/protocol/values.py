@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, FileFormatError
+from .limits import check_size
 from .messages import AvatarInfo, CameraSpec, InstanceSpec, Reconstructed
 
 
@@ -77,6 +79,15 @@ class AvatarSummary:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class TrackedTake:
+    """What ``track`` made: a take's JSON text. ``warnings`` say what to look at; ``seconds`` is computing time."""
+
+    text: str
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
 def floats(values: Sequence[float] | np.ndarray, size: int | None, what: str) -> list[float]:
     """``values`` flattened to a list of finite floats; raises ``ArgumentError`` naming ``what``."""
     array = np.asarray(values, np.float64).reshape(-1)
@@ -116,3 +127,18 @@ def pack_instances(instances: Sequence[Instance]) -> tuple[list[InstanceSpec], l
         specs.append(InstanceSpec(instance.avatar_id, matrix, pose, len(parts)))
         parts.append(vertices.tobytes())
     return specs, parts
+
+
+def read_clip(path: str | Path, limit: int) -> bytes:
+    """The bytes of a video file of at most ``limit`` bytes, to be sent. Raises as ``ThreadedClient.track``."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise ArgumentError(
+                f"'{path}' is a folder, and the backend is on another machine.",
+                remedy="Make it a video file, or track it here with 'gshead track' and import the take.",
+            )
+        check_size(path.stat().st_size, limit, f"'{path}'")
+        return path.read_bytes()
+    except OSError as error:
+        raise FileFormatError(f"'{path}' cannot be read: {error.strerror or error}.") from error

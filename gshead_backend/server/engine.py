@@ -21,7 +21,7 @@ from ..camera import Camera
 from ..errors import GsheadError, LimitError, OutOfMemoryError, ProtocolError, RenderError
 from ..head.pose import HeadPose
 from ..protocol.limits import scaled
-from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo
+from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, Motion
 from .levels import Levels
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ Picture = tuple[FrameInfo, list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Made:
-    """A finished reconstruction."""
+    """A finished job: ``.gshead`` bytes of a reconstruction, a take's JSON of a tracking."""
 
     data: bytes
     warnings: tuple[str, ...]
@@ -86,6 +86,18 @@ class EngineLike(Protocol):
     def draw(self, shots: Sequence[Shot], free: Callable[[], None]) -> AbstractContextManager[list[Picture]]: ...
     def reconstruct(
         self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
+    ) -> Made: ...
+    def track(
+        self,
+        path: str,
+        clip: bytes,
+        progress: Progress,
+        *,
+        name: str,
+        fps: float,
+        smooth: float,
+        motion: Motion,
+        center: bool,
     ) -> Made: ...
     def free_memory(self) -> None: ...
 
@@ -302,6 +314,19 @@ class Engine:
         progress(0.96, "Packing the avatar")
         data = avatar_to_bytes(avatar)
         return Made(data, tuple(fit.warnings), time.perf_counter() - start)
+
+    def track(
+        self, path: str, clip: bytes, progress: Progress, *, name: str, fps: float, smooth: float, motion: Motion,
+        center: bool,
+    ) -> Made:  # fmt: skip
+        """A clip, by its path or its bytes, to a take's JSON. ``progress`` raises ``Cancelled`` as above."""
+        from .clips import track_clip
+
+        start = time.perf_counter()
+        text, warnings = track_clip(
+            path, clip, progress, name=name, fps=fps or None, smooth=smooth, motion=motion, center=center
+        )
+        return Made(text.encode(), warnings, time.perf_counter() - start)
 
     def free_memory(self) -> None:
         """After an out-of-memory error: gives cached device memory back."""

@@ -33,7 +33,8 @@ from .workers import Worker, WorkerSetup
 log = logging.getLogger("gshead.server")
 BEAT_SECONDS = 1.0
 TICK_MS = 250
-FEATURES = ("reconstruct", "preview", "avatar", "frame.render", "stream", "ring", "vertices", "codecs")
+FEATURES = ("reconstruct", "preview", "track", "avatar", "frame.render", "stream", "ring", "vertices", "codecs")
+PATHS = "track.path"
 
 
 class Front:
@@ -68,7 +69,7 @@ class Front:
         self.stopping = ""
         self._house = House(
             self._limits, self._replies, self._schedule, self._store, self._render, self._jobs, self._end,
-            lambda: len(self._sessions), self._ask_stop,
+            lambda: len(self._sessions), self._ask_stop, reads_paths=options.endpoint == "auto",
         )  # fmt: skip
         self._requests = Requests(self._house)
 
@@ -254,10 +255,13 @@ class Front:
         log.info("%s opened a session", label)
         reply = m.HelloReply(
             parent=message.id, session=token, boot_id=self._boot_id, package=__version__, pid=self._pid,
-            limits=self._limits, methods=list(METHODS), features=list(FEATURES), workers=self._workers(),
+            limits=self._limits, methods=list(METHODS), features=self._features(), workers=self._workers(),
             beat_seconds=BEAT_SECONDS,
         )  # fmt: skip
         self._replies.send(session, reply)
+
+    def _features(self) -> list[str]:
+        return [*FEATURES, *([PATHS] if self._house.reads_paths else [])]
 
     def _end(self, session: Session, why: str) -> None:
         if session.ended:

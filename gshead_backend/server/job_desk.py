@@ -1,4 +1,4 @@
-"""Feeds the jobs worker: one reconstruction at a time, in a process of its own so that frames never wait for it."""
+"""Feeds the jobs worker: one reconstruction or tracking at a time, in its own process so that frames never wait."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import time
 
 from ..errors import BackendDiedError, BackendError, GsheadError, LimitError, from_code
-from ..protocol.messages import AvatarInfo, Preview, Progress, Reconstruct, Reconstructed
+from ..protocol.messages import AvatarInfo, Preview, Progress, Reconstruct, Reconstructed, Track, Tracked
 from . import link
 from .jobs import Job, JobTable, Outcome, job_key
 from .render_desk import RenderDesk
@@ -18,7 +18,7 @@ from .workers import Worker
 
 log = logging.getLogger("gshead.server")
 STOP_WITHIN = 10.0
-"""Seconds that a cancelled reconstruction may take to stop by itself; then its worker is killed."""
+"""Seconds that a cancelled job may take to stop by itself; then its worker is killed."""
 
 
 class JobDesk:
@@ -34,11 +34,11 @@ class JobDesk:
         self._tasks = itertools.count(1)
         self._quiet_since = time.monotonic()
 
-    def ask(self, message: Reconstruct, portrait: bytes, waiter: Waiter) -> None:
+    def ask(self, message: Reconstruct | Track, payload: bytes, waiter: Waiter) -> None:
         """A client's wish; an equal one that is known, queued or running is shared."""
         if self.table.open_for(waiter.session) >= self._limit:
-            raise LimitError(f"This client already waits for {self._limit} reconstructions.")
-        key = job_key(message, portrait)
+            raise LimitError(f"This client already waits for {self._limit} jobs.")
+        key = job_key(message, payload)
         outcome = self.table.recall(key)
         avatar = self._store.find(outcome.avatar_id) if outcome else None
         if outcome is not None and avatar is not None and avatar.info is not None:
@@ -49,7 +49,7 @@ class JobDesk:
             if job.shown:
                 self._preview(waiter, job.shown)
             return
-        self.table.queue.append(Job(key, message, portrait, [waiter]))
+        self.table.queue.append(Job(key, message, payload, [waiter]))
         self.worker.start(forgive=self.worker.failed)
         self.feed()
 
@@ -59,8 +59,7 @@ class JobDesk:
             job.task = next(self._tasks)
             self.table.running = job
             self.worker.begin(job.task)
-            m = job.message
-            self.worker.send(link.Work(task=job.task, method=m.method, quality=m.quality, name=m.name), [job.portrait])
+            self.worker.send(_order(job), [job.payload] if job.payload else [])
         elif self.table.queue and not self.worker.running and not self.worker.failed:
             self.worker.start()
 
@@ -77,7 +76,7 @@ class JobDesk:
         if len(self.table):
             self._quiet_since = now
         if job is not None and job.stop_by is not None and now > job.stop_by:
-            log.warning("A stopped reconstruction goes on; its worker is killed")
+            log.warning("A stopped job goes on; its worker is killed")
             job.stop_by = now + STOP_WITHIN
             self.worker.kill()
         if self.worker.ready and now - self._quiet_since > self._idle:
@@ -96,6 +95,11 @@ class JobDesk:
             elif isinstance(message, link.Made):
                 self._finish(job)
                 self._made(job, message, bytes(parts[0]))
+            elif isinstance(message, link.Taken):
+                self._finish(job)
+                for waiter in job.waiters:
+                    answer = Tracked(warnings=message.warnings, seconds=message.seconds)
+                    self._replies.answer(waiter, answer, [bytes(parts[0])])
             elif isinstance(message, link.Failed):
                 self._finish(job)
                 self._fail(job, from_code(message.code, message.message, message.remedy))
@@ -171,3 +175,12 @@ class JobDesk:
     def forget_session(self, session: Session) -> None:
         """The session ended; its waiters are closed already."""
         self.review()
+
+
+def _order(job: Job) -> link.Work | link.Follow:
+    m = job.message
+    if isinstance(m, Track):
+        return link.Follow(
+            task=job.task, path=m.path, name=m.name, fps=m.fps, smooth=m.smooth, motion=m.motion, center=m.center
+        )
+    return link.Work(task=job.task, method=m.method, quality=m.quality, name=m.name)

@@ -1,12 +1,13 @@
-"""Reconstructions: who waits for which, what is running, and what was made before."""
+"""Reconstructions and trackings: who waits for which, what is running, and what was made before."""
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from ..protocol.messages import Reconstruct
+from ..protocol.messages import Reconstruct, Track
 from .sessions import Session, Waiter
 
 REMEMBERED = 64
@@ -14,11 +15,11 @@ REMEMBERED = 64
 
 @dataclass
 class Job:
-    """One reconstruction; equal requests of several clients share it."""
+    """One reconstruction or tracking; equal requests of several clients share it."""
 
     key: str
-    message: Reconstruct
-    portrait: bytes
+    message: Reconstruct | Track
+    payload: bytes
     waiters: list[Waiter] = field(default_factory=list)
     task: int = 0
     stop_by: float | None = None
@@ -39,16 +40,18 @@ class Outcome:
     seconds: float
 
 
-def job_key(message: Reconstruct, portrait: bytes) -> str:
-    """Content hash of a request: equal keys give equal avatars."""
-    digest = hashlib.sha256(hashlib.sha256(portrait).digest())
+def job_key(message: Reconstruct | Track, payload: bytes) -> str:
+    """Content hash of a request: equal keys give equal avatars. A tracking is never shared: clips on disk change."""
+    if isinstance(message, Track):
+        return secrets.token_hex(16)
+    digest = hashlib.sha256(hashlib.sha256(payload).digest())
     for text in (message.method, message.quality, message.name):
         digest.update(hashlib.sha256(text.encode()).digest())
     return digest.hexdigest()
 
 
 class JobTable:
-    """The queue of reconstructions, one running at a time, and a short memory of outcomes."""
+    """The queue of jobs, one running at a time, and a short memory of outcomes."""
 
     def __init__(self) -> None:
         self.queue: deque[Job] = deque()
@@ -56,7 +59,7 @@ class JobTable:
         self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
 
     def open_for(self, session: Session) -> int:
-        """How many reconstructions a session waits for."""
+        """How many jobs a session waits for."""
         jobs = [*self.queue, *([self.running] if self.running else [])]
         return sum(1 for job in jobs for w in job.waiters if w.session is session and not w.closed)
 

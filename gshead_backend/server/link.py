@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 import zmq
 
-from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, InstanceSpec
+from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, InstanceSpec, Motion
 
 
 class LinkMessage(msgspec.Struct, kw_only=True, tag_field="type"):
@@ -67,8 +67,19 @@ class Work(LinkMessage, tag="work"):
     name: str
 
 
+class Follow(LinkMessage, tag="follow"):
+    """Payload: a video's bytes, none with the path of a clip. Answered by ``step``\\*, then ``taken`` or ``failed``."""
+
+    path: str
+    name: str
+    fps: float
+    smooth: float
+    motion: Motion
+    center: bool
+
+
 class Stop(LinkMessage, tag="stop"):
-    """Cancel the ``work`` with this ``task``. Not answered."""
+    """Cancel the ``work`` or ``follow`` with this ``task``. Not answered."""
 
 
 # --- worker to front -------------------------------------------------------------------------------------------------
@@ -104,7 +115,7 @@ class Drawn(LinkMessage, tag="drawn"):
 
 
 class Step(LinkMessage, tag="step"):
-    """Progress of a ``work``."""
+    """Progress of a ``work`` or ``follow``."""
 
     fraction: float
     text: str
@@ -121,6 +132,13 @@ class Made(LinkMessage, tag="made"):
     seconds: float
 
 
+class Taken(LinkMessage, tag="taken"):
+    """Payload: a take as JSON."""
+
+    warnings: list[str]
+    seconds: float
+
+
 class Failed(LinkMessage, tag="failed"):
     """The task failed. ``fatal``: the worker ends itself because its device is no longer usable."""
 
@@ -130,8 +148,8 @@ class Failed(LinkMessage, tag="failed"):
     fatal: bool = False
 
 
-ToWorker = Load | Unload | Draw | Work | Stop
-ToFront = Pulse | Loaded | Free | Drawn | Step | Shown | Made | Failed
+ToWorker = Load | Unload | Draw | Work | Follow | Stop
+ToFront = Pulse | Loaded | Free | Drawn | Step | Shown | Made | Taken | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(cast(Any, ToWorker))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import GsheadError, LimitError, ProtocolError, UnknownIdError
+from ..errors import GsheadError, LimitError, ProtocolError, UnknownIdError, UnsupportedError
 from ..methods import METHODS
 from ..protocol import messages as m
 from ..protocol.framing import check_parts
-from ..protocol.limits import check_camera, check_instances, check_size
+from ..protocol.limits import check_camera, check_instances, check_size, check_track
 from .job_desk import JobDesk
 from .render_desk import RenderDesk
 from .replies import Replies
@@ -34,6 +34,7 @@ class House:
     end_session: Callable[[Session, str], None]
     session_count: Callable[[], int]
     stop: Callable[[str], None]
+    reads_paths: bool = False
 
     def forget(self, gone: list[str]) -> None:
         """The store let these avatars go: so does everyone else."""
@@ -49,7 +50,7 @@ class Requests:
         self._house, self._limits, self._replies = house, house.limits, house.replies
         self._streams = 0
         self._handlers: dict[type[m.Message], Callable[[Session, Any, Parts], None]] = {
-            m.Goodbye: self._goodbye, m.Cancel: self._cancel, m.Reconstruct: self._reconstruct,
+            m.Goodbye: self._goodbye, m.Cancel: self._cancel, m.Reconstruct: self._reconstruct, m.Track: self._track,
             m.AvatarPut: self._avatar_put, m.AvatarGet: self._avatar_get, m.AvatarDrop: self._avatar_drop,
             m.RenderFrame: self._frame, m.StreamOpen: self._stream_open, m.StreamUpdate: self._stream_update,
             m.StreamAck: self._stream_ack, m.StreamClose: self._stream_close, m.RingRelease: self._ring_release,
@@ -94,6 +95,15 @@ class Requests:
         waiter = self._waiter(session, message.id)
         waiter.preview = message.preview
         self._house.jobs.ask(message, bytes(parts[0]), waiter)
+
+    def _track(self, session: Session, message: m.Track, parts: Parts) -> None:
+        check_track(message, [len(part) for part in parts], self._limits)
+        if message.path and not self._house.reads_paths:
+            raise UnsupportedError(
+                "This backend serves other machines and opens no files for its clients.", remedy="Send the clip.",
+            )  # fmt: skip
+        payload = bytes(parts[0]) if parts else b""
+        self._house.jobs.ask(message, payload, self._waiter(session, message.id))
 
     def _avatar_put(self, session: Session, message: m.AvatarPut, parts: Parts) -> None:
         check_parts(parts, 1, "avatar.put")

@@ -31,7 +31,7 @@ from ..protocol.curve import connect_with_curve
 from ..protocol.messages import FrameInfo, InstanceSpec
 from ..protocol.ring import Ring
 from . import link
-from .engine import EngineLike, HeadInstance, Picture, Shot, as_gshead_error
+from .engine import EngineLike, HeadInstance, Picture, Progress, Shot, as_gshead_error
 
 _Draw = tuple[link.Draw, list[memoryview]]
 PULSE = 0.5
@@ -139,7 +139,7 @@ class Loop:
                 link.send(self._socket, link.Loaded(task=message.task, info=info))
             elif isinstance(message, link.Unload):
                 self.engine.unload(message.avatar_id)
-            elif isinstance(message, link.Work):
+            elif isinstance(message, link.Work | link.Follow):
                 self._work(message, parts)
         except Exception as error:
             self._failed(message.task, error)
@@ -228,14 +228,15 @@ class Loop:
             self._ring = Ring.open(Path(target.path), target.nonce, writable=True)
         return self._ring
 
-    def _work(self, message: link.Work, parts: list[memoryview]) -> None:
+    def _work(self, message: link.Work | link.Follow, parts: list[memoryview]) -> None:
         sent = 0.0
+        what = "reconstruction" if isinstance(message, link.Work) else "tracking"
 
         def progress(fraction: float, text: str) -> None:
             nonlocal sent
             self._take()
             if message.task in self._stopped:
-                raise Cancelled("The reconstruction was stopped.")
+                raise Cancelled(f"The {what} was stopped.")
             now = time.monotonic()
             if now - sent >= 0.05 or fraction >= 1.0:
                 sent = now
@@ -245,6 +246,9 @@ class Loop:
 
         try:
             progress(0.0, "Starting")
+            if isinstance(message, link.Follow):
+                self._follow(message, bytes(parts[0]) if parts else b"", progress)
+                return
             made = self.engine.reconstruct(
                 bytes(parts[0]), message.method, message.quality, message.name, progress,
                 lambda data: link.send(self._socket, link.Shown(task=message.task), [data]),
@@ -253,6 +257,14 @@ class Loop:
             link.send(self._socket, answer, [made.data])
         finally:
             self._stopped.discard(message.task)
+
+    def _follow(self, message: link.Follow, clip: bytes, progress: Progress) -> None:
+        taken = self.engine.track(
+            message.path, clip, progress, name=message.name, fps=message.fps, smooth=message.smooth,
+            motion=message.motion, center=message.center,
+        )  # fmt: skip
+        answer = link.Taken(task=message.task, warnings=list(taken.warnings), seconds=taken.seconds)
+        link.send(self._socket, answer, [taken.data])
 
 
 def _shot(message: link.Draw, parts: list[memoryview]) -> Shot:

@@ -23,7 +23,9 @@ SCRIPTS = Path(__file__).parent / "scripts"
 VERSIONS = ("4.5", "5.0", "5.2")
 MARK = "GSHEAD-RESULT "
 HIDDEN = ("PYTHONPATH", "PYTHONHOME", "GSHEAD_BACKEND_COMMAND", "GSHEAD_CONNECTION_FILE")
-BACKEND_COMMAND = [sys.executable, "-m", "gshead_backend.cli", "serve"]
+# The tree that the tests lie in, whatever tree is installed: a starter hands no PYTHONPATH on.
+_SERVE = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from gshead_backend.cli import main; "
+BACKEND_COMMAND = [sys.executable, "-c", _SERVE + "sys.exit(main(['serve', *sys.argv[1:]]))"]
 
 
 def blender_python(version: str) -> Path:

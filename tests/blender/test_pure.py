@@ -15,7 +15,7 @@ from gshead_backend.errors import ArgumentError, BackendError, RenderError
 from gshead_backend.head import HeadModel
 
 PACKAGE = "gshead_addon_without_blender"
-PURE = ("axes", "camera", "compose", "jobs", "layout", "pace", "session", "world")
+PURE = ("axes", "camera", "compose", "jobs", "layout", "pace", "session", "take_files", "world")
 
 
 def part(name: str) -> Any:

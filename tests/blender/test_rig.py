@@ -36,7 +36,7 @@ def test_takes_play_as_the_backend_plays_them(blender: Blender) -> None:
     assert seen["moved"] > 0.02
     assert max(seen["worst"].values()) < TENTH_OF_A_MILLIMETRE
     assert seen["slots"] == 1, "one action slot holds the whole take"
-    assert seen["keyed"] == seen["curves"] == 52 + 5 * 3 + 3
+    assert seen["keyed"] == seen["curves"] == 52 + 5 * 3 + 3 + 3 * 3 + 21
 
 
 def test_cameras_project_as_blender_does(blender: Blender) -> None:

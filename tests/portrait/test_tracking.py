@@ -17,8 +17,9 @@ from rendered_subjects import render_subject
 from gshead_backend.avatar import load_take
 from gshead_backend.errors import ArgumentError, Cancelled, NoFaceError
 from gshead_backend.head import ARKIT_INDEX, HeadModel
+from gshead_backend.head.smoothing import smooth_channels, smoothed
 from gshead_backend.portrait.tracking import open_clip, track, tracker
-from gshead_backend.portrait.tracking.smooth import filled, gaps, smooth_channels, smoothed
+from gshead_backend.portrait.tracking.gaps import filled, gaps
 
 JAW = (0.0, 0.25, 0.5, 0.25, 0.0, 0.3, 0.6, 0.3, 0.0)
 YAWS = tuple(range(-12, 13, 3))

@@ -32,7 +32,8 @@ def test_every_request_and_reply_round_trips():
     ring = m.RingRef("/run/x", "00" * 16, 1, 7, [640 * 480 * 4])
     avatar = m.AvatarInfo(ID, 10, 20, 30, "n", "uvfit")
     requests = [
-        m.Hello(client="c"), m.Goodbye(), m.Cancel(job=4), m.Reconstruct(), m.AvatarPut(), m.AvatarGet(avatar_id=ID),
+        m.Hello(client="c"), m.Goodbye(), m.Cancel(job=4), m.Reconstruct(), m.Track(path="/x"), m.AvatarPut(),
+        m.AvatarGet(avatar_id=ID),
         m.AvatarDrop(avatar_id=ID), _frame(), m.StreamOpen(),
         m.StreamUpdate(stream=1, token=2, camera=CAMERA, instances=[]),
         m.StreamAck(stream=1, token=2), m.StreamClose(stream=1), m.RingRelease(path="p", slot=1, sequence=2),
@@ -41,7 +42,7 @@ def test_every_request_and_reply_round_trips():
     replies = [
         m.HelloReply(boot_id="b", package="1", pid=1, limits=m.LimitsInfo(), methods=[], features=[], workers=[]),
         m.Done(), m.Error(code="GSH-E500", message="m"), m.Progress(fraction=0.5, text="t"), m.Preview(),
-        m.Reconstructed(avatar=avatar), m.AvatarStored(avatar=avatar), m.AvatarData(avatar_id=ID),
+        m.Reconstructed(avatar=avatar), m.Tracked(), m.AvatarStored(avatar=avatar), m.AvatarData(avatar_id=ID),
         m.FrameReply(frame=info, ring=ring), m.StreamOpened(stream=1), m.StreamFrame(stream=1, token=2, frame=info),
         m.Beat(workers=[m.WorkerInfo("render", "busy")]),
     ]  # fmt: skip

@@ -103,5 +103,15 @@ class FakeEngine:
             time.sleep(0.05 if steps > 3 else 0.0)
         return Made(b"GS" + portrait + quality.encode() + name.encode(), ("a warning",), 0.5)
 
+    def track(self, path, clip, progress, *, name, fps, smooth, motion, center):
+        if clip == b"noface":
+            raise NoFaceError("There is no face in the clip.")
+        steps = 200 if "long" in path or clip.startswith(b"long") else 3
+        for i in range(steps):
+            progress(i / steps, f"step {i}")
+            time.sleep(0.05 if steps > 3 else 0.0)
+        text = f"{path}|{clip.decode()}|{name}|{fps:g}|{smooth:g}|{motion}|{center}"
+        return Made(text.encode(), ("2 frames show no face",), 0.5)
+
     def free_memory(self) -> None:
         pass

@@ -17,13 +17,14 @@ from ...errors import ArgumentError, NoFaceError
 from ...head.model import HeadModel
 from ...head.rotation import euler_to_matrix, matrix_to_euler
 from ...head.skinning import PersonalHead
+from ...head.smoothing import HEAD_SECONDS, QUICK_SECONDS, smooth_channels, smoothed
 from ...parallel import end_with_parent
 from ..gaze import look_channels
 from ..types import Progress, no_progress
 from .clip import Clip
 from .follow import CHUNK, Seen, follow, nearest_face
+from .gaps import filled, gaps
 from .person import Person
-from .smooth import HEAD_SECONDS, QUICK_SECONDS, filled, gaps, smooth_channels, smoothed
 from .store import Store
 
 FOLLOWING = 0.75  # share of the whole work, for the progress

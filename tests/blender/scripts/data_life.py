@@ -23,13 +23,15 @@ def refined(heads) -> dict:
     better = avatar_to_bytes(replace(first, color=1 - first.color))
     other = avatar_to_bytes(common.tiny_avatar(300, seed=12))
     made = heads.add_head(bpy.context, avatar_to_bytes(first), "Grace")
-    made.rig["jawOpen"] = 0.4
-    made.rig.keyframe_insert('["jawOpen"]', frame=1)
+    set_channels = common.module("rig.controls").set_channels
+    set_channels(made.rig, {"jawOpen": 0.4})
+    bpy.context.view_layer.update()
+    made.rig.pose.bones["jawOpen"].keyframe_insert("location", index=1, frame=1)
     texts = len(bpy.data.texts)
     uid, before = made.mesh.session_uid, avatar_id(made.mesh)
     shape = heads.refine_head(uid, other), avatar_id(made.mesh) == before
     done = heads.refine_head(uid, better)
-    same = bpy.data.objects["Grace"].session_uid == uid and made.rig["jawOpen"] == 0.4
+    same = bpy.data.objects["Grace"].session_uid == uid and abs(made.rig["jawOpen"] - 0.4) < 1e-6
     keyed = made.rig.animation_data is not None and made.rig.animation_data.action is not None
     stored, after = len(bpy.data.texts), avatar_id(made.mesh)
     bpy.data.objects.remove(made.mesh)
@@ -45,8 +47,7 @@ def main() -> None:
     made = render_setup.scene_with_head()
     storage, heads = common.module("storage"), common.module("heads")
     wanted = avatar_id(made.mesh)
-    made.rig["jawOpen"] = 0.7
-    made.rig.update_tag()
+    common.module("rig.controls").set_channels(made.rig, {"jawOpen": 0.7})
     seen = {"wanted": wanted}
     file = out / "head.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(file), compress=True)
@@ -66,7 +67,8 @@ def main() -> None:
     seen["duplicated"], seen["twin"] = avatar_id(twin), twin.name
     seen["texts"] = len([t for t in bpy.data.texts if t.name.startswith(".gshead")])
     twin_rig = heads.rig_of(twin)
-    twin_rig["jawOpen"], rig["jawOpen"] = 1.0, 0.0
+    for each, value in ((twin_rig, 1.0), (rig, 0.0)):
+        common.module("rig.controls").set_channels(each, {"jawOpen": value})
     twin_rig.location.x = 0.25
     for changed in (twin_rig, rig):
         changed.update_tag()
@@ -88,8 +90,8 @@ def main() -> None:
 
     for linked in (False, True):
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        with bpy.data.libraries.load(str(file), link=linked) as (source, target):
-            target.objects = source.objects
+        with bpy.data.libraries.load(str(file), link=linked) as (_, target):
+            target.objects = ["Ada", "Ada Rig"]
         for obj in target.objects:
             bpy.context.scene.collection.objects.link(obj)
         key = "linked" if linked else "appended"

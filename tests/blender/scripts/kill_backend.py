@@ -19,7 +19,7 @@ def main() -> None:
     scene.frame_start, scene.frame_end = 1, 40
     scene.render.image_settings.file_format = "PNG"
     scene.render.filepath = str(out / "####.png")
-    made.rig.keyframe_insert('["jawOpen"]', frame=1)
+    made.rig.pose.bones["jawOpen"].keyframe_insert("location", index=1, frame=1)
     session = common.module("runtime").session
     bpy.ops.gshead.start_backend()
     client = session.current().threaded

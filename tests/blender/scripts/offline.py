@@ -22,7 +22,7 @@ def main() -> None:
     scene.frame_start, scene.frame_end = 1, 6
     bpy.ops.gshead.import_take(filepath=common.ARGS["take"])
     scene.frame_set(3)
-    rig["cheekPuff"] = 0.25
+    common.module("rig.controls").set_channels(rig, {"cheekPuff": 0.25})
     bpy.ops.gshead.key_all()
     render_setup.add_camera(scene, 64)
     bpy.context.view_layer.objects.active = rig
@@ -57,7 +57,7 @@ def main() -> None:
     info = FrameInfo(30, 20, "uint8", parts=["rgba"], codec="jpeg")
     packed = codec.decode(info, codec.encode(info, [rgba], 95))[0].reshape(rgba.shape)
     common.report(same=source.read_bytes() == (out / "again.gshead").read_bytes(), failure=failure, frames=frames,
-                  refused=refused, objects=len(bpy.data.objects), wheels=wheels,
+                  refused=refused, objects=len(scene.objects), wheels=wheels,
                   alpha=bool((packed[..., 3] == rgba[..., 3]).all()), codecs=codec.readable())  # fmt: skip
 
 

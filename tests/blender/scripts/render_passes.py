@@ -39,7 +39,7 @@ def main() -> None:
         }  # fmt: skip
 
     shoot("rest")
-    rig["jawOpen"], rig["mouthSmileLeft"] = 1.0, 0.8
+    common.module("rig.controls").set_channels(rig, {"jawOpen": 1.0, "mouthSmileLeft": 0.8})
     rig.pose.bones["neck"].rotation_euler = (0.1, 0.5, 0.0)
     rig.location, rig.rotation_euler = (0.02, 0.05, -0.01), (0.0, 0.1, 0.2)
     rig.update_tag()

@@ -17,7 +17,7 @@ def main() -> None:
     from gshead_backend.head import ARKIT_NAMES, default_head, pose_from_arkit
     from gshead_backend.head.rotation import euler_to_matrix, matrix_to_axis_angle
 
-    build, reader = common.module("rig.build"), common.module("rig.read_pose")
+    build, reader, controls = (common.module(f"rig.{n}") for n in ("build", "read_pose", "controls"))
     if common.ARGS.get("head") == "default":
         import dataclasses
 
@@ -40,8 +40,7 @@ def main() -> None:
     from_pose, from_arkit, sent_as_vertices, still = {}, {}, [], []
 
     def check(label: str, channels: np.ndarray, eulers: dict[str, tuple], location=(0.0, 0.0, 0.0)) -> None:
-        for name, value in zip(ARKIT_NAMES, channels, strict=True):
-            rig[name] = float(value)
+        controls.set_channels(rig, dict(zip(ARKIT_NAMES, channels.tolist(), strict=True)))
         for bone in ("root", "neck", "jaw", "eye.L", "eye.R"):
             rig.pose.bones[bone].rotation_euler = Euler(eulers.get(bone, (0, 0, 0)))
         rig.pose.bones["root"].location = location

@@ -41,8 +41,7 @@ def main() -> None:
     for k in range(12):
         channels = rng.uniform(0, 1, 52).astype(np.float32)
         raw = rng.normal(size=20) * 0.5 if k % 2 else np.zeros(20)
-        for name, value in zip(ARKIT_NAMES, channels, strict=True):
-            rig[name] = float(value)
+        common.module("rig.controls").set_channels(rig, dict(zip(ARKIT_NAMES, channels.tolist(), strict=True)))
         for i in range(20):
             rig[f"raw_exp{i:02d}"] = float(raw[i])
         turns = {b: rng.normal(size=3) * 0.4 for b in ("root", "neck", "eye.L", "eye.R")}

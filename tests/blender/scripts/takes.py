@@ -32,7 +32,7 @@ def main() -> None:
             assert state.vertices is None
     takes.clear_pose(made.rig)
     made.rig.animation_data.action = None
-    made.rig["jawOpen"] = 0.5
+    common.module("rig.controls").set_channels(made.rig, {"jawOpen": 0.5})
     made.rig.pose.bones["neck"].rotation_euler[1] = 0.3
     keyed = takes.key_everything(made.rig, 7)
     common.report(worst=worst, moved=moved, action=action.name, keyed=keyed, slots=len(action.slots),

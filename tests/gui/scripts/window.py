@@ -86,8 +86,8 @@ def reconstructed(report: dict[str, Any], area: Any) -> Iterator[float]:
     mesh = heads()[0]
     first, uid = storage.read(mesh.data).avatar_id, mesh.session_uid
     rig = module("heads").rig_of(mesh)
-    rig["jawOpen"] = 0.6
-    rig.keyframe_insert('["jawOpen"]', frame=1)
+    module("rig.controls").set_channels(rig, {"jawOpen": 0.6})
+    rig.pose.bones["jawOpen"].keyframe_insert("location", index=1, frame=1)
     with bpy.context.temp_override(window=window, area=area):
         bpy.ops.ed.undo_push(message="a key")
         bpy.ops.mesh.primitive_cube_add()

@@ -1,11 +1,10 @@
-"""Smoothing in time without lag, and frames without a face."""
+"""Smoothing of expression and motion in time, without lag. Only numpy."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import savgol_filter
 
-from ...head.arkit import ARKIT_NAMES
+from .arkit import ARKIT_NAMES
 
 SUDDEN = ("eyeBlink",)
 """Shut within a frame or two: left as they were seen."""
@@ -26,22 +25,19 @@ def smooth_channels(values: np.ndarray, fps: float, strength: float) -> np.ndarr
 
 def smoothed(values: np.ndarray, fps: float, seconds: float, order: int = 3) -> np.ndarray:
     """(F, C) filtered over windows of so many seconds; as they were where a window holds no more than ``order`` frames.
-    Symmetric in time, so nothing is late."""
+    Symmetric in time, so nothing is late. The first and last half window take the polynomial of the outermost one."""
     window = 2 * round(seconds * fps / 2) + 1
     window = min(window, len(values) if len(values) % 2 else len(values) - 1)
     if window <= order + 1:
         return values.copy()
-    return np.asarray(savgol_filter(values, window, order, axis=0))
-
-
-def filled(values: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(F, ...) with rows that were not found taken from a straight line between their neighbours; ends hold."""
-    at, good = np.arange(len(values)), np.flatnonzero(found)
-    flat = values.reshape(len(values), -1)
-    return np.stack([np.interp(at, good, column[good]) for column in flat.T], 1).reshape(values.shape)
-
-
-def gaps(found: np.ndarray) -> list[tuple[int, int]]:
-    """First and last row of every run of rows that were not found."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], ~found, [0]]).astype(int)))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    half = window // 2
+    powers = np.linspace(-1, 1, window)[:, None] ** np.arange(order + 1)
+    fit = powers @ np.linalg.pinv(powers)  # (window, window): samples to their polynomial's values
+    out = np.empty(values.shape, np.float64)
+    out[:half] = fit[:half] @ values[:window]
+    out[len(values) - half :] = fit[half + 1 :] @ values[-window:]
+    middle = np.zeros((len(values) - 2 * half, values.shape[1]))
+    for k, weight in enumerate(fit[half]):
+        middle += weight * values[k : k + len(middle)]
+    out[half : len(values) - half] = middle
+    return out
