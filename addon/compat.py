@@ -46,6 +46,19 @@ def scene_curves(obj: Any) -> list[Any]:
     return list(channelbag(obj, animation.action).fcurves)
 
 
+def find_curve(obj: Any, path: str, index: int) -> Any | None:
+    """The F-curve that animates ``path[index]`` of ``obj`` in its own action, or None. Changes nothing."""
+    animation = obj.animation_data
+    if animation is None or animation.action is None or animation.action_slot is None:
+        return None
+    for layer in animation.action.layers:
+        for strip in layer.strips:
+            bag = strip.channelbag(animation.action_slot)
+            if bag is not None and (found := bag.fcurves.find(path, index=index)) is not None:
+                return found
+    return None
+
+
 def slot_curves(action: Any, slot: Any) -> list[tuple[Any, Any]]:
     """(channelbag, F-curve) of everything that a slot of an action animates."""
     strips = [strip for layer in action.layers for strip in layer.strips]

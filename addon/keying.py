@@ -6,8 +6,10 @@ from typing import Any
 
 import bpy
 
-from . import heads
-from .rig.controls import control_paths
+from . import compat, heads
+from .rig.controls import control_curves, control_paths
+
+_SAME_FRAME = 1e-3
 
 
 class GSHEAD_KS_head(bpy.types.KeyingSetInfo):
@@ -26,6 +28,25 @@ class GSHEAD_KS_head(bpy.types.KeyingSetInfo):
         for path, index, group in control_paths(rig):
             keying_set.paths.add(rig, path, index=index if path[0] != "[" else -1, group_method="NAMED",
                                  group_name=group)  # fmt: skip
+
+
+def key_state(rig: Any, channel: str, frame: float) -> bool | None:
+    """Whether a channel's control has a key at a frame; None when it is not animated at all."""
+    path, index = control_curves(rig)[channel][:2]
+    curve = compat.find_curve(rig, path, index)
+    if curve is None:
+        return None
+    return any(abs(point.co.x - frame) < _SAME_FRAME for point in curve.keyframe_points)
+
+
+def toggle_key(rig: Any, channel: str, frame: float) -> bool:
+    """Key a channel's control as it is, or take its key at ``frame`` away; returns whether it has one now."""
+    path, index, _, _, group = control_curves(rig)[channel]
+    index = -1 if path.startswith("[") else index
+    if key_state(rig, channel, frame):
+        rig.keyframe_delete(path, index=index, frame=frame)
+        return False
+    return rig.keyframe_insert(path, index=index, frame=frame, group=group)
 
 
 def _get_value(bone: Any) -> float:

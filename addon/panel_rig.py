@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from . import keying
 from .board_view import board_collection
 from .rig.controls import BOARD, FOLLOW, TARGET, control_curves, has_board
 from .rig.layout import RAW_PREFIX, speaks_arkit
 
 _COLUMNS = 4
+_KEY_ICONS = {None: "DECORATE", False: "DECORATE_ANIMATE", True: "DECORATE_KEYFRAME"}
 
 
 def readable(channel: str) -> str:
@@ -37,7 +39,7 @@ def draw_buttons(layout: Any, rig: Any) -> None:
     row.operator("gshead.detach", icon="X")
 
 
-def draw_channels(layout: Any, rig: Any, channels: Any) -> None:
+def draw_channels(layout: Any, rig: Any, channels: Any, frame: float) -> None:
     """A slider a channel, with the diamond that keys its bone, and what it comes to with joysticks and gaze."""
     column = layout.column(align=True)
     curves = control_curves(rig)
@@ -50,16 +52,17 @@ def draw_channels(layout: Any, rig: Any, channels: Any) -> None:
         total = rig[name]
         more = f"  ({total:.2f})" if abs(total - bone.location[1]) > 5e-3 else ""
         row.prop(bone, "gshead_value", text=readable(name) + more, slider=True)
-        row.prop_decorator(bone, "location", index=1)
+        icon = _KEY_ICONS[keying.key_state(rig, name, frame)]
+        row.operator("gshead.key_channel", text="", icon=icon, emboss=False).channel = name
 
 
-def draw_advanced(layout: Any, rig: Any, avatar: Any, raw: Any) -> None:
+def draw_advanced(layout: Any, rig: Any, avatar: Any, raw: Any, frame: float) -> None:
     """Raw expression coefficients, and the identity, which nothing can change once splats are bound to it."""
     if speaks_arkit(avatar.head):
-        layout.label(text="This head's expression coefficients are its channels.")
+        layout.label(text="Raw expression: the channels")
     else:
-        draw_channels(layout, rig, raw)
-    layout.label(text="Identity (read-only: the splats are fitted to it)")
+        draw_channels(layout, rig, raw, frame)
+    layout.label(text="Identity (read-only)")
     grid = layout.grid_flow(row_major=True, columns=_COLUMNS, even_columns=True, align=True)
     for value in avatar.betas:
         grid.label(text=f"{value:+.2f}")

@@ -126,7 +126,8 @@ def _region_panel(title: str, order: int) -> type:
 
     def draw(self: Any, context: Any) -> None:
         rig = heads.rig_of(context.object)
-        panel_rig.draw_channels(self.layout, rig, dict(region_channels(channels_of(rig)))[title])
+        panel_rig.draw_channels(self.layout, rig, dict(region_channels(channels_of(rig)))[title],
+                                context.scene.frame_current_final)  # fmt: skip
 
     def poll(cls: Any, context: Any) -> bool:
         rig = heads.rig_of(context.object)
@@ -159,7 +160,7 @@ class GSHEAD_PT_advanced(_Tab, bpy.types.Panel):
                 self.layout.label(text=line)
             return
         names = [n for n in channels_of(rig) if n.startswith(RAW_PREFIX)] if rig else []
-        panel_rig.draw_advanced(self.layout, rig, avatar, names)
+        panel_rig.draw_advanced(self.layout, rig, avatar, names, context.scene.frame_current_final)
 
 
 def _draw_workers(layout: Any, session: Any) -> None:

@@ -8,8 +8,8 @@ import bpy
 
 from gshead_backend.errors import ArgumentError
 
-from .. import attach, board_view, heads, storage
-from ..rig.controls import has_board
+from .. import attach, board_view, heads, keying, storage
+from ..rig.controls import channels_of, has_board
 from ..rig.update import update_rig
 from .reporting import reports_errors
 
@@ -50,6 +50,23 @@ class GSHEAD_OT_toggle_board(_OnRig, bpy.types.Operator):
     @reports_errors
     def execute(self, context: Any) -> set[str]:
         board_view.toggle_board(_rig(context))
+        return {"FINISHED"}
+
+
+class GSHEAD_OT_key_channel(_OnRig, bpy.types.Operator):
+    """Key this channel's control at the current frame, or remove its key there"""
+
+    bl_idname = "gshead.key_channel"
+    bl_label = "Key Channel"
+
+    channel: bpy.props.StringProperty(name="Channel", options={"SKIP_SAVE"})
+
+    @reports_errors
+    def execute(self, context: Any) -> set[str]:
+        rig = _rig(context)
+        if self.channel not in channels_of(rig):
+            raise ArgumentError(f"There is no channel '{self.channel}'.", remedy="Use a name that the panel shows.")
+        keying.toggle_key(rig, self.channel, context.scene.frame_current_final)
         return {"FINISHED"}
 
 
@@ -126,5 +143,6 @@ class GSHEAD_OT_update_rig(_OnRig, bpy.types.Operator):
 
 
 CLASSES = (
-    GSHEAD_OT_select_controls, GSHEAD_OT_toggle_board, GSHEAD_OT_attach, GSHEAD_OT_detach, GSHEAD_OT_update_rig,
+    GSHEAD_OT_select_controls, GSHEAD_OT_toggle_board, GSHEAD_OT_key_channel, GSHEAD_OT_attach, GSHEAD_OT_detach,
+    GSHEAD_OT_update_rig,
 )  # fmt: skip

@@ -149,7 +149,7 @@ def joysticks() -> list[Joystick]:
         found += [
             _stick("brow", "brow", sign * 2.3, 11.4, {(1, 1): f"browOuterUp{word}",
                                                       (1, -1): f"browDown{word}"}, letter),
-            _stick("lid", "lid", sign * 2.0, 8.8, {(1, 1): f"eyeWide{word}", (1, -1): f"eyeBlink{word}"}, letter),
+            _stick("lid", "lid", sign * 2.0, 8.6, {(1, 1): f"eyeWide{word}", (1, -1): f"eyeBlink{word}"}, letter),
             _stick("nose", "nose", sign * 0.7, 7.5, {(1, 1): f"noseSneer{word}"}, letter),
             _stick("cheek", "cheek", sign * 3.1, 6.1, {(1, 1): f"cheekSquint{word}"}, letter),
             _stick("lip_upper", "upper", sign * 1.0, 5.5, {(1, 1): f"mouthUpperUp{word}"}, letter),

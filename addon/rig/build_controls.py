@@ -55,17 +55,16 @@ class Places:
         joints = dict(zip(JOINT_BONES, to_blender(avatar.personal.joints.astype(np.float64)), strict=True))
         top, neck = float(rest[:, 2].max()), joints["neck"]
         scale = float(np.clip((top - neck[2]) / SIZE, 0.2, 5.0))
-        head = rest[rest[:, 2] > neck[2]] if (rest[:, 2] > neck[2]).any() else rest
         unit = UNIT * scale
-        right = float(head[:, 0].max()) + GAP * scale + board.WIDTH / 2 * unit
+        right = float(rest[:, 0].max()) + GAP * scale + board.WIDTH / 2 * unit
         middle = (top + neck[2]) / 2
-        corner = Vector((right, float(head[:, 1].mean()), middle - board.HEIGHT / 2 * unit))
+        corner = Vector((right, neck[1], middle - board.HEIGHT / 2 * unit))
         eyes = {side: Vector(joints[f"eye.{side}"]) for side in "LR"}
         jaw = rest[avatar.head.skin_weights[:, JOINT_BONES.index("jaw")] > 0.5]
         chin = np.asarray(joints["jaw"])
         if len(jaw):
-            front = jaw[jaw[:, 1] <= np.quantile(jaw[:, 1], 0.3)]
-            chin = np.array([neck[0], front[:, 1].min(), front[:, 2].min()])
+            low = jaw[jaw[:, 2] <= np.quantile(jaw[:, 2], 0.4)]
+            chin = low[np.argmin(low[:, 1])] * (0, 1, 1)
         return cls(scale, corner, Vector(neck), Vector((neck[0], neck[1], top)), Vector(chin), eyes)
 
 

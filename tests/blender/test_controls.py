@@ -64,6 +64,7 @@ def test_blenders_pose_and_animation_tools_work_on_the_controls(seen: dict[str, 
     assert seen["slots"] == 1
     assert not seen["other_actions"]
     assert seen["panel"] == [1.0, 1.0]
+    assert seen["key_button"] == [None, True, None]
 
 
 def test_a_head_hangs_on_a_bodys_head_bone(blender: Blender, tmp_path: Path) -> None:

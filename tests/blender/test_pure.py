@@ -15,7 +15,11 @@ from gshead_backend.errors import ArgumentError, BackendError, RenderError
 from gshead_backend.head import HeadModel
 
 PACKAGE = "gshead_addon_without_blender"
-PURE = ("axes", "camera", "compose", "jobs", "layout", "pace", "session", "take_files", "world")
+IN_RIG = ("axes", "board", "controls", "layout", "outlines", "strokes")
+PURE = (
+    *("axes", "board", "camera", "compose", "controls", "jobs", "layout", "outlines"),
+    *("pace", "session", "strokes", "take_files", "world"),
+)
 
 
 def part(name: str) -> Any:
@@ -25,7 +29,7 @@ def part(name: str) -> Any:
             module = types.ModuleType(package)
             module.__path__ = [str(folder)]
             sys.modules[package] = module
-    inside = f"rig.{name}" if name in ("axes", "layout") else name
+    inside = f"rig.{name}" if name in IN_RIG else name
     return importlib.import_module(f"{PACKAGE}.{inside}")
 
 
@@ -149,3 +153,28 @@ def test_frames_at_rest_do_not_change_the_pace() -> None:
     pace = module.Pace()
     pace.came(7, 3.0, 0.0)
     assert pace.rung == module.START
+
+
+def test_nothing_on_the_board_overlaps_or_leaves_it() -> None:
+    board, strokes = part("board"), part("strokes")
+    boxes = {}
+    for region, texts in board.labels().items():
+        for text in texts:
+            points, edges = strokes.text_lines(text.text, text.at, text.height)
+            assert len(edges) > 2
+            assert edges.max() == len(points) - 1
+            boxes[region, text.text, text.at] = points.min(0), points.max(0)
+    for stick in board.joysticks():
+        low, high = np.array([stick.limits(0), stick.limits(1)]).T
+        boxes["stick", stick.bone] = np.array(stick.at) + low - 0.12, np.array(stick.at) + high + 0.12
+    for slider in board.sliders():
+        end = np.add(slider.at, (slider.direction, 0))
+        boxes["slider", slider.bone] = np.minimum(slider.at, end) - 0.17, np.maximum(slider.at, end) + 0.17
+    names = list(boxes)
+    for i, name in enumerate(names):
+        low, high = boxes[name]
+        assert (low > (-board.WIDTH / 2, -0.2)).all(), name
+        assert (high < (board.WIDTH / 2, board.HEIGHT)).all(), name
+        for other in names[:i]:
+            apart = (low >= boxes[other][1]) | (high <= boxes[other][0])
+            assert apart.any(), f"{name} lies over {other}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
 from types import SimpleNamespace
 
@@ -41,7 +40,7 @@ def main() -> None:
             start = time.perf_counter()
             bpy.context.scene.frame_set(frame)
             times.append(time.perf_counter() - start)
-        return 1e3 * statistics.median(times)
+        return 1e3 * float(np.quantile(times, 0.1))  # what the work takes when no other process has the cores
 
     milliseconds()
     whole = milliseconds()

@@ -190,6 +190,12 @@ def main() -> None:
     bone = rig.pose.bones["cheekPuff"]
     bone.gshead_value = 3.0
     report["panel"] = [bone.gshead_value, bone.location[1]]
+    keying, states = common.module("keying"), []
+    for _ in range(2):
+        states.append(keying.key_state(rig, "cheekPuff", 7))
+        bpy.context.scene.frame_set(7)
+        bpy.ops.gshead.key_channel(channel="cheekPuff")
+    report["key_button"] = [*states, keying.key_state(rig, "cheekPuff", 7)]
     common.report(**report)
 
 
