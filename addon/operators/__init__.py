@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, backend, files, reconstruct, usd
+from . import animation, backend, display, files, reconstruct, usd
 
-CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *files.CLASSES, *animation.CLASSES, *usd.CLASSES)
+CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *files.CLASSES, *animation.CLASSES, *usd.CLASSES, *display.CLASSES)
 
 
 def register() -> None:

@@ -34,7 +34,7 @@ class Frame:
 
     ``float16`` and ``float32`` frames are scene-linear Rec.709; ``uint8`` frames are the sRGB encoding of the
     premultiplied linear value, so that an sRGB texture decodes to what a compositor expects.
-    Depth is +inf where alpha is below 1/255.
+    Depth is +inf where alpha is below 1/255. ``prepared`` is what the ``prepare`` of its stream made of it.
     """
 
     rgba: np.ndarray
@@ -45,6 +45,7 @@ class Frame:
     origin: str
     seconds: float = 0.0
     token: int = 0
+    prepared: object = None
 
 
 @dataclass(frozen=True)
