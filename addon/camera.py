@@ -125,15 +125,3 @@ def depth_to_ndc(
     a, b = -P[2, 2], P[2, 3] + back * P[2, 2]
     c, d = -P[3, 2], P[3, 3] + back * P[3, 2]
     return float(a), float(b), float(c), float(d)
-
-
-def frame_in_region(perspective_matrix: Any, corners: Any) -> tuple[float, float, float, float]:
-    """(x0, y0, x1, y1) of a camera's frame in a region, 0..1 from the lower left.
-
-    Args:
-        perspective_matrix: world to clip space. corners: of the frame in world space, (4, 3).
-    """
-    points = np.concatenate([np.asarray(corners, np.float64), np.ones((len(corners), 1))], 1)
-    clip = points @ np.array(perspective_matrix, np.float64).T
-    at = 0.5 + 0.5 * clip[:, :2] / clip[:, 3:]
-    return (*map(float, at.min(0)), *map(float, at.max(0)))

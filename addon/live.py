@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
+import numpy as np
 
 from gshead_backend.camera import Camera
 from gshead_backend.errors import GsheadError
@@ -91,9 +92,10 @@ class LiveView:
             bpy.app.timers.register(_tick, first_interval=TICK_SECONDS, persistent=True)
 
     def show(self, heads: list[tuple[Any, bytes]]) -> None:
-        """Wire heads (``final.wire_heads``) to be drawn from now on."""
+        """Wire heads (``final.wire_heads``) to be drawn from now on; the same ones again ask for nothing."""
+        if len(heads) != len(self._heads) or not all(map(_same, heads, self._heads)):
+            self._changes += 1
         self._heads = heads
-        self._changes += 1
 
     def resting(self) -> bool:
         """Whether nothing has changed for a moment and nobody has set ``rested`` since."""
@@ -190,6 +192,20 @@ class LiveView:
         self._full = full
         if not full:
             self._pace.asked(self._token)
+
+
+def _same(one: tuple[Any, bytes], other: tuple[Any, bytes]) -> bool:
+    a, b = one[0], other[0]
+    return (
+        a.avatar_id == b.avatar_id
+        and np.array_equal(a.matrix, b.matrix)
+        and _equal(a.pose, b.pose)
+        and _equal(a.vertices, b.vertices)
+    )
+
+
+def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return (a is None) == (b is None) and (a is None or np.array_equal(a, b))
 
 
 def _tick() -> float | None:

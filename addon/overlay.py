@@ -16,7 +16,7 @@ import bpy
 from gshead_backend.errors import GsheadError
 
 from . import compat, live, overlay_bones, runtime, storage
-from .camera import depth_to_ndc, frame_in_region, viewport_camera
+from .camera import depth_to_ndc, viewport_camera
 from .final import wire_heads
 from .live import LiveView
 from .reading import read_heads
@@ -25,7 +25,7 @@ from .session import READY
 
 PROPERTY = "gshead_overlay"
 MESH_MARGIN = 0.01
-"""Metres by which splats win over their own mesh where Blender draws it whatever its display type: EEVEE's renders."""
+"""Metres by which splats win over their own mesh where it cannot be hidden: linked heads, and EEVEE's renders."""
 ENGINE = "GSHEAD"
 
 
@@ -37,6 +37,7 @@ class _Region:
     notice: str = ""
     read_at: tuple[Any, ...] = ()
     foreign: list[bool] = field(default_factory=list)
+    covered: bool = False  # a mesh that could not be made a box lies over its splats
 
 
 _regions: dict[int, _Region] = {}
@@ -60,17 +61,16 @@ def _draw_view() -> None:
         return
     entry = _regions.get(region.as_pointer())
     if entry is None:
-        if not any(storage.is_head(obj) for obj in context.scene.objects):
+        if not storage.any_head():
             return
         entry = _regions[region.as_pointer()] = _Region(LiveView(_redraws(region.as_pointer()), depth=True))
     try:
         _read(entry, context)
         camera = viewport_camera(view.window_matrix, view.view_matrix, region.width, region.height)
         entry.notice = entry.live.exchange(camera) or entry.notice
-        window, shade = _passepartout(context)
-        covered = space.shading.type == "RENDERED" and context.scene.render.engine == compat.EEVEE
+        covered = entry.covered or (space.shading.type == "RENDERED" and context.scene.render.engine == compat.EEVEE)
         to_ndc = depth_to_ndc(view.window_matrix, view.view_matrix, camera, nearer=MESH_MARGIN * covered)
-        if entry.live.picture.draw_overlay(to_ndc, window, shade):
+        if entry.live.picture.draw_overlay(to_ndc):
             overlay_bones.draw(context)
     except GsheadError as error:
         entry.notice = str(error)
@@ -92,26 +92,20 @@ def _read(entry: _Region, context: Any) -> None:
         return
     entry.notice = ""
     entry.live.rested = thorough
-    depsgraph = context.evaluated_depsgraph_get()
-    heads = read_heads(depsgraph, thorough=thorough, shown=lambda obj: obj.visible_in_viewport_get(space))
+    boxes = []
+
+    def shown(obj: Any) -> bool:
+        visible = obj.visible_in_viewport_get(space) or not obj.users_scene
+        if visible:
+            boxes.append(obj.display_type in ("BOUNDS", "WIRE"))
+        return visible
+
+    heads = read_heads(context.evaluated_depsgraph_get(), thorough=thorough, shown=shown)
+    entry.covered = not all(boxes)
     foreign = [head.state.vertices is not None for head in heads]
     if not (thorough and foreign == entry.foreign):
         entry.live.show(wire_heads(heads))
     entry.read_at, entry.foreign = state, foreign
-
-
-def _passepartout(context: Any) -> tuple[tuple[float, float, float, float], float]:
-    """The camera's frame in 0..1 of the region, and how much of a colour its passepartout leaves outside."""
-    everywhere = (0.0, 0.0, 1.0, 1.0)
-    space, view = context.space_data, context.region_data
-    camera = space.camera if space.use_local_camera else context.scene.camera
-    if view.view_perspective != "CAMERA" or camera is None or camera.type != "CAMERA":
-        return everywhere, 1.0
-    if not (space.overlay.show_overlays and camera.data.show_passepartout):
-        return everywhere, 1.0
-    matrix = camera.matrix_world.normalized()
-    corners = [matrix @ corner for corner in camera.data.view_frame(scene=context.scene)]
-    return frame_in_region(view.perspective_matrix, corners), 1.0 - camera.data.passepartout_alpha
 
 
 # --- regions that go, meshes that hide -------------------------------------------------------------------------------

@@ -79,8 +79,7 @@ void main() {
   float metres = depth_sum.x / depth_sum.y;
   float ndc = (to_ndc.x * metres + to_ndc.y) / (to_ndc.z * metres + to_ndc.w);
   gl_FragDepth = clamp(0.5 * ndc + 0.5, 0.0, 1.0);
-  vec2 inside = step(window.xy, uv) * step(uv, window.zw);
-  fragColor = vec4(color_sum.rgb * mix(shade, 1.0, inside.x * inside.y), color_sum.a);
+  fragColor = color_sum;
 }
 """
 )
@@ -116,8 +115,7 @@ def _program(name: str) -> Any:
             constants = {"background": "VEC4", "to_working_space": "MAT3"}
             _programs[name] = _shader("gshead_rendered", RENDERED, constants, depth=False)
         else:
-            constants = {"to_ndc": "VEC4", "window": "VEC4", "shade": "FLOAT"}
-            _programs[name] = _shader("gshead_overlay", OVERLAY, constants, depth=True)
+            _programs[name] = _shader("gshead_overlay", OVERLAY, {"to_ndc": "VEC4"}, depth=True)
     return _programs[name]
 
 
@@ -158,14 +156,11 @@ class Picture:
         batch.draw(shader)
         gpu.state.blend_set("NONE")
 
-    def draw_overlay(
-        self, to_ndc: tuple[float, ...], window: tuple[float, ...] = (0.0, 0.0, 1.0, 1.0), shade: float = 1.0
-    ) -> bool:
+    def draw_overlay(self, to_ndc: tuple[float, ...]) -> bool:
         """Blend over the bound framebuffer where its depth lets the heads through; whether there was anything to draw.
 
         Args:
-            to_ndc: ``camera.depth_to_ndc``. window: (x0, y0, x1, y1) in 0..1 from the lower left.
-            shade: factor on colours outside ``window``.
+            to_ndc: ``camera.depth_to_ndc``.
         """
         self._upload()
         if self._color is None or self._depth is None:
@@ -176,8 +171,6 @@ class Picture:
         shader.uniform_sampler("depths", self._depth)
         shader.uniform_int("frame_height", self._height)
         shader.uniform_float("to_ndc", to_ndc)
-        shader.uniform_float("window", window)
-        shader.uniform_float("shade", shade)
         depth_test, mask = gpu.state.depth_test_get(), gpu.state.depth_mask_get()
         gpu.state.blend_set("ALPHA_PREMULT")
         gpu.state.depth_test_set("LESS_EQUAL")

@@ -14,12 +14,12 @@ from pathlib import Path
 from measure import ROOT, Report
 from scenes import SIZES
 
-PARTS = ("frames", "socket", "delivery", "levels", "reconstruct")
+PARTS = ("frames", "socket", "delivery", "levels", "blender", "reconstruct")
 TITLES = {
     "drive cpu": "Drive: pose to splats, CPU", "raster cpu": "Rasterize, CPU", "frame cpu": "Whole frame, CPU",
     "drive cuda": "Drive: pose to splats, CUDA", "raster cuda": "Rasterize, CUDA", "frame cuda": "Whole frame, CUDA",
     "socket": "Over the socket", "delivery": "Freshness, memory, start", "levels": "Levels of detail",
-    "reconstruct": "Reconstruct", "memory": "Memory",
+    "blender": "Python in Blender's redraws", "reconstruct": "Reconstruct", "memory": "Memory",
 }  # fmt: skip
 
 
@@ -72,6 +72,10 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
         from delivery import measure_levels
 
         measure_levels(report, device)
+    elif part == "blender":
+        from blender import measure_blender
+
+        measure_blender(report, device)
     else:
         from service import measure_reconstruction
 

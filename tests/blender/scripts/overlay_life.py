@@ -27,6 +27,7 @@ def main() -> None:
         bpy.ops.preferences.addon_disable(module=common.PACKAGE)
         enabled.append([hooks(), popovers(), hasattr(bpy.types.Scene, "gshead_overlay")])
         bpy.ops.preferences.addon_enable(module=common.PACKAGE)
+    kept = enabled[::2], enabled[1::2]
     colors = importlib.import_module(f"{common.PACKAGE}.colors")
     scene = bpy.context.scene
     scene.view_settings.view_transform = "AgX"
@@ -35,9 +36,12 @@ def main() -> None:
     before = colors.changes(scene.view_settings)
     bpy.ops.gshead.keep_photo_colors()
     common.report(
-        first=enabled[0], on=all(e == enabled[0] for e in enabled[::2]),
-        off=all(e == enabled[1] for e in enabled[1::2]), left=enabled[1], colors=[before, colors.changes(scene.view_settings)],
-    )  # fmt: skip
+        first=enabled[0],
+        left=enabled[1],
+        on=all(e == enabled[0] for e in kept[0]),
+        off=all(e == enabled[1] for e in kept[1]),
+        colors=[before, colors.changes(scene.view_settings)],
+    )
 
 
 common.run(main)

@@ -71,7 +71,7 @@ def depths(screen: Any, texels: Any, camera: Any) -> dict[str, float]:
     metres = np.linspace(0.5, 3.5, WIDTH, dtype=np.float32) * np.ones((HEIGHT, 1), np.float32)
     metres[-2:] = np.inf
     frame[-2:] = 0
-    picture, seen = screen.Picture(), {"wrong": 0, "pixels": 0, "color": 0.0, "outside": 0.0}
+    picture, seen = screen.Picture(), {"wrong": 0, "pixels": 0, "color": 0.0}
     picture.set(texels.texels(frame, metres))
     scene, data = bpy.context.scene, bpy.data.cameras.new("Depth")
     eye = bpy.data.objects.new("Depth", data)
@@ -93,9 +93,7 @@ def depths(screen: Any, texels: Any, camera: Any) -> dict[str, float]:
         seen["wrong"] += int(((got[..., 3] > 0) != (wanted[..., 3] > 0))[away].sum())
         seen["pixels"] += int((wanted[..., 3] > 0).sum())
         seen["color"] = max(seen["color"], float(np.abs(got - wanted)[away].max()))
-    got = drawn(lambda: picture.draw_overlay(to_ndc, (0.25, 0.0, 0.75, 1.0), 0.2))
-    ratio = got[4, 2, 0] / got[4, WIDTH // 2 - 2, 0]
-    return {**seen, "outside": float(ratio)}
+    return seen
 
 
 def main() -> None:

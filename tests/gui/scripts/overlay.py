@@ -114,7 +114,7 @@ def camera_view(area: Any, region: Any, head: Any, cube: Any) -> Iterator[float]
     data.lens, data.shift_x, data.passepartout_alpha = 85.0, 0.06, 0.8
     data.clip_start = 0.01
     camera = bpy.data.objects.new("Camera", data)
-    camera.location, camera.rotation_euler = CENTER + Vector((0.03, -1.3, 0.0)), (1.5707963, 0.0, 0.0)
+    camera.location, camera.rotation_euler = CENTER + Vector((0.045, -1.3, 0.0)), (1.5707963, 0.0, 0.0)
     scene.collection.objects.link(camera)
     scene.camera = camera
     scene.render.resolution_x, scene.render.resolution_y = 200, 600
