@@ -21,10 +21,10 @@ from .text import FONT, wrap
 VERTEX = "void main() { uv = position; gl_Position = vec4(position * 2.0 - 1.0, 0.0, 1.0); }"
 TEXEL = """
 vec4 texel(ivec2 at) {
-  ivec2 last = ivec2(textureSize(frame, 0).x, frame_height) - 1;
-  at = clamp(at, ivec2(0), last);
+  at = clamp(at, ivec2(0), size - 1) - place.xy;
+  if (any(lessThan(at, ivec2(0))) || any(greaterThanEqual(at, place.zw))) return vec4(0.0);
   int rgb = int(texelFetch(frame, at, 0).r);
-  int alphas = int(texelFetch(frame, ivec2(at.x, frame_height + at.y / 3), 0).r);
+  int alphas = int(texelFetch(frame, ivec2(at.x, place.w + at.y / 3), 0).r);
   vec3 encoded = vec3(float(rgb & 255), float((rgb >> 8) & 255), float((rgb >> 16) & 255)) / 255.0;
   vec3 linear = mix(encoded / 12.92, pow((encoded + 0.055) / 1.055, vec3(2.4)), step(vec3(0.04045), encoded));
   return vec4(linear, float((alphas >> (8 * (at.y % 3))) & 255) / 255.0);
@@ -34,7 +34,7 @@ RENDERED = (
     TEXEL
     + """
 void main() {
-  vec2 at = vec2(uv.x, 1.0 - uv.y) * vec2(textureSize(frame, 0).x, frame_height) - 0.5;
+  vec2 at = vec2(uv.x, 1.0 - uv.y) * vec2(size) - 0.5;
   vec2 low = floor(at + 1e-3);
   vec2 f = max(at - low, vec2(0.0));
   ivec2 i = ivec2(low);
@@ -56,12 +56,13 @@ vec4 color_sum;
 vec2 depth_sum;
 void tap(ivec2 at, float weight) {
   vec4 color = weight * texel(at);
+  if (color.a <= 0.0) return;  // outside of the textures, too
   color_sum += color;
-  float metres = texelFetch(depths, clamp(at, ivec2(0), textureSize(depths, 0) - 1), 0).r;
+  float metres = texelFetch(depths, clamp(at, ivec2(0), size - 1) - place.xy, 0).r;
   if (metres < 1e30) depth_sum += color.a * vec2(metres, 1.0);
 }
 void main() {
-  vec2 at = vec2(uv.x, 1.0 - uv.y) * vec2(textureSize(frame, 0).x, frame_height) - 0.5;
+  vec2 at = vec2(uv.x, 1.0 - uv.y) * vec2(size) - 0.5;
   vec2 low = floor(at + 1e-3);
   vec2 f = max(at - low, vec2(0.0));
   ivec2 i = ivec2(low);
@@ -95,7 +96,7 @@ def _shader(name: str, fragment: str, constants: dict[str, str], *, depth: bool)
     if depth:
         info.sampler(1, "FLOAT_2D", "depths")
         info.depth_write("ANY")
-    for constant, kind in {"frame_height": "INT", **constants}.items():
+    for constant, kind in {"size": "IVEC2", "place": "IVEC4", **constants}.items():
         info.push_constant(kind, constant)
     info.fragment_out(0, "VEC4", "fragColor")
     info.vertex_source(VERTEX)
@@ -123,7 +124,7 @@ class Picture:
     """The last frame as textures; keeps being drawn until a newer one is set."""
 
     def __init__(self) -> None:
-        self._height = 0
+        self._size, self._place = (1, 1), (0, 0, 1, 1)
         self._color: Any = None
         self._depth: Any = None
         self._pending: Texels | None = None
@@ -148,7 +149,8 @@ class Picture:
         shader, batch = _program("rendered")
         shader.bind()
         shader.uniform_sampler("frame", self._color)
-        shader.uniform_int("frame_height", self._height)
+        shader.uniform_int("size", self._size)
+        shader.uniform_int("place", self._place)
         shader.uniform_float("background", color)
         shader.uniform_float("to_working_space", compose.rec709_to(compat.working_space()).T.ravel().tolist())
         gpu.state.blend_set("ALPHA_PREMULT")
@@ -169,7 +171,8 @@ class Picture:
         shader.bind()
         shader.uniform_sampler("frame", self._color)
         shader.uniform_sampler("depths", self._depth)
-        shader.uniform_int("frame_height", self._height)
+        shader.uniform_int("size", self._size)
+        shader.uniform_int("place", self._place)
         shader.uniform_float("to_ndc", to_ndc)
         depth_test, mask = gpu.state.depth_test_get(), gpu.state.depth_mask_get()
         gpu.state.blend_set("ALPHA_PREMULT")
@@ -184,7 +187,8 @@ class Picture:
     def _upload(self) -> None:
         if self._pending is not None:
             frame, self._pending = self._pending, None
-            self._height, self._color = frame.height, _texture(frame.color)
+            self._size, self._place = frame.size, frame.place
+            self._color = _texture(frame.color)
             self._depth = None if frame.depth is None else _texture(frame.depth)
 
 

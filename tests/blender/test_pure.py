@@ -56,6 +56,27 @@ def test_working_spaces_keep_white_and_known_primaries() -> None:
         compose.rec709_to("Fancy")
 
 
+def unpacked(made: Any) -> np.ndarray:
+    """(H, W, 4) uint8 of the part that texels hold."""
+    height = made.place[3]
+    words = made.color.astype(np.uint32)
+    np.testing.assert_array_equal(words, made.color)
+    y = np.arange(height)
+    alpha = words[height + y // 3] >> (8 * (y % 3))[:, None].astype(np.uint32) & 255
+    return np.stack([words[:height] >> np.uint32(8 * k) & 255 for k in range(3)] + [alpha], -1).astype(np.uint8)
+
+
+def test_texels_leave_out_the_empty_border() -> None:
+    rgba = np.zeros((40, 50, 4), np.uint8)
+    assert part("texels").texels(rgba).place == (0, 0, 1, 1)
+    rgba[7, 30, 2], rgba[19, 11, 3] = 1, 255
+    depth = np.arange(2000, dtype=np.float32).reshape(40, 50)
+    made = part("texels").texels(rgba, depth)
+    assert made.place == (11, 7, 20, 13)
+    np.testing.assert_array_equal(unpacked(made), rgba[7:20, 11:31])
+    np.testing.assert_array_equal(made.depth, depth[7:20, 11:31])
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (2, 5), (97, 33), (193, 4)])
 def test_texels_hold_every_byte_in_floats_that_no_driver_may_change(shape: tuple[int, int]) -> None:
     height, width = shape
@@ -63,12 +84,9 @@ def test_texels_hold_every_byte_in_floats_that_no_driver_may_change(shape: tuple
     made = part("texels").texels(rgba, np.full(shape, np.inf, np.float32))
     assert made.color.dtype == np.float32
     assert np.isfinite(made.color).all()
-    words = made.color.astype(np.uint32)
-    np.testing.assert_array_equal(words, made.color)
-    y = np.arange(height)
-    alpha = words[height + y // 3] >> (8 * (y % 3))[:, None].astype(np.uint32) & 255
-    back = np.stack([words[:height] >> np.uint32(8 * k) & 255 for k in range(3)] + [alpha], -1)
-    np.testing.assert_array_equal(back, rgba)
+    assert made.size == (width, height)
+    assert made.place == (0, 0, width, height)
+    np.testing.assert_array_equal(unpacked(made), rgba)
     assert made.depth is not None
     assert np.isinf(made.depth).all()
 

@@ -44,7 +44,7 @@ def uploads(label: str, width: int, height: int) -> None:
         picture.set(made)
         picture._upload()
 
-    color = texels.Texels(height, made.color)
+    color = texels.Texels(made.size, made.place, made.color)
 
     def packed_color() -> None:
         picture.set(color)

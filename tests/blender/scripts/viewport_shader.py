@@ -55,6 +55,8 @@ def every_byte(screen: Any, texels: Any) -> int:
             frame[:, :64] = np.arange(256, dtype=np.uint8)[:, None, None]  # grey, alpha alike
             frame[:, 64:128, :3] = 255
             frame[:, 64:128, 3] = np.arange(256, dtype=np.uint8)[:, None]
+        else:
+            frame[: height // 3] = frame[:, : width // 4] = 0  # a border that is not uploaded
         picture = screen.Picture()
         picture.set(texels.texels(frame))
         got = drawn(lambda p=picture: p.draw_rendered(None), (width, height))
