@@ -130,3 +130,9 @@ def test_the_overlay_comes_and_goes_with_the_extension_and_colors_are_kept_in_on
     before, after = seen["colors"]
     assert before == ["View transform AgX", "Look AgX - Punchy", "Exposure 0.5, gamma 1"]
     assert after == []
+
+
+def test_live_views_read_poses_quickly_and_find_other_deformation(blender: Blender, tmp_path: Path) -> None:
+    seen = blender.run("reading", out=str(tmp_path))
+    seen.pop("output")
+    assert all(seen.values()), seen
