@@ -9,7 +9,7 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import colors, heads, overlay, panel_rig, panel_takes, runtime, storage
+from . import colors, heads, health, overlay, panel_rig, panel_takes, runtime, storage
 from .rig.controls import channels_of
 from .rig.layout import RAW_PREFIX, region_channels
 from .session import LOST, OFFLINE, READY, STARTING
@@ -76,12 +76,24 @@ class GSHEAD_PT_head(_HeadTab, bpy.types.Panel):
         except GsheadError as error:
             for line in _wrap(context, str(error)):
                 layout.label(text=line)
+            if storage.file_of(mesh.data):
+                layout.operator("gshead.relink_avatar", icon="FILE_FOLDER")
             return
         column = layout.column(align=True)
         column.label(text=mesh.name, icon="USER")
         column.label(text=f"{len(avatar):,} splats on {avatar.head.name}")
         column.label(text=f"Made with {avatar.method}" if avatar.method else "Method unknown")
+        for problem in health.problems(mesh):
+            for row, line in enumerate(_wrap(context, problem)):
+                layout.label(text=line, icon="ERROR" if row == 0 else "BLANK1")
+        if health.shares_expression(mesh):
+            layout.operator("gshead.make_single_user", icon="DUPLICATE")
         layout.operator("gshead.save_avatar", icon="FILE_TICK")
+        if storage.packed_in_file(mesh.data):
+            layout.operator("gshead.unpack_avatar", icon="UGLYPACKAGE")
+        else:
+            layout.label(text=storage.file_of(mesh.data), icon="FILE")
+            layout.operator("gshead.pack_avatar", icon="PACKAGE")
 
 
 class GSHEAD_PT_animate(_HeadTab, bpy.types.Panel):

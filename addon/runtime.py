@@ -64,12 +64,19 @@ def _file_opened(*_: Any) -> None:
     session.prune(set())  # what the new file uses is handed over again when it is drawn
 
 
+@bpy.app.handlers.persistent
+def _before_saving(path: str = "", *_: Any) -> None:
+    if path and (moved := storage.before_saving(path)):
+        print(f"Gaussian Head: packed into the .blend file, which is saved in another folder: {', '.join(moved)}")
+
+
 def register() -> None:
     handlers = compat.exit_handlers()
     if handlers is not None:
         handlers.append(_stop)
     atexit.register(_stop)
     bpy.app.handlers.load_post.append(_file_opened)
+    bpy.app.handlers.save_pre.append(_before_saving)
 
 
 def unregister() -> None:
@@ -78,5 +85,7 @@ def unregister() -> None:
         handlers.remove(_stop)
     if _file_opened in bpy.app.handlers.load_post:
         bpy.app.handlers.load_post.remove(_file_opened)
+    if _before_saving in bpy.app.handlers.save_pre:
+        bpy.app.handlers.save_pre.remove(_before_saving)
     atexit.unregister(_stop)
     session.stop()
