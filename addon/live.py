@@ -2,7 +2,7 @@
 
 ``viewport`` (Rendered shading) and ``overlay`` (every other shading) draw them. A timer redraws the region while a
 frame is on its way. While things move frames are as detailed as they can be in time (``pace``); when they rest, one
-full frame follows.
+full frame follows, which is kept (``frame_cache``): the same heads seen the same way need no backend again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gshead_backend.camera import Camera
 from gshead_backend.errors import GsheadError
 
 from . import runtime
+from .frame_files import frame_key
 from .pace import Pace
 from .screen import Picture
 from .session import READY, STARTING, spec
@@ -77,6 +78,7 @@ class LiveView:
         self.rested = False  # set by whoever looked again, more thoroughly, since the last change
         self._redraw = redraw
         self._heads: list[tuple[Any, bytes]] = []
+        self._depth = depth
         self._stream = _Stream(depth)
         weakref.finalize(self, self._stream.close)
         self._uploads: dict[str, Any] = {}
@@ -87,6 +89,10 @@ class LiveView:
         self._token = self._shown = 0
         self._changed_at = 0.0
         self._drawn_state: tuple[str, str] | None = None
+        self._key = ""  # of the full frame of ``_keyed``
+        self._keyed: tuple[Any, ...] = ()
+        self._kept = self._loading = False  # the frame of ``_key`` is shown from the cache, or comes from its disk
+        self._to_keep: dict[int, str] = {}  # keys of full frames by the token they were asked for
         views.add(self)
         if not bpy.app.timers.is_registered(_tick):
             bpy.app.timers.register(_tick, first_interval=TICK_SECONDS, persistent=True)
@@ -112,19 +118,30 @@ class LiveView:
             return ""
         session = runtime.session
         client = session.current()
+        wish = (self._changes, camera.width, camera.height, camera.K.tobytes(), camera.viewmat.tobytes())
+        kept = self._show_kept(wish, camera)
         if client is None:
             if session.settings.start_when_needed and not session.kept_off and not session.last_error:
                 session.connect_in_background()
-            return "Starting the backend" if session.state == STARTING else session.last_error or "Backend offline"
+            if session.state == STARTING:
+                return "" if kept else "Starting the backend"
+            return ("Cached frame. " if kept else "") + (session.last_error or "Backend offline")
+        if kept:
+            return ""
         stream = self._open_stream(client)
         if stream is None or not self._upload(client):
             self._full = False  # keeps the redraws coming until the head is there
             return "Handing the head to the backend"
-        self._ask(client, stream, camera)
+        if self._loading:
+            return ""
+        self._ask(client, stream, camera, wish)
         frame = client.threaded.stream_latest(stream, newer_than=self._shown)
         if frame is not None:
             self.picture.set(frame.prepared)
             self._shown = frame.token
+            key = self._to_keep.pop(frame.token, "")
+            if key and frame.codec != "jpeg" and runtime.frames is not None:
+                runtime.frames.put(key, frame.prepared)
             self._pace.came(frame.token, frame.seconds, time.monotonic())
         return "" if self._shown else "Waiting for the first frame"
 
@@ -132,9 +149,13 @@ class LiveView:
         """Whether a redraw is needed soon although nothing in Blender changed."""
         if not self._heads:
             return False
+        if self._loading:
+            return True
         session = runtime.session
         if session.state != READY:
-            return self._drawn_state != (session.state, session.last_error)
+            return self._drawn_state != (session.state, session.last_error) or (self._kept and self.resting())
+        if self._kept:
+            return self.resting()
         if session.current() is not self._stream.client:
             return True  # a backend that has just come up has drawn nothing for this view yet
         return self._shown < self._token or not self._full
@@ -173,14 +194,36 @@ class LiveView:
                 request.wait(0)
         return ready
 
-    def _ask(self, client: Any, stream: int, camera: Camera) -> None:
-        wish = (self._changes, camera.width, camera.height, camera.K.tobytes(), camera.viewmat.tobytes())
+    def _show_kept(self, wish: tuple[Any, ...], camera: Camera) -> bool:
+        """Show the wished frame from the cache when it is there; ``_loading`` tells whether it comes from the disk."""
+        if runtime.frames is None:
+            self._kept = self._loading = False
+            return False
+        if wish != self._keyed:
+            self._keyed, self._key, self._kept = wish, frame_key(self._heads, camera), False
+        if self._kept:
+            return True
+        frame = runtime.frames.get(self._key, depth=self._depth) if not self._full or wish != self._wish else None
+        self._loading = frame is None and runtime.frames.loading(self._key, depth=self._depth)
+        if self._loading:
+            _hurry()
+        if frame is not None:
+            self.picture.set(frame)
+            self._kept, self._shown = True, self._token  # what is still on its way belongs to another wish
+            self._note(wish)
+        return self._kept
+
+    def _note(self, wish: tuple[Any, ...]) -> None:
+        if wish[:1] != self._wish[:1]:
+            self.rested = False
+        if wish != self._wish:
+            self._wish, self._changed_at = wish, time.monotonic()
+
+    def _ask(self, client: Any, stream: int, camera: Camera, wish: tuple[Any, ...]) -> None:
         now = time.monotonic()
         if wish != self._wish:
             first = not self._wish
-            if wish[:1] != self._wish[:1]:
-                self.rested = False
-            self._wish, self._changed_at = wish, now
+            self._note(wish)
             self._send(client, stream, camera, full=first)
         elif not self._full and now - self._changed_at > REST_SECONDS:
             self._send(client, stream, camera, full=True)
@@ -192,6 +235,9 @@ class LiveView:
             stream, spec(camera), instances, scale=scale, splats=splats, lossy=not full
         )
         self._full = full
+        if scale == 1.0 and splats == 0:
+            self._to_keep = {token: key for token, key in self._to_keep.items() if token > self._shown}
+            self._to_keep[self._token] = self._key
         if not full:
             self._pace.asked(self._token)
 
@@ -208,6 +254,13 @@ def _same(one: tuple[Any, bytes], other: tuple[Any, bytes]) -> bool:
 
 def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return (a is None) == (b is None) and (a is None or np.array_equal(a, b))
+
+
+def _hurry() -> None:
+    """Let the timer, which is slow without a backend, look again at once."""
+    if runtime.session.state != READY and bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+        bpy.app.timers.register(_tick, first_interval=TICK_SECONDS, persistent=True)
 
 
 def _tick() -> float | None:

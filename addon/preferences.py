@@ -45,6 +45,18 @@ class GsheadPreferences(bpy.types.AddonPreferences):
         update=_changed,
     )
 
+    frame_cache_limit: bpy.props.FloatProperty(
+        name="Frame Cache",
+        description="GiB on disk for viewport frames, so that scrubbing back is instant and frames play without the "
+        "backend; the longest unused go first. 0 turns the cache off and removes its files",
+        default=2.0,
+        min=0.0,
+        soft_max=100.0,
+        step=50,
+        precision=1,
+        update=_changed,
+    )
+
     def draw(self, context: Any) -> None:
         layout = self.layout
         layout.use_property_split = True

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -14,12 +15,15 @@ import bpy
 from gshead_backend.errors import ArgumentError
 
 from . import compat, reading, storage
+from .frame_cache import FrameCache
 from .session import Session, Settings
 
 COMMAND_VARIABLE = "GSHEAD_BACKEND_COMMAND"
 CONNECTION_VARIABLE = "GSHEAD_CONNECTION_FILE"
 
 session = Session()
+frames: FrameCache | None = None
+"""Viewport frames that were drawn once; None while the cache is off."""
 
 
 def parse_command(text: str) -> tuple[str, ...]:
@@ -49,12 +53,43 @@ def configure(preferences: Any | None) -> None:
         start_when_needed=bool(getattr(preferences, "start_when_needed", True)),
         online=bool(bpy.app.online_access),
     )
+    _configure_frames(float(getattr(preferences, "frame_cache_limit", 0.0)))
+
+
+def _configure_frames(gibibytes: float) -> None:
+    """Open, resize or, at 0, close the cache of viewport frames."""
+    global frames
+    limit = 0 if bpy.app.background else int(gibibytes * 2**30)  # no viewports there
+    if frames is not None and limit > 0:
+        frames.resize(limit)
+    elif limit > 0 and (folder := _user_folder("frames")) is not None:
+        frames = FrameCache(folder, limit)
+    elif frames is not None:
+        frames.clear()
+        frames.close()
+        frames = None
+
+
+def _user_folder(name: str) -> Path | None:
+    """The extension's own folder of that name, or None when it was not installed as an extension."""
+    try:
+        return Path(bpy.utils.extension_path_user(__package__, path=name))
+    except ValueError:
+        return None
 
 
 def _stop(*_: Any, _session: Session = session, _finalizing: Any = sys.is_finalizing) -> None:
     # Blender as a Python module quits after Python has emptied all modules; ``atexit`` has done the work by then.
     if not _finalizing():
         _session.stop()
+
+
+def close_frames() -> None:
+    """End the cache's thread; its files stay."""
+    global frames
+    if frames is not None:
+        frames.close()
+        frames = None
 
 
 @bpy.app.handlers.persistent
@@ -89,3 +124,4 @@ def unregister() -> None:
         bpy.app.handlers.save_pre.remove(_before_saving)
     atexit.unregister(_stop)
     session.stop()
+    close_frames()

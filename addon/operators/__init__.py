@@ -6,8 +6,8 @@ import bpy
 
 from . import animation, avatars, backend, bakes, controls, display, files, reconstruct, reenact, takes, usd
 
-CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *files.CLASSES, *avatars.CLASSES, *animation.CLASSES,
-           *controls.CLASSES, *takes.CLASSES, *reenact.CLASSES, *bakes.CLASSES, *usd.CLASSES, *display.CLASSES)  # fmt: skip
+_PARTS = (backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, display)
+CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 
 
 def register() -> None:

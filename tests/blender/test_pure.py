@@ -18,7 +18,7 @@ PACKAGE = "gshead_addon_without_blender"
 IN_RIG = ("axes", "board", "controls", "layout", "outlines", "strokes")
 PURE = (
     *("axes", "board", "camera", "colors", "compose", "controls", "jobs", "layout", "outlines"),
-    *("pace", "session", "strokes", "take_files", "texels", "world"),
+    *("frame_cache", "frame_files", "pace", "session", "strokes", "take_files", "texels", "unpacked", "world"),
 )
 
 
