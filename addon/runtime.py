@@ -6,7 +6,9 @@ import atexit
 import json
 import os
 import shlex
+import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,20 @@ import bpy
 from gshead_backend.errors import ArgumentError
 
 from . import compat, reading, storage
+from .checkup import CheckupJob
 from .frame_cache import FrameCache
+from .problem import Problem
 from .session import Session, Settings
 
 COMMAND_VARIABLE = "GSHEAD_BACKEND_COMMAND"
 CONNECTION_VARIABLE = "GSHEAD_CONNECTION_FILE"
+INSTALL_COMMAND = "python3 -m pip install gshead-backend"
 
 session = Session()
+problem: Problem | None = None
+"""What the last operator failed with, until the user dismisses it."""
+checkup: CheckupJob | None = None
+"""The last Check Installation."""
 frames: FrameCache | None = None
 """Viewport frames that were drawn once; None while the cache is off."""
 
@@ -54,6 +63,20 @@ def configure(preferences: Any | None) -> None:
         online=bool(bpy.app.online_access),
     )
     _configure_frames(float(getattr(preferences, "frame_cache_limit", 0.0)))
+
+
+_looked: tuple[tuple[str, ...], float, bool] = ((), 0.0, False)
+
+
+def backend_missing() -> bool:
+    """Whether the backend command names a program that is not on this machine; looks once in two seconds."""
+    global _looked
+    command, now = session.settings.command, time.monotonic()
+    if session.settings.connection_file or not command:
+        return False
+    if command != _looked[0] or now - _looked[1] > 2.0:
+        _looked = command, now, shutil.which(command[0]) is None
+    return _looked[2]
 
 
 def _configure_frames(gibibytes: float) -> None:

@@ -4,9 +4,38 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, avatars, backend, bakes, controls, display, files, reconstruct, reenact, takes, usd
+from . import (
+    animation,
+    avatars,
+    backend,
+    bakes,
+    checking,
+    controls,
+    display,
+    files,
+    problems,
+    reconstruct,
+    reenact,
+    reporting,
+    takes,
+    usd,
+)
 
-_PARTS = (backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, display)
+_PARTS = (
+    backend,
+    reconstruct,
+    files,
+    avatars,
+    animation,
+    controls,
+    takes,
+    reenact,
+    bakes,
+    usd,
+    display,
+    problems,
+    checking,
+)
 CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 
 
@@ -16,5 +45,8 @@ def register() -> None:
 
 
 def unregister() -> None:
+    reporting.unregister()
+    if bpy.app.timers.is_registered(checking.redraw_preferences):
+        bpy.app.timers.unregister(checking.redraw_preferences)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
