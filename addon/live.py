@@ -7,7 +7,6 @@ full frame follows, which is kept (``frame_cache``): the same heads seen the sam
 
 from __future__ import annotations
 
-import contextlib
 import time
 import weakref
 from collections.abc import Callable
@@ -17,14 +16,13 @@ import bpy
 import numpy as np
 
 from gshead_backend.camera import Camera
-from gshead_backend.errors import GsheadError
 
 from . import runtime
 from .frame_files import frame_key
 from .pace import Pace
 from .screen import Picture
 from .session import READY, STARTING, spec
-from .texels import texels
+from .stream import Stream
 
 REST_SECONDS = 0.15
 TICK_SECONDS = 1 / 60
@@ -34,35 +32,6 @@ views: weakref.WeakSet[LiveView] = weakref.WeakSet()
 """Every live view that was not closed."""
 on_tick: list[Callable[[], None]] = []
 """Called by the timer before the views that wait are redrawn."""
-
-
-class _Stream:
-    """A newest-wins stream of one client; outlives its view just long enough to be closed."""
-
-    def __init__(self, depth: bool) -> None:
-        self.client: Any = None
-        self._depth = depth
-        self._opened: Any = None
-
-    def open(self, client: Any) -> None:
-        """Ask ``client`` for a stream; the one before it went with its own client."""
-        self.client = client
-        self._opened = client.threaded.stream_open(
-            dtype="uint8", depth=self._depth, prepare=lambda frame: texels(frame.rgba, frame.depth)
-        )
-
-    def number(self) -> int | None:
-        """The stream's number once the backend has answered."""
-        return self._opened.wait(0) if self._opened is not None and self._opened.done() else None
-
-    def close(self) -> None:
-        """Give the stream back; may be called twice."""
-        client, self.client = self.client, None
-        if client is not None and client.alive:
-            with contextlib.suppress(GsheadError):
-                number = self.number()
-                if number is not None:
-                    client.threaded.stream_close(number)
 
 
 class LiveView:
@@ -79,7 +48,7 @@ class LiveView:
         self._redraw = redraw
         self._heads: list[tuple[Any, bytes]] = []
         self._depth = depth
-        self._stream = _Stream(depth)
+        self._stream = Stream(depth)
         weakref.finalize(self, self._stream.close)
         self._uploads: dict[str, Any] = {}
         self._wish: tuple[Any, ...] = ()

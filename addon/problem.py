@@ -13,8 +13,11 @@ from gshead_backend.errors import GsheadError
 
 _CODED = re.compile(r"(GSH-E\d{3}): (.*)", re.DOTALL)
 _START = r"(?:[A-Za-z]:[\\/]|\\\\|~?/)"
-_QUOTED = re.compile(rf"(?P<quote>['\"]){_START}[^'\"\n]*(?P=quote)")
-_BARE = re.compile(rf"(?<![\w/.:<]){_START}(?=[^\s'\"])[^\s'\",;)\]]*")
+_PATH = re.compile(
+    rf"(?P<quote>['\"])(?P<quoted>{_START}[^'\"\n]*)(?P=quote)"  # may hold blanks
+    rf"|(?<![\w/.:<])(?P<bare>{_START}(?=[^\s'\"])[^\s'\",;)\]]*)"
+    r"|(?P<scheme>ipc|file)://[^\s'\"]*"
+)
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,18 @@ def details(problem: Problem, facts: Mapping[str, str]) -> str:
 
 def without_places(text: str) -> str:
     """``text`` with every absolute path cut down to what tells no one's name: a program's name or a file's ending."""
-    text = _QUOTED.sub(lambda m: m["quote"] + _short(m[0][1:-1]) + m["quote"], text)
-    text = _BARE.sub(lambda m: _short(m[0]), text)
+    text = _PATH.sub(_shortened, text)
     for name, replacement in ((_user(), "<user>"), (platform.node(), "<host>")):
         if len(name) > 2:
             text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", replacement, text)
     return text
+
+
+def _shortened(match: re.Match[str]) -> str:
+    if match["scheme"]:
+        return f"{match['scheme']}://<path>"
+    quote = match["quote"] or ""
+    return quote + _short(match["quoted"] or match["bare"]) + quote
 
 
 def _short(path: str) -> str:

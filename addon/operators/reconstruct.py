@@ -24,7 +24,12 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
-    quality: bpy.props.EnumProperty(name="Quality", items=QUALITIES, default="standard")
+    quality: bpy.props.EnumProperty(
+        name="Quality",
+        description="How many splats the head has, and how long they are fitted to the photo",
+        items=QUALITIES,
+        default="standard",
+    )
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         if self.filepath:  # dropped into the viewport

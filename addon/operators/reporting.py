@@ -18,8 +18,8 @@ from ..problem import Problem
 def reports_errors(method: Callable[..., set[str]]) -> Callable[..., set[str]]:
     """An operator's ``execute`` or ``modal`` whose ``GsheadError`` becomes an error report.
 
-    For a calling script Blender turns the report into an exception; for a user at the window a dialog opens. Blender counts the arguments of the function it
-    registers, so the wrapper has as many as the method.
+    For a calling script Blender turns the report into an exception; for a user at the window a dialog opens. Blender
+    counts the arguments of the function it registers, so the wrapper has as many as the method.
     """
     if method.__code__.co_argcount == 3:
 
