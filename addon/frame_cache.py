@@ -1,7 +1,7 @@
 """Viewport frames that were drawn once, in memory and in a private folder, so that scrubbing back is instant.
 
-The main thread asks memory and an index only; a thread of its own reads, writes and removes files. What goes wrong
-with a file costs its frame, never more. No bpy here.
+The main thread asks memory and an index; a thread of its own reads, writes and removes files. What goes wrong with a
+file costs its frame, never more. No bpy here.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from .texels import Texels
 
 MEMORY_BYTES = 256 * 2**20
 SUFFIX = ".frame"
+PATIENCE = 0.002
+"""Seconds that ``get`` gives the disk: most frames come within them, so that they are in the very next picture."""
 _WAITING_WRITES = 64  # frames on their way to the disk; more are kept in memory alone
 
 
@@ -43,20 +45,26 @@ class FrameCache:
         self._thread: threading.Thread | None = None
         self._later(self._scan)
 
-    # --- any thread; never waits for a disk -----------------------------------------------------------------------
+    # --- any thread; never waits for long -------------------------------------------------------------------------
 
     def get(self, key: str, *, depth: bool) -> Texels | None:
-        """The frame when it is in memory. One on the disk is being loaded from now on: see ``loading``."""
+        """The frame when it is in memory, or comes from the disk within ``PATIENCE``; later ones: see ``loading``."""
+        names = _names(key, depth)
         with self._lock:
-            for name in _names(key, depth):
-                if name in self._memory:
-                    self._memory.move_to_end(name)
-                    return self._memory[name]
-            for name in _names(key, depth):
-                if name in self._files and name not in self._loading:
-                    self._loading.add(name)
-                    self._later(lambda name=name: self._load(name))
-        return None
+            if (frame := self._remembered(names)) is not None:
+                return frame
+            wanted = [name for name in names if name in self._files and name not in self._loading]
+            self._loading.update(wanted)
+        if not wanted:
+            return None
+        came = threading.Event()
+        for name in wanted:
+            self._later(lambda name=name: self._load(name))
+        self._later(came.set)
+        if not came.wait(PATIENCE):
+            return None
+        with self._lock:
+            return self._remembered(names)
 
     def loading(self, key: str, *, depth: bool) -> bool:
         """Whether the frame is on its way from the disk."""
@@ -181,6 +189,13 @@ class FrameCache:
         self._memory_bytes += _bytes(frame)
         while self._memory_bytes > MEMORY_BYTES and len(self._memory) > 1:
             self._memory_bytes -= _bytes(self._memory.popitem(last=False)[1])
+
+    def _remembered(self, names: tuple[str, ...]) -> Texels | None:
+        for name in names:
+            if name in self._memory:
+                self._memory.move_to_end(name)
+                return self._memory[name]
+        return None
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"

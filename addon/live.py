@@ -129,6 +129,14 @@ class LiveView:
             return True  # a backend that has just come up has drawn nothing for this view yet
         return self._shown < self._token or not self._full
 
+    def complete(self) -> bool:
+        """Whether the picture is the full-quality one of what was wished for last."""
+        return not self._loading and (self._kept or (self._full and self._shown == self._token))
+
+    def forget_wish(self) -> None:
+        """Count as incomplete until the next redraw has asked for, or found, what is to be seen then."""
+        self._full = self._kept = False
+
     def redraw(self) -> None:
         """Ask Blender to draw the region again; a view whose region has gone is closed."""
         try:

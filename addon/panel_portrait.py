@@ -43,19 +43,17 @@ def draw_guidance(layout: Any, context: Any) -> None:
     """What to install, while the backend command names a program that is not there."""
     box = layout.box()
     box.label(text="Install the Backend", icon="INFO")
-    draw_text(box, context, "Heads are made and drawn by a program beside Blender, which is not installed here. "
-              "Loading, posing, keying and exporting heads work without it.")  # fmt: skip
-    column = box.column(align=True)
-    column.label(text="1. Run in a terminal:")
-    row = column.row(align=True)
-    row.label(text=runtime.INSTALL_COMMAND, icon="BLANK1")
-    row.operator("gshead.copy_install", text="", icon="COPYDOWN")
-    column.label(text="2. Enter its command in the preferences")
-    column.label(text="3. Check Installation")
-    row = box.row(align=True)
-    row.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = __package__
-    row.operator("gshead.check_installation", text="Check", icon="CHECKMARK")
-    draw_text(box, context, "The README's section 'In your Blender' tells more.")
+    draw_text(
+        box, context, "Heads are made and drawn by a program beside Blender, which is not installed here. Loading, "
+        "posing, keying and exporting heads work without it.", inset=True,
+    )  # fmt: skip
+    draw_text(box, context, f"1. Run in a terminal: {runtime.INSTALL_COMMAND}", inset=True)
+    box.operator("gshead.copy_install", icon="COPYDOWN")
+    draw_text(
+        box, context, "2. Enter the backend's command in the preferences, if it is not found by itself.", inset=True
+    )
+    box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = __package__
+    draw_text(box, context, "The README tells more under 'In your Blender'.", inset=True)
 
 
 def draw_problem(layout: Any, context: Any) -> None:
@@ -67,7 +65,7 @@ def draw_problem(layout: Any, context: Any) -> None:
         return
     box = layout.box()
     box.alert = True
-    draw_text(box, context, problem.message, icon="ERROR")
+    draw_text(box, context, problem.message, icon="ERROR", inset=True)
     row = box.row(align=True)
     row.alert = False
     row.operator("gshead.show_problem", text="Details", icon="INFO")

@@ -109,9 +109,10 @@ class GSHEAD_PT_view(_HeadTab, bpy.types.Panel):
         layout.prop(scene, overlay.PROPERTY, text="Splats in Every Shading")
         if changed := colors.changes(scene.view_settings):
             box = layout.box()
-            draw_text(box, context, ", ".join(changed) + ": renders do not show the photo's colors.")
+            draw_text(box, context, ", ".join(changed) + ": renders do not show the photo's colors.", inset=True)
             box.operator("gshead.keep_photo_colors", icon="COLOR")
         if runtime.frames is not None:
+            layout.operator("gshead.cache_frames", icon="RENDER_ANIMATION")
             count, size = runtime.frames.size()
             row = layout.row(align=True)
             row.label(text=f"Frame Cache: {count} frames, {size / 2**20:.0f} MiB")

@@ -9,6 +9,7 @@ from . import (
     avatars,
     backend,
     bakes,
+    caching,
     checking,
     controls,
     display,
@@ -33,6 +34,7 @@ _PARTS = (
     bakes,
     usd,
     display,
+    caching,
     problems,
     checking,
 )

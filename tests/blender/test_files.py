@@ -67,6 +67,7 @@ def test_a_library_override_is_posed_keyed_and_saved(seen: dict[str, Any]) -> No
     assert override["keyed"] > 52
     assert override["local_texts"] == 0, "the avatar stays in its library"
     assert override["as_vertices"] == []
+    assert seen["override_made_by_the_menu"]["jaws"] == {"Ada": 0.4}
 
 
 def test_names_and_scenes(seen: dict[str, Any]) -> None:

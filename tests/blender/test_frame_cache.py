@@ -55,7 +55,6 @@ def test_a_frame_is_found_in_memory_at_once_and_on_the_disk_later(cache: Any, tm
     cache.wait()
     other = part("frame_cache").FrameCache(tmp_path / "frames", 2**20)
     other.wait()
-    assert other.get("k", depth=True) is None, "the main thread does not read files"
     assert same(loaded(other, "k"), one)
     assert not other.loading("k", depth=True)
     other.close()
@@ -106,6 +105,21 @@ def test_a_damaged_or_foreign_file_costs_its_frame_only(cache: Any, tmp_path: Pa
         assert loaded(again, "k") is None
         assert not file.exists()
         again.close()
+
+
+def test_a_slow_disk_holds_nobody_up(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.put("k", frame())
+    cache.wait()
+    cache._memory.clear()
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (time.sleep(0.3), read(path))[1])
+    started = time.perf_counter()
+    assert cache.get("k", depth=True) is None
+    assert time.perf_counter() - started < 0.2
+    assert cache.loading("k", depth=True)
+    cache.wait()
+    assert not cache.loading("k", depth=True)
+    assert cache.get("k", depth=True) is not None
 
 
 def test_clearing_leaves_no_file(cache: Any) -> None:

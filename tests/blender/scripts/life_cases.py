@@ -216,6 +216,24 @@ def library_override() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def override_made_by_the_menu() -> dict[str, Any]:
+    file = saved()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(file), link=True) as (_, target):
+        target.collections = ["Cast"]
+    empty = bpy.data.objects.new("Cast", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", target.collections[0]
+    bpy.context.scene.collection.objects.link(empty)
+    select(empty)
+    bpy.ops.object.make_override_library()
+    rig = next(o for o in bpy.data.objects if o.type == "ARMATURE" and o.override_library)
+    open_jaw(rig, 1.0)
+    rig.keyframe_insert("location", frame=1)
+    bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "menu.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(OUT / "menu.blend"))
+    return {"jaws": jaws()}
+
+
 def renamed() -> dict[str, Any]:
     mesh, rig = fresh()
     mesh.name, mesh.data.name, rig.name, rig.data.name = "Björn", "Data", "Armature", "Bones"
@@ -372,7 +390,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     case.__name__: case
     for case in (
         undo_of_loading, undo_of_deleting, delete_and_purge, full_duplicate, linked_duplicate, append_from_file,
-        append_twice, linked_instance, library_override, renamed, two_scenes, full_scene_copy, single_user_mesh,
+        append_twice, linked_instance, library_override, override_made_by_the_menu, renamed, two_scenes, full_scene_copy, single_user_mesh,
         joined, joined_into_another, rig_deleted, bone_renamed,
         unpacked, linked_unpacked,
     )
