@@ -128,23 +128,36 @@ def _before_saving(path: str = "", *_: Any) -> None:
         print(f"Gaussian Head: packed into the .blend file, which is saved in another folder: {', '.join(moved)}")
 
 
+@bpy.app.handlers.persistent
+def _imported(context: Any, *_: Any) -> None:
+    files = {item.source_library.filepath for item in context.import_items if item.source_library is not None}
+    storage.after_importing([Path(bpy.path.abspath(file)).parent for file in sorted(files)])
+
+
+def _hooks() -> list[tuple[list[Any], Any]]:
+    handlers = bpy.app.handlers
+    return [
+        (handlers.load_post, _file_opened), (handlers.save_pre, _before_saving),
+        (handlers.blend_import_post, _imported),
+    ]  # fmt: skip
+
+
 def register() -> None:
     handlers = compat.exit_handlers()
     if handlers is not None:
         handlers.append(_stop)
     atexit.register(_stop)
-    bpy.app.handlers.load_post.append(_file_opened)
-    bpy.app.handlers.save_pre.append(_before_saving)
+    for hook, function in _hooks():
+        hook.append(function)
 
 
 def unregister() -> None:
     handlers = compat.exit_handlers()
     if handlers is not None and _stop in handlers:
         handlers.remove(_stop)
-    if _file_opened in bpy.app.handlers.load_post:
-        bpy.app.handlers.load_post.remove(_file_opened)
-    if _before_saving in bpy.app.handlers.save_pre:
-        bpy.app.handlers.save_pre.remove(_before_saving)
+    for hook, function in _hooks():
+        if function in hook:
+            hook.remove(function)
     atexit.unregister(_stop)
     session.stop()
     close_frames()

@@ -19,7 +19,7 @@ import bpy
 
 from gshead_backend.avatar.file import avatar_from_bytes
 from gshead_backend.avatar.types import Avatar
-from gshead_backend.errors import ArgumentError, ExportError, FileFormatError
+from gshead_backend.errors import ArgumentError, FileFormatError
 
 from . import unpacked
 
@@ -174,6 +174,20 @@ def before_saving(path: str) -> list[str]:
     return moved
 
 
+def after_importing(folders: list[Path]) -> None:
+    """Pack unpacked avatars that were appended from .blend files of other folders: their paths held there only."""
+    for text in bpy.data.texts:
+        if text.library is not None or PATH not in text or AVATAR in text:
+            continue
+        stored, claimed = str(text[PATH]), str(text.get(SHA256, ""))
+        for folder in ([_folder(None)] if bpy.data.filepath else []) + folders:
+            with contextlib.suppress(FileFormatError):
+                data = unpacked.read_beside(folder, stored, claimed)
+                if not bpy.data.filepath or folder != _folder(None):
+                    _pack(text, data)
+                break
+
+
 def _pack(text: Any, data: bytes) -> None:
     text[AVATAR] = data
     if PATH in text:
@@ -196,7 +210,10 @@ def _folder(library: Any | None) -> Path:
     """The folder of the .blend that a datablock is from."""
     path = bpy.path.abspath(library.filepath) if library is not None else bpy.data.filepath
     if not path:
-        raise ExportError("This .blend file has no place yet.", remedy="Save it first.")
+        raise FileFormatError(
+            "The avatar's file is looked for beside the .blend file, which has no place yet.",
+            remedy="Use Relink Avatar in the Head panel.",
+        )
     return Path(path).parent
 
 

@@ -97,6 +97,7 @@ def test_unpacked_avatars(seen: dict[str, Any]) -> None:
     assert told["packed_again"]
     assert told["kept"]
     assert seen["linked_unpacked"]["heads"] == ["Ada"]
+    assert seen["linked_unpacked"]["appended"] == ["Ada"], "packed, because its path held in its own folder only"
     assert "belongs to 'lib.blend'" in seen["linked_unpacked"]["refused"]
 
 

@@ -383,14 +383,19 @@ def linked_unpacked() -> dict[str, Any]:
         target.objects = ["Ada", "Ada Rig"]
     for obj in target.objects:
         bpy.context.scene.collection.objects.link(obj)
-    return {"heads": sorted(states()), "refused": said(lambda: common.module("storage").pack(bpy.data.meshes["Ada"]))}
+    linked = sorted(states())
+    refused = said(lambda: common.module("storage").pack(bpy.data.meshes["Ada"]))
+    common.enable()  # with the handlers, which factory settings take away
+    bpy.ops.wm.append(directory=str(folder / "lib.blend" / "Object") + "/", filename="Ada")
+    return {"heads": linked, "refused": refused, "appended": sorted(states())}
 
 
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
     case.__name__: case
     for case in (
         undo_of_loading, undo_of_deleting, delete_and_purge, full_duplicate, linked_duplicate, append_from_file,
-        append_twice, linked_instance, library_override, override_made_by_the_menu, renamed, two_scenes, full_scene_copy, single_user_mesh,
+        append_twice, linked_instance, library_override,
+        override_made_by_the_menu, renamed, two_scenes, full_scene_copy, single_user_mesh,
         joined, joined_into_another, rig_deleted, bone_renamed,
         unpacked, linked_unpacked,
     )
