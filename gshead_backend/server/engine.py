@@ -121,10 +121,10 @@ class Engine:
         from .packing_cpu import draw_frame, pack_frame
 
         splats, view = self._placed(view, shot)
-        if shot.dtype == "uint8" and not shot.depth:
-            frame = draw_frame(splats, view)
+        if shot.dtype == "uint8":
+            parts = list(draw_frame(splats, view))
             free()
-            return [frame]
+            return parts
         rendered = rasterize(splats, view)
         free()
         return [pack_frame(rendered.color, rendered.alpha, shot.dtype), np.ascontiguousarray(rendered.depth, "<f4")]
