@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from . import engine, keying, live, operators, overlay, panels, preferences, runtime, screen
 
-_MODULES = (preferences, runtime, engine, keying, overlay, operators, panels)
+_MODULES = (preferences, runtime, engine, overlay, keying, operators, panels)
 
 
 def register() -> None:

@@ -1,4 +1,4 @@
-"""For ``python -m benchmarks run --only blender``, in a bpy wheel: Python milliseconds of the overlay's redraws.
+"""For ``python -m benchmarks run --only redraw``, in a bpy wheel: Python milliseconds of the overlay's redraws.
 
 The picture is drawn into a small offscreen buffer, so that software drawing does not count, and uploaded whole.
 """

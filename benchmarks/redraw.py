@@ -14,7 +14,7 @@ from measure import ROOT, Report, Row
 VERSIONS = ("5.2", "5.0", "4.5")
 
 
-def measure_redraws(report: Report, device: str) -> None:
+def measure_redraw(report: Report, device: str) -> None:
     """Rows of ``redraw_times`` from the newest Blender that is set up here; says so when there is none."""
     inside = "Scripts/python.exe" if os.name == "nt" else "bin/python"
     found = [p for v in VERSIONS if (p := ROOT / ".venvs" / f"blender-{v}" / inside).exists()]
@@ -50,4 +50,4 @@ def measure_redraws(report: Report, device: str) -> None:
         raise RuntimeError(f"Blender's redraws could not be measured:\n{(done.stdout + done.stderr)[-3000:]}")
     told = json.loads(lines[-1])
     for name, median, slow, count in told["rows"]:
-        report.add(Row("blender", name, median, "ms", slow, count, f"Blender {told['blender']}"))
+        report.add(Row("redraw", name, median, "ms", slow, count, f"Blender {told['blender']}"))
