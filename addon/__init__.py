@@ -5,9 +5,20 @@ Copyright 2026 The gshead authors. GPL-3.0-or-later.
 
 from __future__ import annotations
 
-from . import engine, keying, operators, panels, preferences, runtime, viewport
+from . import (
+    compositing_guard,
+    engine,
+    keying,
+    operators,
+    panel_render,
+    panels,
+    preferences,
+    render_settings,
+    runtime,
+    viewport,
+)
 
-_MODULES = (preferences, runtime, engine, keying, operators, panels)
+_MODULES = (preferences, runtime, render_settings, engine, compositing_guard, keying, operators, panels, panel_render)
 
 
 def register() -> None:

@@ -1,0 +1,159 @@
+"""The node group that lays heads over a render by depth, and its place in a scene's compositor.
+
+With S the render, D its depth, H the heads (premultiplied, coverage a) and E their depth, a pixel shows
+
+    S + v (H - a B),        v = antialiased(D >= E)
+
+which is plain *over* where v is 1 and B is S. Where something cuts a head off, S already is a mixture of the near
+thing and of what lies behind it; B, what lies behind, is then taken from the neighbours at which the head is seen,
+so that no fringe of it shines along the edge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+GROUP = "Gaussian Heads"
+TOLERANCE = 0.001  # metres by which something must be nearer than a head to hide it altogether
+_BLUR_PIXELS = 4.0
+_SURE = 0.999
+
+
+class _Group:
+    """Shorthand for making nodes and links."""
+
+    def __init__(self, tree: Any) -> None:
+        self.tree = tree
+
+    def link(self, source: Any, socket: Any) -> None:
+        """Connect an output, or set a constant."""
+        if isinstance(source, (int, float)):
+            socket.default_value = source
+        else:
+            self.tree.links.new(source, socket)
+
+    def math(self, operation: str, *values: Any, clamp: bool = False) -> Any:
+        """The output of a Math node."""
+        node = self.tree.nodes.new("ShaderNodeMath")
+        node.operation, node.use_clamp = operation, clamp
+        for socket, value in zip(node.inputs, values, strict=False):
+            self.link(value, socket)
+        return node.outputs[0]
+
+    def split(self, image: Any) -> list[Any]:
+        """Red, green, blue and alpha."""
+        node = self.tree.nodes.new("CompositorNodeSeparateColor")
+        self.link(image, node.inputs[0])
+        return list(node.outputs)
+
+    def join(self, channels: list[Any]) -> Any:
+        """Four channels as an image."""
+        node = self.tree.nodes.new("CompositorNodeCombineColor")
+        for socket, channel in zip(node.inputs, channels, strict=True):
+            self.link(channel, socket)
+        return node.outputs[0]
+
+    def blur(self, image: Any) -> Any:
+        node = self.tree.nodes.new("CompositorNodeBlur")
+        node.inputs["Size"].default_value = [_BLUR_PIXELS] * len(node.inputs["Size"].default_value)
+        self.link(image, node.inputs["Image"])
+        return node.outputs[0]
+
+    def smooth(self, image: Any) -> Any:
+        node = self.tree.nodes.new("CompositorNodeAntiAliasing")
+        self.link(image, node.inputs["Image"])
+        return node.outputs[0]
+
+
+def make_group() -> Any:
+    """A new node group: Image, Depth, Heads, Heads Depth in; Image and Heads Alpha out."""
+    tree = bpy.data.node_groups.new(GROUP, "CompositorNodeTree")
+    for name, kind in (("Image", "Color"), ("Depth", "Float"), ("Heads", "Color"), ("Heads Depth", "Float")):
+        tree.interface.new_socket(name, in_out="INPUT", socket_type=f"NodeSocket{kind}")
+    for name, kind in (("Image", "Color"), ("Heads Alpha", "Float")):
+        tree.interface.new_socket(name, in_out="OUTPUT", socket_type=f"NodeSocket{kind}")
+    source, sink = tree.nodes.new("NodeGroupInput").outputs, tree.nodes.new("NodeGroupOutput").inputs
+    group = _Group(tree)
+    behind = group.math("SUBTRACT", source["Depth"], source["Heads Depth"])
+    hard = group.math("MULTIPLY_ADD", behind, 1 / TOLERANCE, 1.0, clamp=True)
+    visible = group.math("MINIMUM", group.smooth(hard), 1.0, clamp=True)
+    cut = group.math("LESS_THAN", visible, _SURE)
+    weight = group.math("MAXIMUM", group.blur(hard), 1e-6)
+    scene, heads = group.split(source["Image"]), group.split(source["Heads"])
+    far = group.split(group.blur(group.join([group.math("MULTIPLY", c, hard) for c in scene])))
+    channels = []
+    for s, h, blurred in zip(scene, heads, far, strict=True):
+        away = group.math("SUBTRACT", group.math("DIVIDE", blurred, weight), s)
+        back = group.math("MULTIPLY_ADD", away, cut, s)
+        change = group.math("SUBTRACT", h, group.math("MULTIPLY", heads[3], back))
+        channels.append(group.math("MAXIMUM", group.math("MULTIPLY_ADD", visible, change, s), 0.0))
+    group.link(group.join(channels), sink["Image"])
+    group.link(group.math("MULTIPLY", visible, heads[3]), sink["Heads Alpha"])
+    _arrange(tree)
+    return tree
+
+
+def _arrange(tree: Any) -> None:
+    """Columns from left to right by the longest way from the input."""
+    column: dict[str, int] = {}
+
+    def place(node: Any) -> int:
+        if node.name not in column:
+            links = [link for socket in node.inputs for link in socket.links]
+            column[node.name] = 1 + max((place(link.from_node) for link in links), default=-1)
+        return column[node.name]
+
+    rows: dict[int, int] = {}
+    for node in tree.nodes:
+        x = place(node)
+        rows[x] = rows.get(x, 0) + 1
+        node.location = (200 * x, -170 * rows[x])
+
+
+def insert(tree: Any, layers: Any, heads_scene: Any) -> None:
+    """Put the heads behind a Render Layers node: whatever used its image or alpha now gets it with the heads."""
+    group = tree.nodes.new("CompositorNodeGroup")
+    group.node_tree, group.name, group.label = make_group(), GROUP, GROUP
+    heads = tree.nodes.new("CompositorNodeRLayers")
+    heads.scene, heads.name, heads.label = heads_scene, "Gaussian Heads Render", "Gaussian Heads"
+    group.location = layers.location.x + 320, layers.location.y
+    heads.location = layers.location.x, layers.location.y - 420
+    image = layers.outputs["Image"]
+    for target in [link.to_socket for link in image.links]:
+        tree.links.new(group.outputs["Image"], target)
+    tree.links.new(image, group.inputs["Image"])
+    tree.links.new(layers.outputs["Depth"], group.inputs["Depth"])
+    tree.links.new(heads.outputs["Image"], group.inputs["Heads"])
+    tree.links.new(heads.outputs["Heads Depth"], group.inputs["Heads Depth"])
+
+
+def take_out(tree: Any, layers: Any, heads_scene: Any) -> None:
+    """The reverse of :func:`insert`, in a tree that may have changed since."""
+    for node in [n for n in tree.nodes if is_group(n)]:
+        if layers is not None:
+            for target in [link.to_socket for link in node.outputs["Image"].links]:
+                tree.links.new(layers.outputs["Image"], target)
+        inner = node.node_tree
+        tree.nodes.remove(node)
+        if inner.users == 0:
+            bpy.data.node_groups.remove(inner)
+    for node in [n for n in tree.nodes if is_heads(n, heads_scene)]:
+        tree.nodes.remove(node)
+
+
+def is_group(node: Any) -> bool:
+    """Whether a node is this module's group."""
+    return node.bl_idname == "CompositorNodeGroup" and node.node_tree is not None and node.name.startswith(GROUP)
+
+
+def is_heads(node: Any, heads_scene: Any) -> bool:
+    """Whether a node is the Render Layers node of the heads."""
+    return node.bl_idname == "CompositorNodeRLayers" and heads_scene is not None and node.scene == heads_scene
+
+
+def connected(tree: Any, heads_scene: Any) -> bool:
+    """Whether the heads still reach something in the tree."""
+    rendered = any(is_heads(n, heads_scene) and not n.mute for n in tree.nodes)
+    return rendered and any(is_group(n) and not n.mute and n.outputs["Image"].is_linked for n in tree.nodes)
