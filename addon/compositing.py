@@ -29,7 +29,7 @@ _FRAME = (
 
 def is_set_up(scene: Any) -> bool:
     """Whether a scene's renders show heads through the compositor."""
-    return render_settings.of(scene).heads_scene is not None
+    return bool(render_settings.of(scene).layers_node)
 
 
 def set_up(scene: Any, *, shadows: bool = True, reflections: bool = True) -> None:
@@ -49,7 +49,8 @@ def set_up(scene: Any, *, shadows: bool = True, reflections: bool = True) -> Non
     if scene.camera is None:
         raise ArgumentError("The scene has no camera.", remedy="Add one and make it the scene's active camera.")
     settings = render_settings.of(scene)
-    if settings.heads_scene is None:
+    if not _own_heads_scene(scene):
+        remove(scene)
         settings.heads_scene = _new_heads_scene(scene)
         sync(scene)
         _join(scene)
@@ -62,6 +63,7 @@ def remove(scene: Any) -> None:
     """Undo :func:`set_up`: nodes, scene and visibility are as they were. Harmless when nothing is set up."""
     settings = render_settings.of(scene)
     tree, made = compat.compositor_tree(scene), settings.heads_scene
+    own = _own_heads_scene(scene)
     if tree is not None:
         layers = tree.nodes.get(settings.layers_node)
         compositing_nodes.take_out(tree, layers, made)
@@ -71,7 +73,7 @@ def remove(scene: Any) -> None:
             compat.drop_compositor_tree(scene)
     for name in ("heads_scene", "layers_node", "made_tree", "made_depth"):
         settings.property_unset(name)
-    if made is not None:
+    if own:
         bpy.data.scenes.remove(made)
     for obj in scene.objects:
         _show_as_before(obj)
@@ -105,7 +107,9 @@ def check(scene: Any) -> None:
     """Raise ``ArgumentError`` when a render of ``scene`` as it is set now would leave its heads out."""
     made, tree = render_settings.of(scene).heads_scene, compat.compositor_tree(scene)
     problem = ""
-    if scene.render.engine not in ENGINES:
+    if not _own_heads_scene(scene):
+        problem = "the scene that draws them was deleted, or belongs to the scene that this one is a copy of"
+    elif scene.render.engine not in ENGINES:
         problem = f"the engine is {scene.render.engine}, neither Cycles nor EEVEE"
     elif not compat.uses_compositor(scene):
         problem = "compositing is off"
@@ -118,8 +122,13 @@ def check(scene: Any) -> None:
     if problem:
         raise ArgumentError(
             f"Heads cannot be added to this render: {problem}.",
-            remedy="Put it right, or press Remove from Compositor to render without heads.",
+            remedy="Put it right, or press Remove from Compositor and, unless you want no heads, Add again.",
         )
+
+
+def _own_heads_scene(scene: Any) -> bool:
+    made = render_settings.of(scene).heads_scene
+    return made is not None and render_settings.of(made).source == scene
 
 
 def _new_heads_scene(scene: Any) -> Any:

@@ -43,6 +43,7 @@ def prepare(scene: Any, *_: Any) -> None:
 def follow(scene: Any, *_: Any) -> None:
     """Before every frame: settings that are animated."""
     if compositing.is_set_up(scene) and not render_settings.of(scene).refused:
+        # Nothing of this can fail now that ``prepare`` has passed.
         compositing.sync(scene)
 
 

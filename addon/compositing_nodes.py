@@ -15,9 +15,12 @@ from typing import Any
 
 import bpy
 
-GROUP = "Gaussian Heads"
+GROUP, RENDER = "Gaussian Heads", "Gaussian Heads Render"
 TOLERANCE = 0.001  # metres by which something must be nearer than a head to hide it altogether
 _BLUR_PIXELS = 4.0
+_OUTLINE_PIXELS = 1.0
+_SOME = 1e-3
+_CONTRAST = 0.01  # squared distance of two colours that is enough to tell their shares
 _SURE = 0.999
 
 
@@ -55,9 +58,24 @@ class _Group:
             self.link(channel, socket)
         return node.outputs[0]
 
-    def blur(self, image: Any) -> Any:
+    def total(self, values: list[Any]) -> Any:
+        """The sum of some outputs."""
+        out = values[0]
+        for value in values[1:]:
+            out = self.math("ADD", out, value)
+        return out
+
+    def around(self, channels: list[Any], where: Any) -> tuple[list[Any], Any]:
+        """What the channels are, on the average of the neighbourhood, where a mask is 1; and whether it is anywhere."""
+        masked = self.join([self.math("MULTIPLY", channel, where) for channel in channels])
+        weight = self.blur(where, _BLUR_PIXELS)
+        safe = self.math("MAXIMUM", weight, _SOME)
+        means = [self.math("DIVIDE", channel, safe) for channel in self.split(self.blur(masked, _BLUR_PIXELS))]
+        return means, self.math("GREATER_THAN", weight, _SOME)
+
+    def blur(self, image: Any, pixels: float) -> Any:
         node = self.tree.nodes.new("CompositorNodeBlur")
-        node.inputs["Size"].default_value = [_BLUR_PIXELS] * len(node.inputs["Size"].default_value)
+        node.inputs["Size"].default_value = [pixels] * len(node.inputs["Size"].default_value)
         self.link(image, node.inputs["Image"])
         return node.outputs[0]
 
@@ -78,21 +96,41 @@ def make_group() -> Any:
     group = _Group(tree)
     behind = group.math("SUBTRACT", source["Depth"], source["Heads Depth"])
     hard = group.math("MULTIPLY_ADD", behind, 1 / TOLERANCE, 1.0, clamp=True)
-    visible = group.math("MINIMUM", group.smooth(hard), 1.0, clamp=True)
-    cut = group.math("LESS_THAN", visible, _SURE)
-    weight = group.math("MAXIMUM", group.blur(hard), 1e-6)
     scene, heads = group.split(source["Image"]), group.split(source["Heads"])
-    far = group.split(group.blur(group.join([group.math("MULTIPLY", c, hard) for c in scene])))
+    # Pixels next to the outline may be mixtures themselves and are no witnesses of either colour.
+    close = group.blur(hard, _OUTLINE_PIXELS)
+    far, some_far = group.around(scene, group.math("GREATER_THAN", close, _SURE))
+    near, some_near = group.around(scene, group.math("LESS_THAN", close, 1 - _SURE))
+    known = group.math("MULTIPLY", some_far, some_near)
+    outline = group.math("LESS_THAN", group.math("ABSOLUTE", group.math("SUBTRACT", close, 0.5)), _SURE - 0.5)
+    visible = _coverage(group, group.smooth(hard), scene, near, far, group.math("MULTIPLY", outline, known))
+    cut = group.math("MULTIPLY", group.math("LESS_THAN", visible, _SURE), some_far)
     channels = []
-    for s, h, blurred in zip(scene, heads, far, strict=True):
-        away = group.math("SUBTRACT", group.math("DIVIDE", blurred, weight), s)
-        back = group.math("MULTIPLY_ADD", away, cut, s)
+    for s, h, f in zip(scene, heads, far, strict=True):
+        back = group.math("MULTIPLY_ADD", group.math("SUBTRACT", f, s), cut, s)
         change = group.math("SUBTRACT", h, group.math("MULTIPLY", heads[3], back))
         channels.append(group.math("MAXIMUM", group.math("MULTIPLY_ADD", visible, change, s), 0.0))
     group.link(group.join(channels), sink["Image"])
     group.link(group.math("MULTIPLY", visible, heads[3]), sink["Heads Alpha"])
     _arrange(tree)
     return tree
+
+
+def _coverage(group: _Group, soft: Any, scene: list[Any], near: list[Any], far: list[Any], told: Any) -> Any:
+    """How much of each pixel lies behind the heads, from 0 to 1; ``soft`` is the antialiased yes and no of the depths.
+
+    Along an outline (``told`` is 1) the render itself tells: its pixel is a mixture of the near and the far colour,
+    and the share is found by projecting on the line between them. Where the two are alike, nothing can be told.
+    """
+    steps = [group.math("SUBTRACT", f, n) for n, f in zip(near, far, strict=True)]
+    length = group.total([group.math("MULTIPLY", step, step) for step in steps])
+    along = [group.math("MULTIPLY", group.math("SUBTRACT", s, n), d)
+             for s, n, d in zip(scene, near, steps, strict=True)]  # fmt: skip
+    share = group.math("DIVIDE", group.total(along), group.math("MAXIMUM", length, 1e-8), clamp=True)
+    trust = group.math("MULTIPLY", length, 1 / _CONTRAST, clamp=True)
+    weight = group.math("MULTIPLY", trust, told)
+    visible = group.math("MULTIPLY_ADD", group.math("SUBTRACT", share, soft), weight, soft)
+    return group.math("MINIMUM", visible, 1.0, clamp=True)
 
 
 def _arrange(tree: Any) -> None:
@@ -117,7 +155,7 @@ def insert(tree: Any, layers: Any, heads_scene: Any) -> None:
     group = tree.nodes.new("CompositorNodeGroup")
     group.node_tree, group.name, group.label = make_group(), GROUP, GROUP
     heads = tree.nodes.new("CompositorNodeRLayers")
-    heads.scene, heads.name, heads.label = heads_scene, "Gaussian Heads Render", "Gaussian Heads"
+    heads.scene, heads.name, heads.label = heads_scene, RENDER, "Gaussian Heads"
     group.location = layers.location.x + 320, layers.location.y
     heads.location = layers.location.x, layers.location.y - 420
     image = layers.outputs["Image"]
@@ -149,11 +187,13 @@ def is_group(node: Any) -> bool:
 
 
 def is_heads(node: Any, heads_scene: Any) -> bool:
-    """Whether a node is the Render Layers node of the heads."""
-    return node.bl_idname == "CompositorNodeRLayers" and heads_scene is not None and node.scene == heads_scene
+    """Whether a node is the Render Layers node of the heads, also when their scene is gone or another's."""
+    if node.bl_idname != "CompositorNodeRLayers":
+        return False
+    return node.name.startswith(RENDER) or (heads_scene is not None and node.scene == heads_scene)
 
 
 def connected(tree: Any, heads_scene: Any) -> bool:
     """Whether the heads still reach something in the tree."""
-    rendered = any(is_heads(n, heads_scene) and not n.mute for n in tree.nodes)
+    rendered = any(is_heads(n, heads_scene) and n.scene == heads_scene and not n.mute for n in tree.nodes)
     return rendered and any(is_group(n) and not n.mute and n.outputs["Image"].is_linked for n in tree.nodes)

@@ -118,10 +118,8 @@ class _Shot:
     def write(self, arrays: dict[str, np.ndarray]) -> None:
         """Fill this view's passes."""
         result = self.engine.begin_result(0, 0, *self._size, view=self.view)
-        for layer in result.layers:
+        for layer in result.layers:  # of this view alone
             for render_pass in layer.passes:
-                if self.view and render_pass.view and render_pass.view != self.view:
-                    continue
                 if render_pass.name in arrays:
                     render_pass.rect.foreach_set(arrays[render_pass.name])
         self.engine.end_result(result)

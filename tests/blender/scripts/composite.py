@@ -63,7 +63,7 @@ def snapshot(scene) -> dict:
         "scenes": [s.name for s in bpy.data.scenes], "groups": [g.name for g in bpy.data.node_groups],
         "nodes": sorted(n.name for n in tree.nodes) if tree else None, "z": scene.view_layers[0].use_pass_z,
         "use_nodes": tree is not None, "border": scene.render.use_border,
-        "properties": sorted(k for o in scene.objects for k in o.keys() if k.startswith("gshead_visible")),
+        "properties": sorted(k for o in scene.objects for k in dict(o) if k.startswith("gshead_visible")),
     }  # fmt: skip
 
 
