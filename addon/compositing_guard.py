@@ -7,11 +7,14 @@ it. What Blender 4.5 to 5.2 do obey:
   ``RuntimeError``. So everything that can be known beforehand is checked then (``refuse``).
 - during a render without a window, a second render inside it that fails: both end as cancelled, no file is written,
   movies end with the frame before (``give_up``).
+- during an animation in a window, a path that cannot be written: the frame that lacks its heads becomes the error that
+  ends it. F12 writes no file and shows the engine's error colour; so do a movie's frames.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -56,7 +59,7 @@ def refuse(scene: Any, message: str) -> None:
     for name, value in zip(_BORDER, (0.0, 1e-6, 0.0, 1e-6), strict=True):
         setattr(render, name, value)
     _tell(message)
-    if not bpy.app.background:
+    if not _without_window():
         bpy.app.timers.register(lambda: _pop_up(message), first_interval=0.1)
 
 
@@ -71,15 +74,22 @@ def restore(scene: Any = None, *_: Any) -> None:
             for name, value in zip(_BORDER, border, strict=True):
                 setattr(each.render, name, value)
             settings.refused = False
+        if settings.filepath:
+            each.render.filepath = settings.filepath
+            settings.filepath = ""
 
 
 def give_up(scene: Any, message: str) -> None:
     """End a render under way whose heads failed; ``scene`` is the scene of the heads.
 
-    With a window the frame is left to show the engine's error colour: a render inside a render is for one thread.
+    A render inside a render is for one thread, so with a window it is the path that ends it.
     """
     _tell(message)
-    if not bpy.app.background:
+    if not _without_window():
+        source = render_settings.of(scene).source
+        settings = render_settings.of(source)
+        settings.filepath = settings.filepath or source.render.filepath
+        source.render.filepath = str(Path(__file__) / "heads are missing")
         return
     broken = bpy.data.scenes.new("Gaussian Heads failed")
     broken.render.engine = "GSHEAD"
@@ -92,6 +102,10 @@ def give_up(scene: Any, message: str) -> None:
         pass  # that is its purpose
     finally:
         bpy.data.scenes.remove(broken)
+
+
+def _without_window() -> bool:
+    return bpy.app.background
 
 
 def _hand_over(made: Any) -> None:

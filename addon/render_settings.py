@@ -27,6 +27,7 @@ class GSHEAD_PG_render(bpy.types.PropertyGroup):
     used_nodes: bpy.props.BoolProperty()
     refused: bpy.props.BoolProperty()
     border: bpy.props.FloatVectorProperty(size=5)
+    filepath: bpy.props.StringProperty()
     gives_up: bpy.props.BoolProperty()
 
 

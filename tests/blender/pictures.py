@@ -27,7 +27,7 @@ def read_png(path: Path) -> np.ndarray:
     """(H, W, 4) values from 0 to 1 of a PNG of any depth."""
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert pixels is not None, path
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA) / float(np.iinfo(pixels.dtype).max)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA) / (65535.0 if pixels.dtype == np.uint16 else 255.0)
 
 
 def over(front: np.ndarray, back: np.ndarray) -> np.ndarray:

@@ -33,11 +33,11 @@ def test_a_ball_before_and_a_ball_behind_the_head(golden: tuple[Path, dict[str, 
     assert cut.sum() > 100, "the ball's outline crosses the head"
     beside = ~_grown(edge)
     assert error[beside].max() < 1e-4, "exact wherever the ball's outline is not"
-    # As few samples tell Cycles' depth where the outline is, its coverage is a guess there, but not a staircase.
-    assert error[edge].mean() < 0.06
+    # An outline's coverage is told from its colours; where three of them meet it is a guess.
+    assert error[edge].mean() < 0.02
     stairs = np.abs(np.where(front[..., 3:] > 0.5, over(front, far), over(head, far)) - wanted).max(-1)
-    assert error[edge].mean() < 0.5 * stairs[edge].mean()
-    assert (error > PATCHY).mean() < 0.004
+    assert error[edge].mean() < 0.25 * stairs[edge].mean()
+    assert (error > PATCHY).mean() < 0.001
 
 
 def test_thin_hair_before_a_near_wall_stays(golden: tuple[Path, dict[str, Any]]) -> None:
@@ -76,6 +76,9 @@ def test_a_backend_lost_on_the_way_ends_the_render_after_the_last_good_frame(fai
     assert failures["files"]["lost"] == ["f_0001.exr"]
     assert failures["results"]["lost_still"] == "CANCELLED"
     assert failures["files"]["lost_still"] == []
+    assert failures["results"]["lost_in_window"].startswith("RuntimeError")
+    assert failures["files"]["lost_in_window"] == ["f_0001.exr"]
+    assert failures["filepath"].endswith("lost_in_window/f_"), "the path is put back"
     assert failures["scenes"] == ["Scene", "Scene Heads"], "what stopped it is gone"
 
 

@@ -18,7 +18,7 @@ PACKAGE = "gshead_addon_without_blender"
 IN_RIG = ("axes", "board", "controls", "layout", "outlines", "strokes")
 PURE = (
     *("axes", "board", "camera", "compose", "controls", "jobs", "layout", "outlines"),
-    *("pace", "session", "strokes", "take_files", "world"),
+    *("pace", "sampling", "session", "strokes", "take_files", "world"),
 )
 
 

@@ -76,6 +76,11 @@ def main() -> None:
     session.render = breaks
     scene.frame_start, scene.frame_end = 1, 4
     refused("lost", animation=True)
+    guard = common.module("compositing_guard")
+    with_window, guard._without_window = guard._without_window, lambda: False
+    refused("lost_in_window", animation=True)
+    filepath = scene.render.filepath
+    guard._without_window = with_window
     scene.frame_set(3)
     refused("lost_still")
     del session.render
@@ -97,7 +102,7 @@ def main() -> None:
             "camera_rays": bpy.data.objects["Ada"].visible_camera}  # fmt: skip
     files = {name: sorted(f.name for f in (out / name).glob("*")) for name in results}
     del made
-    common.report(results=results, reasons=reasons, files=files, border=border, frames=frames, scenes=scenes,
+    common.report(results=results, reasons=reasons, files=files, border=border, filepath=filepath, frames=frames, scenes=scenes,
                   removed=removed, heads_scenes=heads_scenes, undone=undone, left=left)  # fmt: skip
 
 
