@@ -102,8 +102,8 @@ def main() -> None:
             "camera_rays": bpy.data.objects["Ada"].visible_camera}  # fmt: skip
     files = {name: sorted(f.name for f in (out / name).glob("*")) for name in results}
     del made
-    common.report(results=results, reasons=reasons, files=files, border=border, filepath=filepath, frames=frames, scenes=scenes,
-                  removed=removed, heads_scenes=heads_scenes, undone=undone, left=left)  # fmt: skip
+    common.report(results=results, reasons=reasons, files=files, border=border, filepath=filepath, frames=frames,
+                  scenes=scenes, removed=removed, heads_scenes=heads_scenes, undone=undone, left=left)  # fmt: skip
 
 
 common.run(main)
