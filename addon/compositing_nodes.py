@@ -18,8 +18,9 @@ import bpy
 GROUP, RENDER = "Gaussian Heads", "Gaussian Heads Render"
 TOLERANCE = 0.001  # metres by which something must be nearer than a head to hide it altogether
 _BLUR_PIXELS = 4.0
-_OUTLINE_PIXELS = 1.0
-_SOME = 1e-3
+_OUTLINE_PIXELS, _SPECK_PIXELS = 1.0, 2.0  # of Blender's Gauss kernels: one pixel to each side, three by three
+_GRAIN_PIXELS = 9.0
+_SOME, _ALONE, _BUSY = 1e-3, 0.55, 0.1
 _CONTRAST = 0.01  # squared distance of two colours that is enough to tell their shares
 _SURE = 0.999
 
@@ -58,6 +59,10 @@ class _Group:
             self.link(channel, socket)
         return node.outputs[0]
 
+    def mix(self, one: Any, other: Any, share: Any) -> Any:
+        """``one`` where the share is 0, ``other`` where it is 1."""
+        return self.math("MULTIPLY_ADD", self.math("SUBTRACT", other, one), share, one)
+
     def total(self, values: list[Any]) -> Any:
         """The sum of some outputs."""
         out = values[0]
@@ -95,7 +100,8 @@ def make_group() -> Any:
     source, sink = tree.nodes.new("NodeGroupInput").outputs, tree.nodes.new("NodeGroupOutput").inputs
     group = _Group(tree)
     behind = group.math("SUBTRACT", source["Depth"], source["Heads Depth"])
-    hard = group.math("MULTIPLY_ADD", behind, 1 / TOLERANCE, 1.0, clamp=True)
+    raw = group.math("MULTIPLY_ADD", behind, 1 / TOLERANCE, 1.0, clamp=True)
+    hard = _without_specks(group, raw)
     scene, heads = group.split(source["Image"]), group.split(source["Heads"])
     # Pixels next to the outline may be mixtures themselves and are no witnesses of either colour.
     close = group.blur(hard, _OUTLINE_PIXELS)
@@ -103,17 +109,44 @@ def make_group() -> Any:
     near, some_near = group.around(scene, group.math("LESS_THAN", close, 1 - _SURE))
     known = group.math("MULTIPLY", some_far, some_near)
     outline = group.math("LESS_THAN", group.math("ABSOLUTE", group.math("SUBTRACT", close, 0.5)), _SURE - 0.5)
-    visible = _coverage(group, group.smooth(hard), scene, near, far, group.math("MULTIPLY", outline, known))
-    cut = group.math("MULTIPLY", group.math("LESS_THAN", visible, _SURE), some_far)
+    grain, density = _grain(group, raw)
+    soft = group.mix(group.smooth(hard), density, grain)
+    clean = group.math("SUBTRACT", 1.0, grain)
+    told = group.math("MULTIPLY", group.math("MULTIPLY", outline, known), clean)
+    visible = _coverage(group, soft, scene, near, far, told)
+    # In an area of mixtures no pixel shows what lies behind: plain over, with the coverage that there is.
+    cut = group.math("MULTIPLY", group.math("MULTIPLY", group.math("LESS_THAN", visible, _SURE), some_far), clean)
     channels = []
     for s, h, f in zip(scene, heads, far, strict=True):
-        back = group.math("MULTIPLY_ADD", group.math("SUBTRACT", f, s), cut, s)
+        back = group.mix(s, f, cut)
         change = group.math("SUBTRACT", h, group.math("MULTIPLY", heads[3], back))
         channels.append(group.math("MAXIMUM", group.math("MULTIPLY_ADD", visible, change, s), 0.0))
     group.link(group.join(channels), sink["Image"])
     group.link(group.math("MULTIPLY", visible, heads[3]), sink["Heads Alpha"])
     _arrange(tree)
     return tree
+
+
+def _without_specks(group: _Group, hard: Any) -> Any:
+    """The yes and no of the depths, without pixels that differ from everything around them."""
+    around = group.blur(hard, _SPECK_PIXELS)
+    alone = group.math("GREATER_THAN", _distance(group, hard, around), _ALONE)
+    return group.mix(hard, group.math("ROUND", around), alone)
+
+
+def _grain(group: _Group, raw: Any) -> tuple[Any, Any]:
+    """Where yes and no lie mixed over an area, from 0 to 1, and how often it is yes there.
+
+    So they lie in what Cycles blurs by motion or by its lens: each pixel has the depth of one moment, or of one point
+    of the lens, and only together do neighbours tell the coverage.
+    """
+    busy = group.blur(_distance(group, raw, group.blur(raw, _SPECK_PIXELS)), _GRAIN_PIXELS)
+    grain = group.math("MULTIPLY", group.math("SUBTRACT", busy, _BUSY), 1 / _BUSY, clamp=True)
+    return grain, group.blur(raw, _GRAIN_PIXELS)
+
+
+def _distance(group: _Group, one: Any, other: Any) -> Any:
+    return group.math("ABSOLUTE", group.math("SUBTRACT", one, other))
 
 
 def _coverage(group: _Group, soft: Any, scene: list[Any], near: list[Any], far: list[Any], told: Any) -> Any:
@@ -129,8 +162,7 @@ def _coverage(group: _Group, soft: Any, scene: list[Any], near: list[Any], far: 
     share = group.math("DIVIDE", group.total(along), group.math("MAXIMUM", length, 1e-8), clamp=True)
     trust = group.math("MULTIPLY", length, 1 / _CONTRAST, clamp=True)
     weight = group.math("MULTIPLY", trust, told)
-    visible = group.math("MULTIPLY_ADD", group.math("SUBTRACT", share, soft), weight, soft)
-    return group.math("MINIMUM", visible, 1.0, clamp=True)
+    return group.math("MINIMUM", group.mix(soft, share, weight), 1.0, clamp=True)
 
 
 def _arrange(tree: Any) -> None:
@@ -196,4 +228,5 @@ def is_heads(node: Any, heads_scene: Any) -> bool:
 def connected(tree: Any, heads_scene: Any) -> bool:
     """Whether the heads still reach something in the tree."""
     rendered = any(is_heads(n, heads_scene) and n.scene == heads_scene and not n.mute for n in tree.nodes)
-    return rendered and any(is_group(n) and not n.mute and n.outputs["Image"].is_linked for n in tree.nodes)
+    groups = [n for n in tree.nodes if is_group(n) and not n.mute]
+    return rendered and any(output.is_linked for n in groups for output in n.outputs)

@@ -40,6 +40,17 @@ def test_a_ball_before_and_a_ball_behind_the_head(golden: tuple[Path, dict[str, 
     assert (error > PATCHY).mean() < 0.001
 
 
+def test_a_ball_that_is_blurred_before_the_head_leaves_no_grain(golden: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = golden
+    head, front, far, got = (read_rgba(folder / f"{n}.exr") for n in ("head", "moving_front", "far", "moving"))
+    error = (got - over(front, over(head, far)))[..., :3]
+    blurred = (front[..., 3] > 0.05) & (front[..., 3] < 0.95) & (head[..., 3] > 0.99)
+    assert blurred.sum() > 300
+    assert np.abs(error[blurred]).mean() < 0.08, "the coverage is right on the whole"
+    steps = np.abs(np.diff(error, axis=1))[blurred[:, 1:] & blurred[:, :-1]]
+    assert np.quantile(steps, 0.95) < 0.12, "and does not jump from pixel to pixel"
+
+
 def test_thin_hair_before_a_near_wall_stays(golden: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = golden
     head, wall, got = (read_rgba(folder / f"{name}.exr") for name in ("head", "wall", "near_wall"))

@@ -37,6 +37,14 @@ def main() -> None:
     during = {"scenes": len(bpy.data.scenes), "objects": sorted(o.name for o in heads_scene.objects),
               "camera_rays": made.mesh.visible_camera}  # fmt: skip
     render_setup.render_image(out / "composite.exr")
+    move(front, scene)
+    render_setup.render_image(out / "moving.exr")
+    bpy.ops.gshead.remove_from_compositor()
+    scene.render.film_transparent = made.mesh.hide_render = behind.hide_render = back.hide_render = True
+    render_setup.render_image(out / "moving_front.exr")
+    made.mesh.hide_render = behind.hide_render = back.hide_render = False
+    scene.render.use_motion_blur = False
+    bpy.ops.gshead.add_to_compositor()
     # thin hair a few millimetres before a wall
     front.hide_render = behind.hide_render = True
     back.location.y = -0.6 + common.ARGS.get("gap", 0.1)
@@ -50,6 +58,15 @@ def main() -> None:
     (out / "avatar.gshead").write_bytes(made.mesh.data["gshead_avatar"]["gshead_avatar"])
     common.report(during=during, state=state, after=after, mesh=[mesh_before, visibility(made.mesh)], before=before,
                   images=len(bpy.data.images))  # fmt: skip
+
+
+def move(obj, scene) -> None:
+    """Through the picture in one frame, with the shutter open for half of it."""
+    for frame, x in ((0, -0.15), (2, 0.15)):
+        obj.location.x = x
+        obj.keyframe_insert("location", index=0, frame=frame)
+    scene.frame_set(1)
+    scene.render.use_motion_blur = True
 
 
 def visibility(obj) -> list[bool]:
