@@ -7,6 +7,11 @@ from typing import Any
 import bpy
 
 
+def _masks_changed(settings: Any, _context: Any) -> None:
+    for layer in settings.id_data.view_layers:
+        layer.update_render_passes()  # sockets of Render Layers nodes
+
+
 class GSHEAD_PG_render(bpy.types.PropertyGroup):
     """Rendering of Gaussian heads in one scene"""
 
@@ -15,7 +20,7 @@ class GSHEAD_PG_render(bpy.types.PropertyGroup):
         description="Frames averaged for motion blur and depth of field; more are smoother and take longer",
     )  # fmt: skip
     use_masks: bpy.props.BoolProperty(
-        name="Head Masks", default=False,
+        name="Head Masks", default=False, update=_masks_changed,
         description="One pass for each head with its coverage, seen past the other heads",
     )  # fmt: skip
     # What follows is written by compositing.py only.

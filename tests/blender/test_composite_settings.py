@@ -55,6 +55,10 @@ def test_a_compositor_of_ones_own_keeps_its_links(shots: tuple[Path, dict]) -> N
     assert "Render Layers.Image > Blur.Image" not in tree["during"]
 
 
+def test_masks_are_sockets_of_the_heads_node(shots: tuple[Path, dict]) -> None:
+    assert shots[1]["sockets"] == ["Image", "Alpha", "Depth", "Heads Depth", "Mask Ada"]
+
+
 def test_instanced_heads_are_taken_along_and_hidden_collections_left_out(shots: tuple[Path, dict]) -> None:
     assert shots[1]["instances"] == ["Ada", "instancer"]
     assert shots[1]["images"] == [], "no image datablock is made"

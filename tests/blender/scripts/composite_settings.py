@@ -62,6 +62,11 @@ def main() -> None:
     scene.frame_set(2)
     shadows(out)
     told["tree"] = own_tree(scene)
+    scene.gshead_render.use_masks = True
+    render_setup.render_image(out / "masks.exr")
+    heads_node = common.module("compat").compositor_tree(scene).nodes["Gaussian Heads Render"]
+    told["sockets"] = [output.name for output in heads_node.outputs if output.enabled]
+    scene.gshead_render.use_masks = False
     told["instances"] = instances(scene, made)
     if common.ARGS.get("eevee", True):
         bpy.ops.gshead.remove_from_compositor()
