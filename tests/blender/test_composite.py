@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import Blender
-from pictures import over, read_rgba
+from pictures import over, read_passes, read_rgba
 
 PATCHY = 0.1  # an error that is seen as a fringe
+NEAR_WALL = 0.0075  # where the wall stands; the camera is 0.8 m before the origin
 SEEN = {"muted": "muted", "single_layer": "Single Layer", "compositing_off": "compositing is off"}
 
 
@@ -18,7 +19,7 @@ SEEN = {"muted": "muted", "single_layer": "Single Layer", "compositing_off": "co
 def golden(installed: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("composite")
     blender = Blender(*installed, runtime=tmp_path_factory.mktemp("r", numbered=True))
-    return folder, blender.run("composite", out=str(folder))
+    return folder, blender.run("composite", out=str(folder), near_wall=NEAR_WALL)
 
 
 def test_a_ball_before_and_a_ball_behind_the_head(golden: tuple[Path, dict[str, Any]]) -> None:
@@ -54,6 +55,9 @@ def test_a_ball_that_is_blurred_before_the_head_leaves_no_grain(golden: tuple[Pa
 def test_thin_hair_before_a_near_wall_stays(golden: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = golden
     head, wall, got = (read_rgba(folder / f"{name}.exr") for name in ("head", "wall", "near_wall"))
+    depth = read_passes(folder / "head.exr")["Depth.Z"]
+    farthest = depth[depth < 1e10].max()
+    assert 0 < 0.8 + NEAR_WALL - farthest < 0.004, "the wall is a few millimetres behind the last hair"
     thin = (head[..., 3] > 0.02) & (head[..., 3] < 0.5)
     assert thin.sum() > 100
     np.testing.assert_allclose(got, over(head, wall), atol=1e-5)

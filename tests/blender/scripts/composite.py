@@ -47,7 +47,7 @@ def main() -> None:
     bpy.ops.gshead.add_to_compositor()
     # thin hair a few millimetres before a wall
     front.hide_render = behind.hide_render = True
-    back.location.y = -0.6 + common.ARGS.get("gap", 0.1)
+    back.location.y = common.ARGS["near_wall"] - 0.6
     render_setup.render_image(out / "near_wall.exr")
     made.mesh.hide_render = True
     render_setup.render_image(out / "wall.exr")
