@@ -9,16 +9,21 @@ from . import (
     compositing_guard,
     engine,
     keying,
+    live,
     operators,
+    overlay,
     panel_render,
     panels,
     preferences,
     render_settings,
     runtime,
-    viewport,
+    screen,
 )
 
-_MODULES = (preferences, runtime, render_settings, engine, compositing_guard, keying, operators, panels, panel_render)
+_MODULES = (
+    *(preferences, runtime, render_settings, engine, overlay, compositing_guard),
+    *(keying, operators, panels, panel_render),
+)
 
 
 def register() -> None:
@@ -29,6 +34,7 @@ def register() -> None:
 
 def unregister() -> None:
     """Called by Blender when the extension is disabled; leaves nothing running."""
-    viewport.unregister()
+    live.unregister()
     for module in reversed(_MODULES):
         module.unregister()
+    screen.release()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, backend, bakes, compositing, controls, files, reconstruct, reenact, takes, usd
+from . import animation, backend, bakes, compositing, controls, display, files, reconstruct, reenact, takes, usd
 
 CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *files.CLASSES, *animation.CLASSES, *controls.CLASSES,
-           *takes.CLASSES, *reenact.CLASSES, *bakes.CLASSES, *usd.CLASSES, *compositing.CLASSES)  # fmt: skip
+           *takes.CLASSES, *reenact.CLASSES, *bakes.CLASSES, *usd.CLASSES, *display.CLASSES,
+           *compositing.CLASSES)  # fmt: skip
 
 
 def register() -> None:
