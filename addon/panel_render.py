@@ -29,8 +29,14 @@ class GSHEAD_PT_final(bpy.types.Panel):
         else:
             column.operator("gshead.add_to_compositor", icon="NODE_COMPOSITING")
         layout.prop(scene.render, "use_motion_blur")
+        column = layout.column(align=True)
+        column.active = scene.render.use_motion_blur
+        column.prop(scene.render, "motion_blur_shutter")
+        column.prop(scene.render, "motion_blur_position", text="")
         layout.prop(settings, "samples")
-        layout.prop(settings, "use_masks")
+        row = layout.row()
+        row.prop(context.view_layer, "use_pass_z", text="Depth")
+        row.prop(settings, "use_masks")
 
 
 CLASSES = (GSHEAD_PT_final,)
