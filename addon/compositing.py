@@ -95,8 +95,8 @@ def sync(scene: Any) -> None:
         _copy(scene.render, made.render, name)
     for name in ("camera", "frame_start", "frame_end", "frame_step"):
         _copy(scene, made, name)
-    if abs(made.frame_subframe - scene.frame_subframe) > 1e-6 or made.frame_current != scene.frame_current:
-        made.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+    if made.frame_subframe != scene.frame_subframe:  # the frame itself is handed over by Blender
+        made.frame_subframe = scene.frame_subframe
     _sync_markers(scene, made)
     _sync_views(scene, made)
     for name in ("samples", "use_masks"):

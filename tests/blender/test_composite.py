@@ -89,6 +89,7 @@ def test_a_render_that_would_lack_its_heads_raises_and_writes_nothing(failures: 
 def test_a_backend_lost_on_the_way_ends_the_render_after_the_last_good_frame(failures: dict[str, Any]) -> None:
     assert failures["results"]["lost"] == "CANCELLED"
     assert failures["files"]["lost"] == ["f_0001.exr"]
+    assert failures["results"]["lost_movie"] == "CANCELLED"
     assert failures["results"]["lost_still"] == "CANCELLED"
     assert failures["files"]["lost_still"] == []
     assert failures["results"]["lost_in_window"].startswith("RuntimeError")

@@ -76,6 +76,12 @@ def main() -> None:
     session.render = breaks
     scene.frame_start, scene.frame_end = 1, 4
     refused("lost", animation=True)
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "VIDEO"
+    settings.file_format = "FFMPEG"
+    scene.render.filepath = str(out / "movie_")
+    results["lost_movie"] = next(iter(bpy.ops.render.render(animation=True)))
     guard = common.module("compositing_guard")
     with_window, guard._without_window = guard._without_window, lambda: False
     refused("lost_in_window", animation=True)
