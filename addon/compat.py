@@ -116,3 +116,39 @@ def bone_hidden(bone: Any) -> bool:
         return True
     collections = bone.bone.collections
     return bool(len(collections)) and not any(collection.is_visible_effectively for collection in collections)
+
+
+def compositor_tree(scene: Any) -> Any | None:
+    """The compositor's node tree that a scene uses, or None."""
+    if bpy.app.version < (5, 0):
+        return scene.node_tree if scene.use_nodes else None
+    return scene.compositing_node_group
+
+
+def new_compositor_tree(scene: Any) -> tuple[Any, Any]:
+    """Give a scene an empty compositor; returns (tree, the input socket of its output node)."""
+    if bpy.app.version < (5, 0):
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        return tree, tree.nodes.new("CompositorNodeComposite").inputs["Image"]
+    tree = bpy.data.node_groups.new("Compositor Nodes", "CompositorNodeTree")
+    tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    scene.compositing_node_group = tree
+    return tree, tree.nodes.new("NodeGroupOutput").inputs["Image"]
+
+
+def drop_compositor_tree(scene: Any) -> None:
+    """Take away what :func:`new_compositor_tree` made. Blender 4.5 keeps the (empty, unused) tree itself."""
+    if bpy.app.version < (5, 0):
+        scene.node_tree.nodes.clear()
+        scene.use_nodes = False
+        return
+    tree, scene.compositing_node_group = scene.compositing_node_group, None
+    if tree is not None and tree.users == 0:
+        bpy.data.node_groups.remove(tree)
+
+
+def uses_compositor(scene: Any) -> bool:
+    """Whether a render of this scene passes through its compositor."""
+    return scene.render.use_compositing and compositor_tree(scene) is not None
