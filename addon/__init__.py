@@ -5,9 +5,9 @@ Copyright 2026 The gshead authors. GPL-3.0-or-later.
 
 from __future__ import annotations
 
-from . import engine, keying, operators, panels, preferences, runtime, viewport
+from . import engine, keying, live, operators, overlay, panels, preferences, runtime, screen
 
-_MODULES = (preferences, runtime, engine, keying, operators, panels)
+_MODULES = (preferences, runtime, engine, overlay, keying, operators, panels)
 
 
 def register() -> None:
@@ -18,6 +18,7 @@ def register() -> None:
 
 def unregister() -> None:
     """Called by Blender when the extension is disabled; leaves nothing running."""
-    viewport.unregister()
+    live.unregister()
     for module in reversed(_MODULES):
         module.unregister()
+    screen.release()

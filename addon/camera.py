@@ -108,3 +108,20 @@ def viewport_camera(window_matrix: Any, view_matrix: Any, width: int, height: in
         near = max(near, 1e-6)
     K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
     return Camera(width, height, K, viewmat, near, max(far, near * (1 + 1e-6)), orthographic)
+
+
+def depth_to_ndc(
+    window_matrix: Any, view_matrix: Any, camera: Camera, *, nearer: float = 0.0
+) -> tuple[float, float, float, float]:
+    """(a, b, c, d) with which depth in metres of ``camera`` is OpenGL's depth: ``(a z + b) / (c z + d)`` in -1..1.
+
+    Args:
+        window_matrix, view_matrix: those that ``viewport_camera`` made ``camera`` of.
+        nearer: metres that everything moves toward the eye.
+    """
+    P = np.array(window_matrix, np.float64)
+    back = camera.viewmat[2, 3] - (BLENDER_TO_OPENCV @ np.array(view_matrix, np.float64))[2, 3]
+    back += nearer
+    a, b = -P[2, 2], P[2, 3] + back * P[2, 2]
+    c, d = -P[3, 2], P[3, 3] + back * P[3, 2]
+    return float(a), float(b), float(c), float(d)

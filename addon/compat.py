@@ -7,6 +7,8 @@ from typing import Any
 import bpy
 
 DEFAULT_SPACE = "Linear Rec.709"
+EEVEE = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0) else "BLENDER_EEVEE"
+"""Identifier of the EEVEE engine."""
 
 
 def ensure_action(obj: Any, name: str) -> Any:
@@ -101,3 +103,16 @@ def bundled_pxr() -> Any:
     import pxr
 
     return pxr
+
+
+def bone_selected(bone: Any) -> bool:
+    """Whether a pose bone is selected (kept with the pose since 5.0)."""
+    return bool(bone.select if hasattr(bone, "select") else bone.bone.select)
+
+
+def bone_hidden(bone: Any) -> bool:
+    """Whether a pose bone is hidden, itself (kept with the pose since 5.0) or with all its collections."""
+    if bone.hide if hasattr(bone, "hide") else bone.bone.hide:
+        return True
+    collections = bone.bone.collections
+    return bool(len(collections)) and not any(collection.is_visible_effectively for collection in collections)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ class PosedHead:
     """One visible head at the evaluated frame.
 
     Attributes:
-        name: object name. stored: its avatar. matrix: (4, 4) head space to Blender's world. state: pose or vertices.
+        name: object name. uid: the object's ``session_uid``. stored: its avatar.
+        matrix: (4, 4) head space to Blender's world. state: pose or vertices.
         warning: why the picture may differ from the mesh; empty when it does not.
     """
 
@@ -32,6 +34,7 @@ class PosedHead:
     stored: storage.StoredAvatar
     matrix: np.ndarray
     state: HeadState
+    uid: int
     warning: str = ""
 
 
@@ -118,8 +121,14 @@ def rig_of(obj: Any) -> Any | None:
     return None if mesh is None else find_rig(mesh)
 
 
-def visible_heads(depsgraph: Any) -> list[PosedHead]:
+def visible_heads(
+    depsgraph: Any, *, foreign: Callable[[Any], bool | None] | None = None, shown: Callable[[Any], bool] | None = None
+) -> list[PosedHead]:
     """Every head that the depsgraph shows, collection instances included, read from evaluated data only.
+
+    Args:
+        foreign: whether anything but its rig deforms an original mesh object, None where that must be found out.
+        shown: leaves out the original objects for which it is False.
 
     Raises ``GsheadError`` when an avatar cannot be read: a renderer must not leave a head out silently.
     """
@@ -128,9 +137,13 @@ def visible_heads(depsgraph: Any) -> list[PosedHead]:
         obj = instance.object
         if not instance.show_self or obj.type != "MESH" or not storage.is_head(obj.original):
             continue
+        if shown is not None and not shown(obj.original):
+            continue
         stored = storage.read(obj.original.data)
         matrix = head_to_world(np.array(instance.matrix_world, np.float64))
-        state = read_state(obj, stored.avatar, depsgraph)
+        state = read_state(
+            obj, stored.avatar, depsgraph, foreign=None if foreign is None else foreign(obj.original)
+        )  # fmt: skip
         warning = ""
         if state.vertex_count != stored.avatar.head.vertex_count:
             warning = (
@@ -138,5 +151,5 @@ def visible_heads(depsgraph: Any) -> list[PosedHead]:
                 f"{stored.avatar.head.vertex_count}: its splats follow the rig only. Modifiers that add or remove "
                 "vertices cannot move them."
             )
-        found.append(PosedHead(obj.original.name, stored, matrix, state, warning))
+        found.append(PosedHead(obj.original.name, stored, matrix, state, obj.original.session_uid, warning))
     return found

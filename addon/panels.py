@@ -9,7 +9,7 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import heads, panel_rig, panel_takes, runtime, storage
+from . import colors, heads, overlay, panel_rig, panel_takes, runtime, storage
 from .rig.controls import channels_of
 from .rig.layout import RAW_PREFIX, region_channels
 from .session import LOST, OFFLINE, READY, STARTING
@@ -113,11 +113,12 @@ class GSHEAD_PT_render(_HeadTab, bpy.types.Panel):
         layout, scene = self.layout, context.scene
         layout.prop(scene.render, "engine")
         layout.prop(scene.render, "film_transparent", text="Transparent Background")
-        if scene.view_settings.view_transform != "Standard":
+        layout.prop(scene, overlay.PROPERTY, text="Splats in Every Shading")
+        if changed := colors.changes(scene.view_settings):
             box = layout.box()
-            box.label(text=f"View transform {scene.view_settings.view_transform}")
-            box.label(text="changes the photo's colors.")
-            box.prop(scene.view_settings, "view_transform", text="")
+            for line in _wrap(context, ", ".join(changed) + ": renders do not show the photo's colors."):
+                box.label(text=line)
+            box.operator("gshead.keep_photo_colors", icon="COLOR")
         layout.operator("gshead.export_usd", icon="EXPORT")
 
 

@@ -13,7 +13,7 @@ import bpy
 
 from gshead_backend.errors import ArgumentError
 
-from . import compat, storage
+from . import compat, reading, storage
 from .session import Session, Settings
 
 COMMAND_VARIABLE = "GSHEAD_BACKEND_COMMAND"
@@ -60,6 +60,7 @@ def _stop(*_: Any, _session: Session = session, _finalizing: Any = sys.is_finali
 @bpy.app.handlers.persistent
 def _file_opened(*_: Any) -> None:
     storage.forget()
+    reading.forget()
     session.prune(set())  # what the new file uses is handed over again when it is drawn
 
 

@@ -1,8 +1,7 @@
 """Drawing a backend frame into a viewport with Blender's gpu module.
 
-Blender takes what an engine draws as scene-linear, so the sRGB-encoded 8-bit frame is decoded in the shader.
-``gpu`` uploads floats only: colour goes as one exactly representable integer (24 bits) and alpha as another, which
-is a quarter of four floats and, unlike reinterpreted bytes, can never form a NaN that a driver might change.
+Both places take scene-linear values: what an engine draws goes through the view transform, and the overlay's buffer
+encodes them for the display. So the sRGB-encoded 8-bit frame is decoded in the shader.
 """
 
 from __future__ import annotations
@@ -16,29 +15,31 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 
 from . import compat, compose
+from .texels import Texels
 from .text import FONT, wrap
 
 VERTEX = "void main() { uv = position; gl_Position = vec4(position * 2.0 - 1.0, 0.0, 1.0); }"
-FRAGMENT = """
+TEXEL = """
 vec4 texel(ivec2 at) {
-  ivec2 last = textureSize(frame, 0) - 1;
-  vec2 packed_value = texelFetch(frame, clamp(at, ivec2(0), last), 0).rg;
-  int rgb = int(packed_value.r);
+  at = clamp(at, ivec2(0), size - 1) - place.xy;
+  if (any(lessThan(at, ivec2(0))) || any(greaterThanEqual(at, place.zw))) return vec4(0.0);
+  int rgb = int(texelFetch(frame, at, 0).r);
+  int alphas = int(texelFetch(frame, ivec2(at.x, place.w + at.y / 3), 0).r);
   vec3 encoded = vec3(float(rgb & 255), float((rgb >> 8) & 255), float((rgb >> 16) & 255)) / 255.0;
   vec3 linear = mix(encoded / 12.92, pow((encoded + 0.055) / 1.055, vec3(2.4)), step(vec3(0.04045), encoded));
-  return vec4(linear, packed_value.g / 255.0);
+  return vec4(linear, float((alphas >> (8 * (at.y % 3))) & 255) / 255.0);
 }
+"""
+RENDERED = (
+    TEXEL
+    + """
 void main() {
-  if (textureSize(frame, 0) == ivec2(1)) {  // nothing has arrived yet
-    fragColor = background;
-    return;
-  }
-  vec2 at = vec2(uv.x, 1.0 - uv.y) * vec2(textureSize(frame, 0)) - 0.5;
+  vec2 at = vec2(uv.x, 1.0 - uv.y) * vec2(size) - 0.5;
   vec2 low = floor(at + 1e-3);
   vec2 f = max(at - low, vec2(0.0));
   ivec2 i = ivec2(low);
   vec4 color = texel(i);
-  if (max(f.x, f.y) > 2e-3) {  // a half-size frame while things move; at full size one texel is the pixel
+  if (max(f.x, f.y) > 2e-3) {  // a smaller frame while things move; at full size one texel is the pixel
     vec4 near_row = mix(color, texel(i + ivec2(1, 0)), f.x);
     vec4 far_row = mix(texel(i + ivec2(0, 1)), texel(i + ivec2(1, 1)), f.x);
     color = mix(near_row, far_row, f.y);
@@ -47,63 +48,109 @@ void main() {
   fragColor = color + (1.0 - color.a) * background;
 }
 """
+)
+OVERLAY = (
+    TEXEL
+    + """
+vec4 color_sum;
+vec2 depth_sum;
+void tap(ivec2 at, float weight) {
+  vec4 color = weight * texel(at);
+  if (color.a <= 0.0) return;  // outside of the textures, too
+  color_sum += color;
+  float metres = texelFetch(depths, clamp(at, ivec2(0), size - 1) - place.xy, 0).r;
+  if (metres < 1e30) depth_sum += color.a * vec2(metres, 1.0);
+}
+void main() {
+  vec2 at = vec2(uv.x, 1.0 - uv.y) * vec2(size) - 0.5;
+  vec2 low = floor(at + 1e-3);
+  vec2 f = max(at - low, vec2(0.0));
+  ivec2 i = ivec2(low);
+  color_sum = vec4(0.0);
+  depth_sum = vec2(0.0);
+  if (max(f.x, f.y) > 2e-3) {
+    tap(i, (1.0 - f.x) * (1.0 - f.y));
+    tap(i + ivec2(1, 0), f.x * (1.0 - f.y));
+    tap(i + ivec2(0, 1), (1.0 - f.x) * f.y);
+    tap(i + ivec2(1, 1), f.x * f.y);
+  } else {
+    tap(i, 1.0);
+  }
+  if (depth_sum.y <= 0.0) discard;
+  float metres = depth_sum.x / depth_sum.y;
+  float ndc = (to_ndc.x * metres + to_ndc.y) / (to_ndc.z * metres + to_ndc.w);
+  gl_FragDepth = clamp(0.5 * ndc + 0.5, 0.0, 1.0);
+  fragColor = color_sum;
+}
+"""
+)
 
 
-def pack(rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 to flat float32, two values a pixel: r + 256 g + 65536 b, and alpha."""
-    words = np.ascontiguousarray(rgba).view("<u4").reshape(-1)
-    out = np.empty((words.size, 2), np.float32)
-    out[:, 0] = words & np.uint32(0xFFFFFF)
-    out[:, 1] = words >> np.uint32(24)
-    return out.reshape(-1)
-
-
-def _shader() -> Any:
+def _shader(name: str, fragment: str, constants: dict[str, str], *, depth: bool) -> Any:
     info = gpu.types.GPUShaderCreateInfo()
     info.vertex_in(0, "VEC2", "position")
-    interface = gpu.types.GPUStageInterfaceInfo("gshead_screen")
+    interface = gpu.types.GPUStageInterfaceInfo(name)
     interface.smooth("VEC2", "uv")
     info.vertex_out(interface)
     info.sampler(0, "FLOAT_2D", "frame")
-    info.push_constant("VEC4", "background")
-    info.push_constant("MAT3", "to_working_space")
+    if depth:
+        info.sampler(1, "FLOAT_2D", "depths")
+        info.depth_write("ANY")
+    for constant, kind in {"size": "IVEC2", "place": "IVEC4", **constants}.items():
+        info.push_constant(kind, constant)
     info.fragment_out(0, "VEC4", "fragColor")
     info.vertex_source(VERTEX)
-    info.fragment_source(FRAGMENT)
-    return gpu.shader.create_from_info(info)
+    info.fragment_source(fragment)
+    shader = gpu.shader.create_from_info(info)
+    batch = batch_for_shader(shader, "TRI_FAN", {"position": ((0, 0), (1, 0), (1, 1), (0, 1))})
+    return shader, batch
+
+
+_programs: dict[str, Any] = {}
+
+
+def _program(name: str) -> Any:
+    """(shader, batch) by name, made when first drawn with."""
+    if name not in _programs:
+        if name == "rendered":
+            constants = {"background": "VEC4", "to_working_space": "MAT3"}
+            _programs[name] = _shader("gshead_rendered", RENDERED, constants, depth=False)
+        else:
+            _programs[name] = _shader("gshead_overlay", OVERLAY, {"to_ndc": "VEC4"}, depth=True)
+    return _programs[name]
 
 
 class Picture:
-    """The last frame as a texture; keeps being drawn until a newer one is set."""
-
-    _shared_shader: Any = None
+    """The last frame as textures; keeps being drawn until a newer one is set."""
 
     def __init__(self) -> None:
-        self._texture: Any = None
-        self._pending: np.ndarray | None = None
+        self._size, self._place = (1, 1), (0, 0, 1, 1)
+        self._color: Any = None
+        self._depth: Any = None
+        self._pending: Texels | None = None
 
-    def set(self, rgba: np.ndarray) -> None:
-        """A new (H, W, 4) uint8 frame: sRGB encoding of premultiplied linear, row 0 on top."""
-        self._pending = rgba
+    def set(self, frame: Texels) -> None:
+        """A new frame: sRGB encoding of premultiplied linear."""
+        self._pending = frame
 
     def clear(self) -> None:
         """Show nothing but the background."""
-        self._texture = self._pending = None
+        self._color = self._depth = self._pending = None
 
-    def draw(self, width: int, height: int, background: np.ndarray | None) -> None:
+    def draw_rendered(self, background: np.ndarray | None) -> None:
         """Fill the bound framebuffer, which is scene-linear, scaled to it; ``background`` (3,) or None for none."""
-        if self._pending is not None:
-            rgba, self._pending = self._pending, None
-            self._texture = _upload(rgba)
-        texture = self._texture or _upload(np.zeros((1, 1, 4), np.uint8))
-        if Picture._shared_shader is None:
-            Picture._shared_shader = _shader()
-        shader = Picture._shared_shader
-        corners = ((0, 0), (1, 0), (1, 1), (0, 1))
-        batch = batch_for_shader(shader, "TRI_FAN", {"position": corners})
-        shader.bind()
-        shader.uniform_sampler("frame", texture)
         color = (0.0,) * 4 if background is None else (*(float(v) for v in background), 1.0)
+        self._upload()
+        if self._color is None:
+            if background is None:
+                return
+            gpu.state.active_framebuffer_get().clear(color=color)
+            return
+        shader, batch = _program("rendered")
+        shader.bind()
+        shader.uniform_sampler("frame", self._color)
+        shader.uniform_int("size", self._size)
+        shader.uniform_int("place", self._place)
         shader.uniform_float("background", color)
         shader.uniform_float("to_working_space", compose.rec709_to(compat.working_space()).T.ravel().tolist())
         gpu.state.blend_set("ALPHA_PREMULT")
@@ -111,16 +158,49 @@ class Picture:
         batch.draw(shader)
         gpu.state.blend_set("NONE")
 
+    def draw_overlay(self, to_ndc: tuple[float, ...]) -> bool:
+        """Blend over the bound framebuffer where its depth lets the heads through; whether there was anything to draw.
+
+        Args:
+            to_ndc: ``camera.depth_to_ndc``.
+        """
+        self._upload()
+        if self._color is None or self._depth is None:
+            return False
+        shader, batch = _program("overlay")
+        shader.bind()
+        shader.uniform_sampler("frame", self._color)
+        shader.uniform_sampler("depths", self._depth)
+        shader.uniform_int("size", self._size)
+        shader.uniform_int("place", self._place)
+        shader.uniform_float("to_ndc", to_ndc)
+        depth_test, mask = gpu.state.depth_test_get(), gpu.state.depth_mask_get()
+        gpu.state.blend_set("ALPHA_PREMULT")
+        gpu.state.depth_test_set("LESS_EQUAL")
+        gpu.state.depth_mask_set(False)
+        batch.draw(shader)
+        gpu.state.depth_mask_set(mask)
+        gpu.state.depth_test_set(depth_test)
+        gpu.state.blend_set("NONE")
+        return True
+
+    def _upload(self) -> None:
+        if self._pending is not None:
+            frame, self._pending = self._pending, None
+            self._size, self._place = frame.size, frame.place
+            self._color = _texture(frame.color)
+            self._depth = None if frame.depth is None else _texture(frame.depth)
+
 
 def release() -> None:
-    """Drop the shader; graphics resources must not outlive Blender's context."""
-    Picture._shared_shader = None
+    """Drop the shaders; graphics resources must not outlive Blender's context."""
+    _programs.clear()
 
 
-def _upload(rgba: np.ndarray) -> Any:
-    height, width = rgba.shape[:2]
-    buffer = gpu.types.Buffer("FLOAT", width * height * 2, pack(rgba))
-    return gpu.types.GPUTexture((width, height), format="RG32F", data=buffer)
+def _texture(values: np.ndarray) -> Any:
+    height, width = values.shape
+    buffer = gpu.types.Buffer("FLOAT", width * height, values.reshape(-1))  # shares the memory
+    return gpu.types.GPUTexture((width, height), format="R32F", data=buffer)
 
 
 def draw_notice(text: str, region: Any) -> None:

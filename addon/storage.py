@@ -58,6 +58,11 @@ def is_head(obj: Any) -> bool:
     return obj.type == "MESH" and _text_of(obj.data) is not None
 
 
+def any_head() -> bool:
+    """Whether the file holds an avatar at all; quick in files of many objects."""
+    return any(AVATAR in text for text in bpy.data.texts)
+
+
 def read(mesh: Any) -> StoredAvatar:
     """The avatar of a head's mesh, validated once and then kept.
 

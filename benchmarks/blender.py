@@ -11,7 +11,7 @@ from measure import ROOT, Report, Row
 from scenes import covered_head
 
 FRAMES = 24
-SCRIPT = Path(__file__).with_name("in_blender")
+SCRIPT = "addon_times"
 
 
 def measure_blender(report: Report, device: str, sizes: tuple[int, ...]) -> None:
@@ -26,10 +26,10 @@ def measure_blender(report: Report, device: str, sizes: tuple[int, ...]) -> None
             continue
         with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory(prefix="gsb-") as runtime:
             blender = Blender(version, Path(home), Path(runtime))
-            script, label = str(SCRIPT), f"Blender {version}"
-            warm = blender.run(script, what="enable")["warm"]
-            blender.run(script, what="enable_cold")  # compiles what was just unpacked
-            cold = [blender.run(script, what="enable_cold")["cold"] for _ in range(5)]
+            label = f"Blender {version}"
+            warm = blender.run(SCRIPT, what="enable")["warm"]
+            blender.run(SCRIPT, what="enable_cold")  # compiles what was just unpacked
+            cold = [blender.run(SCRIPT, what="enable_cold")["cold"] for _ in range(5)]
             note = f"again in the same Blender: {1e3 * warm:.0f} ms"
             name = f"enabling the extension, {label}"
             report.add(Row("blender", name, 1e3 * statistics.median(cold), "ms", 1e3 * max(cold), len(cold), note))
@@ -37,7 +37,7 @@ def measure_blender(report: Report, device: str, sizes: tuple[int, ...]) -> None
                 avatar = Path(home) / "head.gshead"
                 save_avatar(covered_head(splats), avatar)
                 seen = blender.run(
-                    script, what="timeline", timeout=900, avatar=str(avatar), frames=FRAMES, out=home,
+                    SCRIPT, what="timeline", timeout=900, avatar=str(avatar), frames=FRAMES, out=home,
                     take=str(ROOT / "samples" / "take_demo.json"),
                 )  # fmt: skip
                 for kind in ("PNG", "OPEN_EXR_MULTILAYER"):

@@ -14,13 +14,13 @@ from pathlib import Path
 from measure import ROOT, Report
 from scenes import SIZES
 
-PARTS = ("frames", "batches", "socket", "delivery", "levels", "blender", "reconstruct")
+PARTS = ("frames", "batches", "socket", "delivery", "levels", "blender", "redraw", "reconstruct")
 TITLES = {
     "drive cpu": "Drive: pose to splats, CPU", "raster cpu": "Rasterize, CPU", "frame cpu": "Whole frame, CPU",
     "drive cuda": "Drive: pose to splats, CUDA", "raster cuda": "Rasterize, CUDA", "frame cuda": "Whole frame, CUDA",
     "pixels cuda": "Packing and read-back, CUDA", "pixels cpu": "Packing and copying, CPU",
     "socket": "Over the socket", "delivery": "Freshness, memory, start", "levels": "Levels of detail",
-    "blender": "Inside Blender",
+    "blender": "Inside Blender", "redraw": "Python in Blender's redraws",
     "reconstruct": "Reconstruct", "memory": "Memory",
 }  # fmt: skip
 
@@ -83,6 +83,10 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
         from blender import measure_blender
 
         measure_blender(report, device, sizes)
+    elif part == "redraw":
+        from redraw import measure_redraw
+
+        measure_redraw(report, device)
     else:
         from service import measure_reconstruction
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, backend, bakes, controls, files, reconstruct, reenact, takes, usd
+from . import animation, backend, bakes, controls, display, files, reconstruct, reenact, takes, usd
 
 CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *files.CLASSES, *animation.CLASSES, *controls.CLASSES,
-           *takes.CLASSES, *reenact.CLASSES, *bakes.CLASSES, *usd.CLASSES)  # fmt: skip
+           *takes.CLASSES, *reenact.CLASSES, *bakes.CLASSES, *usd.CLASSES, *display.CLASSES)  # fmt: skip
 
 
 def register() -> None:

@@ -29,7 +29,8 @@ class HeadState:
     Attributes:
         pose: what the armature and the shape keys say.
         vertices: (V, 3) float32 in head space when the mesh is deformed by anything else, None otherwise.
-        deviation: metres, largest distance between the evaluated mesh and the pose's own vertices.
+        deviation: metres, largest distance between the evaluated mesh and the pose's own vertices; infinite or 0 when
+            the caller said whether there is any.
         vertex_count: of the evaluated mesh; another one than the head's cannot be compared nor sent.
     """
 
@@ -48,8 +49,11 @@ def find_rig(mesh_object: Any) -> Any | None:
     return parent if parent is not None and parent.type == "ARMATURE" else None
 
 
-def read_state(mesh_object: Any, avatar: Avatar, depsgraph: Any) -> HeadState:
+def read_state(mesh_object: Any, avatar: Avatar, depsgraph: Any, *, foreign: bool | None = None) -> HeadState:
     """The head's state from an evaluated mesh object (or its original; it is evaluated here).
+
+    Args:
+        foreign: whether anything but the rig deforms the mesh, for a caller who knows; None compares every vertex.
 
     Raises nothing for foreign deformation: that is what ``HeadState.vertices`` is for. A mesh with another vertex
     count than the avatar's head (a Subdivision modifier, say) cannot be bound to and counts as undeformed.
@@ -57,9 +61,12 @@ def read_state(mesh_object: Any, avatar: Avatar, depsgraph: Any) -> HeadState:
     evaluated = mesh_object.evaluated_get(depsgraph)
     rig = find_rig(evaluated.original)
     pose = read_pose(evaluated, rig.evaluated_get(depsgraph) if rig else None, avatar.personal, depsgraph)
+    count = len(evaluated.data.vertices)
+    if count != avatar.head.vertex_count or foreign is False:
+        return HeadState(pose, None, 0.0, count)
     vertices = read_vertices(evaluated)
-    if len(vertices) != avatar.head.vertex_count:
-        return HeadState(pose, None, 0.0, len(vertices))
+    if foreign:
+        return HeadState(pose, vertices, np.inf, count)
     difference = vertices - avatar.personal.vertices(pose)
     deviation = float(np.sqrt(np.einsum("va,va->v", difference, difference).max(initial=0.0)))
     return HeadState(pose, vertices if deviation > DEVIATION else None, deviation, len(vertices))

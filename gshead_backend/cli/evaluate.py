@@ -52,7 +52,7 @@ def run(
     from ..evaluation.compare import table_of_line
     from ..evaluation.runner import Plan, find_people, find_photos
     from ..evaluation.runner import run as evaluate
-    from ..server.engine import resolve_device
+    from ..server.devices import resolve_device
 
     folders, missing = find_people(people)
     files, more = ((), []) if photos == "none" else find_photos(Path(photos) if photos else None)

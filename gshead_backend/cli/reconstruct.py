@@ -47,7 +47,7 @@ def reconstruct(
     from ..head import load_head
     from ..methods import ReconstructOptions, get_method
     from ..portrait.fit import fit_portrait
-    from ..server.engine import resolve_device
+    from ..server.devices import resolve_device
 
     function = get_method(method)
     model = load_head(head)

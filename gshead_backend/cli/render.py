@@ -107,7 +107,7 @@ def pose_at(avatar: Avatar, take: Take | None, frame: int) -> HeadPose:
 
 def _driver(avatar: Avatar, device: str) -> tuple[Callable[[HeadPose], Splats], str]:
     """``drive`` on the chosen device: numba on the CPU, torch on CUDA."""
-    from ..server.engine import resolve_device
+    from ..server.devices import resolve_device
 
     chosen = resolve_device(device)
     if chosen == "cpu":

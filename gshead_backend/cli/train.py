@@ -116,7 +116,7 @@ def _train(
     import msgspec
     import torch
 
-    from ..server.engine import resolve_device
+    from ..server.devices import resolve_device
     from ..training.card import write_card
     from ..training.config import load_config
     from ..training.loop import train

@@ -37,7 +37,8 @@ _open_clients: weakref.WeakSet[ThreadedClient] = weakref.WeakSet()
 class _Stream:
     """The client's side of a stream: the newest frame, or why there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, prepare: Callable[[Frame], object] | None = None) -> None:
+        self.prepare = prepare
         self.frame: Frame | None = None
         self.error: GsheadError | None = None
 
@@ -160,9 +161,20 @@ class ThreadedClient:
         )  # fmt: skip
         return self._ask(message, parts, self._frame)
 
-    def stream_open(self, *, dtype: m.Dtype = "uint8", depth: bool = False) -> Request[int]:
-        """Opens a newest-wins stream."""
-        return self._ask(m.StreamOpen(dtype=dtype, depth=depth, ring=self.endpoint.local), (), self._opened)
+    def stream_open(
+        self, *, dtype: m.Dtype = "uint8", depth: bool = False, prepare: Callable[[Frame], object] | None = None
+    ) -> Request[int]:
+        """Opens a newest-wins stream.
+
+        ``prepare`` turns each frame into ``Frame.prepared`` on the I/O thread, so that whoever draws it need not; it
+        must be quick and must not raise.
+        """
+
+        def opened(message: m.StreamOpened, parts: list[memoryview]) -> int:
+            self._streams[message.stream] = _Stream(prepare)
+            return message.stream
+
+        return self._ask(m.StreamOpen(dtype=dtype, depth=depth, ring=self.endpoint.local), (), opened)
 
     def stream_update(
         self, stream: int, camera: m.CameraSpec, instances: Sequence[Instance], *, scale: float = 1.0, splats: int = 0,
@@ -293,6 +305,9 @@ class ThreadedClient:
     def _on_stream_frame(self, message: m.StreamFrame, parts: list[memoryview]) -> None:
         try:
             frame = replace(self._frames.decode(message.frame, message.ring, parts), token=message.token)
+            state = self._streams.get(message.stream)
+            if state is not None and state.prepare is not None:
+                frame = replace(frame, prepared=state.prepare(frame))
             self._set_stream(message.stream, frame, None)
         except GsheadError as error:
             self._set_stream(message.stream, None, error)
@@ -305,10 +320,6 @@ class ThreadedClient:
             if state is not None:
                 state.frame, state.error = frame or state.frame, error
             self._news.notify_all()
-
-    def _opened(self, message: m.StreamOpened, parts: list[memoryview]) -> int:
-        self._streams[message.stream] = _Stream()
-        return message.stream
 
     def _frame(self, message: m.FrameReply, parts: list[memoryview]) -> Frame:
         try:

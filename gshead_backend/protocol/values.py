@@ -37,6 +37,7 @@ class Frame:
     ``float16`` and ``float32`` frames are scene-linear Rec.709; ``uint8`` frames are the sRGB encoding of the
     premultiplied linear value, so that an sRGB texture decodes to what a compositor expects.
     Depth is +inf where alpha is below 1/255. ``codec`` is how it travelled: only ``jpeg`` has lost anything.
+    ``prepared`` is what the ``prepare`` of its stream made of it.
     """
 
     rgba: np.ndarray
@@ -48,6 +49,7 @@ class Frame:
     seconds: float = 0.0
     token: int = 0
     codec: str = "raw"
+    prepared: object = None
 
 
 @dataclass(frozen=True)

@@ -5,127 +5,26 @@ Everything heavy is imported here, on use. One engine owns one device, its avata
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..avatar.types import Avatar, Splats
 from ..camera import Camera
-from ..errors import GsheadError, LimitError, OutOfMemoryError, ProtocolError, RenderError
-from ..head.pose import HeadPose
+from ..errors import LimitError, ProtocolError, RenderError
 from ..protocol.limits import scaled
 from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, Motion
+from .devices import resolve_device
 from .levels import Levels
+from .shots import HeadInstance, Made, Picture, Preview, Progress, Shot
 
 if TYPE_CHECKING:
     from .frames_cuda import FramePipeline, Ticket
-
-Progress = Callable[[float, str], None]
-Preview = Callable[[bytes], None]
-
-
-@dataclass(frozen=True)
-class HeadInstance:
-    """One head of a frame, decoded: (4, 4) head space to world, and a pose, (V, 3) vertices, or both.
-
-    With both, the vertices shape the head and the pose only drives pose-dependent appearance.
-    """
-
-    avatar_id: str
-    matrix: np.ndarray
-    pose: HeadPose | None
-    vertices: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Shot:
-    """What a frame is to show.
-
-    ``scale``: share of the camera's size. ``splats``: at most about so many a head, by its levels of detail; 0 for all.
-    ``final``: the same shot must give the same bytes again, whatever is drawn beside it.
-    """
-
-    camera: CameraSpec
-    heads: list[HeadInstance]
-    dtype: Dtype
-    depth: bool
-    scale: float = 1.0
-    splats: int = 0
-    final: bool = False
-
-
-Picture = tuple[FrameInfo, list[np.ndarray]]
-"""A finished frame: (H, W, 4) of the shot's ``dtype`` and, where asked for, (H, W) float32 depth."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """A finished job: ``.gshead`` bytes of a reconstruction, a take's JSON of a tracking."""
-
-    data: bytes
-    warnings: tuple[str, ...]
-    seconds: float
-
-
-class EngineLike(Protocol):
-    """What a worker needs from an engine; tests of the server bring a small one of their own."""
-
-    device: str
-    batch: int
-
-    def warm_up(self, progress: Progress) -> None: ...
-    def load(self, avatar_id: str, data: bytes, limit_splats: int) -> AvatarInfo: ...
-    def unload(self, avatar_id: str) -> None: ...
-    def draw(self, shots: Sequence[Shot], free: Callable[[], None]) -> AbstractContextManager[list[Picture]]: ...
-    def reconstruct(
-        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
-    ) -> Made: ...
-    def track(
-        self,
-        path: str,
-        clip: bytes,
-        progress: Progress,
-        *,
-        name: str,
-        fps: float,
-        smooth: float,
-        motion: Motion,
-        center: bool,
-    ) -> Made: ...
-    def free_memory(self) -> None: ...
-
-
-def resolve_device(wanted: str) -> str:
-    """``auto`` to ``cuda:0`` or ``cpu``; raises ``RenderError`` when a named CUDA device is not there."""
-    if wanted == "cpu" or (wanted == "auto" and not _cuda_driver()):
-        return "cpu"
-    import torch
-
-    available = torch.cuda.is_available()
-    if wanted == "auto":
-        return "cuda:0" if available else "cpu"
-    if not available:
-        raise RenderError(
-            f"The device '{wanted}' was asked for, but torch {torch.__version__} sees no CUDA device.",
-            remedy="Use --device auto, or install the CUDA build of torch ('gshead doctor' says which).",
-        )
-    return wanted
-
-
-def _cuda_driver() -> bool:
-    """A CUDA driver is installed. Asked first, because importing torch only to learn that costs seconds."""
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True
 
 
 class Engine:
@@ -222,10 +121,10 @@ class Engine:
         from .packing_cpu import draw_frame, pack_frame
 
         splats, view = self._placed(view, shot)
-        if shot.dtype == "uint8" and not shot.depth:
-            frame = draw_frame(splats, view)
+        if shot.dtype == "uint8":
+            parts = list(draw_frame(splats, view))
             free()
-            return [frame]
+            return parts
         rendered = rasterize(splats, view)
         free()
         return [pack_frame(rendered.color, rendered.alpha, shot.dtype), np.ascontiguousarray(rendered.depth, "<f4")]
@@ -366,19 +265,3 @@ def _check_fit(head: HeadInstance, expressions: int, vertices: int) -> None:
         )
     if head.vertices is not None and head.vertices.shape[0] != vertices:
         raise ProtocolError(f"{head.vertices.shape[0]} vertices were sent; this avatar's head has {vertices}.")
-
-
-def as_gshead_error(error: BaseException) -> tuple[GsheadError, bool]:
-    """The error to answer for whatever came out of the mathematics, and whether the device is lost with it."""
-    if isinstance(error, GsheadError):
-        return error, False
-    text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-    lowered = text.lower()
-    if isinstance(error, MemoryError) or "out of memory" in lowered or "can't allocate memory" in lowered:
-        return OutOfMemoryError(
-            f"The device ran out of memory ({text}).",
-            remedy="Render smaller frames, use a lower quality, or close other programs that use the device.",
-        ), False
-    if "cuda error" in lowered or "device-side assert" in lowered:
-        return RenderError(f"The CUDA device failed ({text}); its worker is restarted."), True
-    return RenderError(f"The work failed unexpectedly ({text}); the backend's log has the details."), False

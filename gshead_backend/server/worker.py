@@ -15,25 +15,18 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
-import msgspec
-import numpy as np
 import zmq
 
-from ..errors import BackendError, Cancelled, GsheadError, ProtocolError
-from ..head.pose import HeadPose
+from ..errors import BackendError, Cancelled, GsheadError
 from ..parallel import keep_freed_memory
-from ..protocol import codec
 from ..protocol.curve import connect_with_curve
-from ..protocol.messages import FrameInfo, InstanceSpec
-from ..protocol.ring import Ring
 from . import link
-from .engine import EngineLike, HeadInstance, Picture, Progress, Shot, as_gshead_error
+from .devices import as_gshead_error
+from .drawing import Draw, Drawing
+from .shots import EngineLike, Progress
 
-_Draw = tuple[link.Draw, list[memoryview]]
 PULSE = 0.5
 """Seconds between two signs of life."""
 log = logging.getLogger("gshead.worker")
@@ -51,9 +44,8 @@ class Loop:
         self._pulsed = 0.0
         self._waiting: list[tuple[link.ToWorker, list[memoryview]]] = []
         self._stopped: set[int] = set()
-        self._ring: Ring | None = None
         self._engine: EngineLike | None = None
-        self._begun: tuple[list[_Draw], AbstractContextManager[list[Picture]]] | None = None
+        self._drawing: Drawing | None = None
 
     def run(self) -> None:
         """Makes the engine, warms up beside answering what needs no compiled code, then goes on until it is ended."""
@@ -82,6 +74,7 @@ class Loop:
         module, _, name = str(self._config["engine"]).partition(":")
         self._engine = getattr(importlib.import_module(module), name)(self._config["device"])
         self._device, self._batch = self.engine.device, self.engine.batch
+        self._drawing = Drawing(self.engine, self._socket, self._failed)
         self._pulse(force=True)
 
     def _warm_up(self) -> None:
@@ -133,7 +126,7 @@ class Loop:
     def _handle(self, message: link.ToWorker, parts: list[memoryview]) -> None:
         try:
             if isinstance(message, link.Draw):
-                self._draw([(message, parts), *self._more_draws()])
+                self._draw((message, parts))
             elif isinstance(message, link.Load):
                 info = self.engine.load(message.avatar_id, bytes(parts[0]), int(self._config["splats"]))
                 link.send(self._socket, link.Loaded(task=message.task, info=info))
@@ -163,70 +156,21 @@ class Loop:
             self._socket.context.term()
             os._exit(3)
 
-    def _more_draws(self) -> list[_Draw]:
-        """Draws that wait right behind the one at hand, as many as the engine takes at once."""
-        more: list[_Draw] = []
-        while self._waiting and len(more) < self._batch - 1:
-            message, parts = self._waiting[0]
-            if not isinstance(message, link.Draw):
-                break
-            more.append((message, parts))
+    def _draw(self, first: Draw) -> None:
+        """Draws ``first`` and those that wait right behind it, as many as the engine takes at once."""
+        assert self._drawing is not None
+        draws = [first]
+        while len(draws) < self._batch and (more := self._next_draw()) is not None:
+            draws.append(more)
             self._waiting.pop(0)
-        return more
-
-    def _draw(self, draws: list[_Draw]) -> None:
-        try:
-            shots = [_shot(message, parts) for message, parts in draws]
-            begun = self.engine.draw(shots, lambda: link.send(self._socket, link.Free(task=draws[-1][0].task)))
-        except Exception as error:
-            self._finish()
-            self._failed_drawing(draws, error)
-            return
-        self._finish()  # the draws before: their pixels came over while these were begun
-        self._begun = draws, begun
+        self._drawing.begin(draws)
         self._take()
-        if self._batch == 1 or not (self._waiting and isinstance(self._waiting[0][0], link.Draw)):
-            self._finish()
+        if self._batch == 1 or self._next_draw() is None:
+            self._drawing.finish()
 
-    def _finish(self) -> None:
-        """Hand over what was begun."""
-        if self._begun is None:
-            return
-        (draws, begun), self._begun = self._begun, None
-        handed = 0
-        try:
-            with begun as pictures:
-                for (message, _), picture in zip(draws, pictures, strict=True):
-                    self._hand_over(message, *picture)
-                    handed += 1
-        except Exception as error:
-            self._failed_drawing(draws[handed:], error)
-
-    def _failed_drawing(self, draws: list[_Draw], error: Exception) -> None:
-        if len(draws) == 1:
-            self._failed(draws[0][0].task, error)
-            return
-        for draw in draws:  # one by one, so that only the one at fault fails
-            self._draw([draw])
-            self._finish()
-
-    def _hand_over(self, message: link.Draw, info: FrameInfo, arrays: list[np.ndarray]) -> None:
-        info = msgspec.structs.replace(info, codec=message.codec)
-        answer = link.Drawn(task=message.task, frame=info, sizes=[int(a.nbytes) for a in arrays])
-        if message.ring is None:
-            kept = [array.copy() for array in arrays]  # sent later, when the engine may use its memory again
-            link.send(self._socket, answer, codec.encode(info, kept, message.quality))
-            return
-        self._open_ring(message.ring).write(message.ring.slot, message.ring.sequence, arrays)
-        link.send(self._socket, answer)
-
-    def _open_ring(self, target: link.RingTarget) -> Ring:
-        if self._ring is None or str(self._ring.path) != target.path or self._ring.nonce != target.nonce:
-            if self._ring is not None:
-                self._ring.close()
-                self._ring = None
-            self._ring = Ring.open(Path(target.path), target.nonce, writable=True)
-        return self._ring
+    def _next_draw(self) -> Draw | None:
+        message, parts = self._waiting[0] if self._waiting else (None, [])
+        return (message, parts) if isinstance(message, link.Draw) else None
 
     def _work(self, message: link.Work | link.Follow, parts: list[memoryview]) -> None:
         sent = 0.0
@@ -265,24 +209,6 @@ class Loop:
         )  # fmt: skip
         answer = link.Taken(task=message.task, warnings=list(taken.warnings), seconds=taken.seconds)
         link.send(self._socket, answer, [taken.data])
-
-
-def _shot(message: link.Draw, parts: list[memoryview]) -> Shot:
-    heads = [_head(spec, parts) for spec in message.instances]
-    return Shot(message.camera, heads, message.dtype, message.depth, message.scale, message.splats, message.final)
-
-
-def _head(spec: InstanceSpec, parts: list[memoryview]) -> HeadInstance:
-    matrix = np.array(spec.matrix, np.float64).reshape(4, 4)
-    if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
-        raise ProtocolError("An instance's matrix flattens the head (its determinant is zero).")
-    pose = None if spec.pose is None else HeadPose.from_vector(np.array(spec.pose, np.float32))
-    if spec.vertices < 0:
-        return HeadInstance(spec.avatar_id, matrix, pose, None)
-    vertices = np.frombuffer(parts[spec.vertices], "<f4").reshape(-1, 3).copy()
-    if not np.isfinite(vertices).all():
-        raise ProtocolError("The vertices of an instance hold NaN or infinity.")
-    return HeadInstance(spec.avatar_id, matrix, pose, vertices)
 
 
 def _end_with_front(handle: int) -> None:

@@ -17,8 +17,8 @@ from gshead_backend.head import HeadModel
 PACKAGE = "gshead_addon_without_blender"
 IN_RIG = ("axes", "board", "controls", "layout", "outlines", "strokes")
 PURE = (
-    *("axes", "board", "camera", "compose", "controls", "jobs", "layout", "outlines"),
-    *("pace", "session", "strokes", "take_files", "world"),
+    *("axes", "board", "camera", "colors", "compose", "controls", "jobs", "layout", "outlines"),
+    *("pace", "session", "strokes", "take_files", "texels", "world"),
 )
 
 
@@ -58,6 +58,63 @@ def test_working_spaces_keep_white_and_known_primaries() -> None:
     np.testing.assert_allclose(compose.rec709_to("Linear Rec.2020")[:, 0], [0.6274, 0.0691, 0.0164], atol=1e-4)
     with pytest.raises(RenderError, match="Fancy"):
         compose.rec709_to("Fancy")
+
+
+def unpacked(made: Any) -> np.ndarray:
+    """(H, W, 4) uint8 of the part that texels hold."""
+    height = made.place[3]
+    words = made.color.astype(np.uint32)
+    np.testing.assert_array_equal(words, made.color)
+    y = np.arange(height)
+    alpha = words[height + y // 3] >> (8 * (y % 3))[:, None].astype(np.uint32) & 255
+    return np.stack([words[:height] >> np.uint32(8 * k) & 255 for k in range(3)] + [alpha], -1).astype(np.uint8)
+
+
+def test_texels_leave_out_the_empty_border() -> None:
+    rgba = np.zeros((40, 50, 4), np.uint8)
+    assert part("texels").texels(rgba).place == (0, 0, 1, 1)
+    rgba[7, 30, 2], rgba[19, 11, 3] = 1, 255
+    depth = np.arange(2000, dtype=np.float32).reshape(40, 50)
+    made = part("texels").texels(rgba, depth)
+    assert made.place == (11, 7, 20, 13)
+    np.testing.assert_array_equal(unpacked(made), rgba[7:20, 11:31])
+    np.testing.assert_array_equal(made.depth, depth[7:20, 11:31])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (97, 33), (193, 4)])
+def test_texels_hold_every_byte_in_floats_that_no_driver_may_change(shape: tuple[int, int]) -> None:
+    height, width = shape
+    rgba = np.random.default_rng(height).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    made = part("texels").texels(rgba, np.full(shape, np.inf, np.float32))
+    assert made.color.dtype == np.float32
+    assert np.isfinite(made.color).all()
+    assert made.size == (width, height)
+    assert made.place == (0, 0, width, height)
+    np.testing.assert_array_equal(unpacked(made), rgba)
+    assert made.depth is not None
+    assert np.isinf(made.depth).all()
+
+
+def test_depth_becomes_blenders_own() -> None:
+    camera = part("camera")
+    for ortho in (False, True):
+        near, far = (0.1, 50.0) if not ortho else (-20.0, 30.0)
+        window = np.eye(4)
+        if ortho:
+            window[2, 2:] = -2 / (far - near), -(far + near) / (far - near)
+        else:
+            window[2:] = [0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)], [0, 0, -1, 0]
+        view = np.eye(4)
+        view[:3, 3] = 0.1, -0.2, -4.0
+        made = camera.viewport_camera(window, view, 64, 48)
+        points = np.random.default_rng(0).normal(size=(20, 3))
+        clip = np.concatenate([points, np.ones((20, 1))], 1) @ (window @ view).T
+        metres = (points @ made.viewmat[:3, :3].T + made.viewmat[:3, 3])[:, 2]
+        a, b, c, d = camera.depth_to_ndc(window, view, made)
+        np.testing.assert_allclose((a * metres + b) / (c * metres + d), clip[:, 2] / clip[:, 3], atol=1e-9)
+        nearer = camera.depth_to_ndc(window, view, made, nearer=0.01)
+        moved = np.array([metres + 0.01, np.ones(20)])
+        np.testing.assert_allclose((nearer[:2] @ moved) / (nearer[2:] @ moved), clip[:, 2] / clip[:, 3], atol=1e-9)
 
 
 def test_combined_and_depth_are_flipped_composited_and_flat() -> None:

@@ -109,8 +109,30 @@ def test_modifiers_that_change_the_vertex_count_are_said_and_drawn_by_the_rig(
     assert rgba[..., 3].max() > 0.9
 
 
-def test_the_viewport_shader_decodes_every_byte(blender: Blender) -> None:
+def test_the_viewport_shaders_decode_every_byte_and_test_depth(blender: Blender) -> None:
     seen = blender.run("viewport_shader")
     assert seen["clear"] < 1e-5
     assert seen["over"] < 1e-5
+    assert seen["bytes"] == 0
     np.testing.assert_allclose(seen["grey"], [0.2158605] * 3 + [1.0], atol=1e-5)
+    depth = seen["depth"]
+    assert depth["pixels"] > 500
+    assert depth["wrong"] == 0, "before the wall it is drawn, thin hair too, and behind it is not"
+    assert depth["color"] < 1e-5
+
+
+def test_the_overlay_comes_and_goes_with_the_extension_and_colors_are_kept_in_one_click(blender: Blender) -> None:
+    seen = blender.run("overlay_life")
+    assert seen["first"] == [6, 1, True]
+    assert seen["on"]
+    assert seen["off"]
+    assert seen["left"] == [0, 0, False]
+    before, after = seen["colors"]
+    assert before == ["View transform AgX", "Look AgX - Punchy", "Exposure 0.5, gamma 1"]
+    assert after == []
+
+
+def test_live_views_read_poses_quickly_and_find_other_deformation(blender: Blender, tmp_path: Path) -> None:
+    seen = blender.run("reading", out=str(tmp_path))
+    seen.pop("output")
+    assert all(seen.values()), seen

@@ -17,7 +17,7 @@ import numpy as np
 from gshead_backend.errors import FileFormatError, LimitError, NoFaceError
 from gshead_backend.protocol.limits import scaled
 from gshead_backend.protocol.messages import AvatarInfo, FrameInfo
-from gshead_backend.server.engine import Made
+from gshead_backend.server.shots import Made
 
 
 class FakeEngine:

@@ -66,7 +66,10 @@ def test_a_frame_packed_while_it_is_blended_equals_one_packed_afterwards():
     camera = Camera(75, 50, np.array([[120.0, 0, 37], [0, 120, 25], [0, 0, 1]]), view)
     rendered = rasterize(splats, camera, backend="reference")
     expected = pack_frame(rendered.color, rendered.alpha, "uint8")
-    got = draw_frame(splats, camera)
+    got, depth = draw_frame(splats, camera)
+    seen = np.isfinite(rendered.depth)
+    assert (np.isfinite(depth) == seen).mean() > 0.999
+    np.testing.assert_allclose(depth[seen], rendered.depth[seen], rtol=1e-3)
     assert got.shape == (50, 75, 4)
     assert 0.1 < (got[..., 3] > 0).mean() < 1.0
     difference = np.abs(got.astype(np.int32) - expected)

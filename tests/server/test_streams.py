@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -25,6 +26,24 @@ def test_a_stream_gives_the_newest_frame_at_the_asked_scale(client):
     client.stream_close(stream)
     with pytest.raises(UnknownIdError):
         client.stream_update(stream, make_camera(), [])
+
+
+def test_a_stream_prepares_frames_off_the_callers_thread(backend):
+    threads = []
+
+    def prepare(frame):
+        threads.append(threading.current_thread())
+        return frame.rgba.sum()
+
+    with ThreadedClient(backend.endpoint) as client:
+        avatar_id = client.avatar_put(b"GSa").wait(10).avatar_id
+        stream = client.stream_open(prepare=prepare).wait(5)
+        token = client.stream_update(stream, make_camera(), [head(avatar_id, value=5)])
+        frame = client.stream_latest(stream, newer_than=token - 1, timeout=5)
+    assert frame is not None
+    assert frame.prepared == frame.rgba.sum() > 0
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 def test_a_flood_of_wishes_costs_only_the_newest(client):

@@ -88,8 +88,8 @@ def store(state, x0, y0, background, finished, color, alpha, depth):
 
 
 @njit(forceinline=True, fastmath=FAST, error_model="numpy")
-def store_srgb8(state, x0, y0, tables, out):
-    """Write a tile's state into the image as ``pixels.to_srgb8`` has it."""
+def store_srgb8(state, x0, y0, tables, out, depth):
+    """Write a tile's state into the image as ``pixels.to_srgb8`` has it, and its depth as ``store`` does."""
     for y in range(min(TILE, out.shape[0] - y0)):
         for x in range(min(TILE, out.shape[1] - x0)):
             a = state[y, TILE + x]
@@ -97,6 +97,7 @@ def store_srgb8(state, x0, y0, tables, out):
                 value = state[y, (3 + c) * TILE + x]
                 out[y0 + y, x0 + x, c] = to_srgb8(value, a, tables[0], tables[1]) if a > _ZERO else np.uint8(0)
             out[y0 + y, x0 + x, 3] = level(a)
+            depth[y0 + y, x0 + x] = state[y, 2 * TILE + x] / a if a >= _ALPHA_MIN else np.float32(np.inf)
 
 
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
@@ -108,8 +109,8 @@ def blend_rgb(
 
     ``background`` is (1 or H, 1 or W, 3) and is composited when ``finished``; otherwise colour stays premultiplied and
     depth stays the weighted sum. Or, where ``srgb8`` is not empty, into that, (H, W, 4) uint8, by the ``tables`` (2, K)
-    of decoding and encoding; then the other outputs may be empty. One kernel for both: the inner loops are vectorised
-    only here, not in a function that two kernels inline.
+    of decoding and encoding, and ``depth``; then the other outputs may be empty. One kernel for both: the inner loops
+    are vectorised only here, not in a function that two kernels inline.
     """
     for t in prange(start.size - 1):
         x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
@@ -143,7 +144,7 @@ def blend_rgb(
                         row[4 * TILE + x] += w * green
                         row[5 * TILE + x] += w * blue
         if srgb8.size:
-            store_srgb8(state, x0, y0, tables, srgb8)
+            store_srgb8(state, x0, y0, tables, srgb8, depth)
         else:
             store(state, x0, y0, background, finished, color, alpha, depth)
 

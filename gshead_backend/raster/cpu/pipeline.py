@@ -120,8 +120,8 @@ def rasterize_numpy(splats: Splats, camera: Camera, background: np.ndarray | Non
         return Rendered(*blend(tiles, splats.colors, camera, background, finished=True))
 
 
-def rasterize_srgb8(splats: Splats, camera: Camera, tables: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 of numpy splats with three channels: the sRGB encoding of linear, premultiplied colour.
+def rasterize_srgb8(splats: Splats, camera: Camera, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numpy splats with three channels: (H, W, 4) uint8 sRGB encoding of linear, premultiplied colour; (H, W) depth.
 
     Args:
         tables: (2, ``pixels.BINS`` + 2) float32, the transfer function's decoding and encoding.
@@ -130,11 +130,12 @@ def rasterize_srgb8(splats: Splats, camera: Camera, tables: np.ndarray) -> np.nd
     with _memory_for(splats, camera), NUMBA_LOCK:
         tiles = build_tiles(splats, camera, slots=False)
         out = np.empty((camera.height, camera.width, 4), np.uint8)
+        depth = np.empty(out.shape[:2], np.float32)
         blending.blend_rgb(
             tiles.geometry, tiles.extent, splats.colors, tiles.start, tiles.members, tiles.tiles_x, *out.shape[:2],
-            _NO_COLOR, True, _NO_COLOR, _NO_ALPHA, _NO_ALPHA, tables, out,
+            _NO_COLOR, True, _NO_COLOR, _NO_ALPHA, depth, tables, out,
         )  # fmt: skip
-        return out
+        return out, depth
 
 
 @contextlib.contextmanager

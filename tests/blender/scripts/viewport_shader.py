@@ -1,52 +1,124 @@
-"""What the viewport's shader draws, read back from an offscreen buffer (llvmpipe): exact bytes to scene-linear."""
+"""What the viewport's shaders draw, read back from an offscreen buffer (llvmpipe): exact bytes, and depth."""
 
 from __future__ import annotations
+
+import itertools
+from typing import Any
 
 import bpy
 import common
 import gpu
 import numpy as np
 
+WIDTH, HEIGHT = 32, 16
 
-def main() -> None:
-    common.enable()
+
+def context() -> None:
+    """A graphics context without a window."""
     if hasattr(gpu, "init"):
         gpu.init()
-    else:  # a tiny Workbench render makes a context in 4.5 and 5.0
+    else:  # a tiny Workbench render makes one in 4.5 and 5.0
         scene = bpy.context.scene
         camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
         scene.collection.objects.link(camera)
         scene.camera, scene.render.engine = camera, "BLENDER_WORKBENCH"
         scene.render.resolution_x = scene.render.resolution_y = 16
         bpy.ops.render.render()
-    screen = common.module("screen")
-    rng = np.random.default_rng(0)
-    frame = rng.integers(0, 256, (16, 32, 4), dtype=np.uint8)
-    frame[0, 0] = 255
-    frame[0, 1] = 0
+
+
+def drawn(draw: Any, size: tuple[int, int] = (WIDTH, HEIGHT), scene_depth: float = 1.0) -> np.ndarray:
+    """(H, W, 4) of what ``draw`` leaves in a buffer whose depth, 0..1, is ``scene_depth``; row 0 on top."""
+    width, height = size
+    offscreen = gpu.types.GPUOffScreen(width, height, format="RGBA32F")
+    with offscreen.bind():
+        framebuffer = gpu.state.active_framebuffer_get()
+        framebuffer.clear(color=(0, 0, 0, 0), depth=scene_depth)
+        draw()
+        buffer = framebuffer.read_color(0, 0, width, height, 4, 0, "FLOAT")
+        pixels = np.array(buffer.to_list(), np.float32).reshape(height, width, 4)[::-1]
+    offscreen.free()
+    return pixels
+
+
+def linear(frame: np.ndarray) -> np.ndarray:
+    encoded = frame / 255.0
+    decoded = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    return np.concatenate([decoded[..., :3], encoded[..., 3:]], -1)
+
+
+def every_byte(screen: Any, texels: Any) -> int:
+    """The largest difference, in bytes, over all colours and alphas, those that would be NaN as floats included."""
+    rng, worst = np.random.default_rng(0), 0
+    for height, width in ((256, 192), (97, 33), (1, 1)):
+        frame = rng.integers(0, 256, (height, width, 4), dtype=np.uint8)
+        if height == 256:
+            frame[:, :64] = np.arange(256, dtype=np.uint8)[:, None, None]  # grey, alpha alike
+            frame[:, 64:128, :3] = 255
+            frame[:, 64:128, 3] = np.arange(256, dtype=np.uint8)[:, None]
+        else:
+            frame[: height // 3] = frame[:, : width // 4] = 0  # a border that is not uploaded
+        picture = screen.Picture()
+        picture.set(texels.texels(frame))
+        got = drawn(lambda p=picture: p.draw_rendered(None), (width, height))
+        encoded = np.where(got <= 0.0031308, 12.92 * got, 1.055 * np.maximum(got, 1e-9) ** (1 / 2.4) - 0.055)
+        encoded[..., 3] = got[..., 3]
+        worst = max(worst, int(np.abs(np.round(255 * encoded) - frame).max()))
+    return worst
+
+
+def depths(screen: Any, texels: Any, camera: Any) -> dict[str, float]:
+    """How far the overlay's decision against a scene depth is from Blender's projection, and what it draws."""
+    frame = np.full((HEIGHT, WIDTH, 4), 255, np.uint8)
+    frame[:, WIDTH // 2 :] = 60, 60, 60, 60  # thin hair: a quarter opaque
+    metres = np.linspace(0.5, 3.5, WIDTH, dtype=np.float32) * np.ones((HEIGHT, 1), np.float32)
+    metres[-2:] = np.inf
+    frame[-2:] = 0
+    picture, seen = screen.Picture(), {"wrong": 0, "pixels": 0, "color": 0.0}
+    picture.set(texels.texels(frame, metres))
+    scene, data = bpy.context.scene, bpy.data.cameras.new("Depth")
+    eye = bpy.data.objects.new("Depth", data)
+    scene.collection.objects.link(eye)
+    data.clip_start, data.clip_end, data.ortho_scale = 0.1, 20.0, 2.0
+    for kind, wall in itertools.product(("PERSP", "ORTHO"), (0.8, 2.0, 3.0)):
+        data.type = kind
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        window = eye.calc_matrix_camera(depsgraph, x=WIDTH, y=HEIGHT)
+        view = eye.matrix_world.inverted()
+        clip = np.array(window) @ [0, 0, -wall, 1]
+        made = camera.viewport_camera(window, view, WIDTH, HEIGHT)
+        to_ndc = camera.depth_to_ndc(window, view, made)
+        back = made.viewmat[2, 3] - (camera.BLENDER_TO_OPENCV @ np.array(view))[2, 3]
+        picture.set(texels.texels(frame, metres + np.float32(back)))
+        got = drawn(lambda n=to_ndc: picture.draw_overlay(n), scene_depth=0.5 + 0.5 * clip[2] / clip[3])
+        wanted = np.where((metres < wall)[..., None], linear(frame), 0)
+        away = np.abs(metres - wall) > 0.02
+        seen["wrong"] += int(((got[..., 3] > 0) != (wanted[..., 3] > 0))[away].sum())
+        seen["pixels"] += int((wanted[..., 3] > 0).sum())
+        seen["color"] = max(seen["color"], float(np.abs(got - wanted)[away].max()))
+    return seen
+
+
+def main() -> None:
+    common.enable()
+    context()
+    screen, texels = common.module("screen"), common.module("texels")
+    frame = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4), dtype=np.uint8)
     frame[0, 2] = 128, 128, 128, 255
+    wanted = linear(frame)
     results = {}
     for name, background in (("clear", None), ("over", np.array([0.2, 0.4, 0.6]))):
-        offscreen = gpu.types.GPUOffScreen(32, 16, format="RGBA32F")
-        with offscreen.bind():
-            gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 0))
-            picture = screen.Picture()
-            picture.set(frame)
-            picture.draw(32, 16, background)
-            buffer = gpu.state.active_framebuffer_get().read_color(0, 0, 32, 16, 4, 0, "FLOAT")
-        results[name] = np.array(buffer.to_list(), np.float32).reshape(16, 32, 4)[::-1]
-        offscreen.free()
-    encoded = frame / 255.0
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    wanted = np.concatenate([linear[..., :3], encoded[..., 3:]], -1)
+        picture = screen.Picture()
+        picture.set(texels.texels(frame))
+        results[name] = drawn(lambda p=picture, b=background: p.draw_rendered(b))
     over = wanted + (1 - wanted[..., 3:]) * np.array([0.2, 0.4, 0.6, 1.0])
-    del picture, buffer, offscreen  # before the graphics context goes
+    values = {
+        "clear": float(np.abs(results["clear"] - wanted).max()), "over": float(np.abs(results["over"] - over).max()),
+        "grey": results["clear"][0, 2].tolist(), "bytes": every_byte(screen, texels),
+        "depth": depths(screen, texels, common.module("camera")),
+    }  # fmt: skip
+    del picture  # before the graphics context goes
     screen.release()
-    common.report(
-        clear=float(np.abs(results["clear"] - wanted).max()),
-        over=float(np.abs(results["over"] - over).max()),
-        grey=results["clear"][0, 2].tolist(),
-    )
+    common.report(**values)
 
 
 common.run(main)

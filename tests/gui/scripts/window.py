@@ -5,31 +5,22 @@ Steps are a generator that a timer advances; what it yields is how long to wait,
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import statistics
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
-from bpy_extras.view3d_utils import location_3d_to_region_2d
-from mathutils import Euler, Vector
+from mathutils import Euler
 
-ARGS: dict[str, Any] = json.loads(os.environ["GSHEAD_TEST_ARGS"])
-OUT = Path(ARGS["out"])
-PACKAGE = "bl_ext.user_default.gshead"
-FRONT, QUARTER = Euler((1.5707963, 0, 0)), Euler((1.3, 0, 0.5))
-
-
-def module(name: str) -> Any:
-    return importlib.import_module(f"{PACKAGE}.{name}")
+sys.path.insert(0, str(Path(__file__).parent))
+import stage
+from stage import ARGS, FRONT, OUT, QUARTER, look, module, projected, screen, time_redraws, tokens, until_shown
 
 
 def steps() -> Iterator[float]:
@@ -46,7 +37,7 @@ def steps() -> Iterator[float]:
         look(area, perspective, rotation)
         yield from until_shown(area)
         report.setdefault("first_frame_seconds", time.monotonic() - start)
-        report["views"][name] = {"pixels": projected(area, region), "tokens": tokens()}
+        report["views"][name] = {"pixels": projected(area.spaces.active.region_3d, region), "tokens": tokens()}
         np.save(OUT / f"{name}.npy", screen())
     for turn in range(20):
         look(area, "PERSP", Euler((1.5707963, 0, 0.02 * turn)))
@@ -63,8 +54,7 @@ def steps() -> Iterator[float]:
     report["backends"] = [client.threaded.endpoint.pid, session.current().threaded.endpoint.pid]
     report["tokens_after_kill"] = tokens()
     yield from reconstructed(report, area)
-    report["quit_at"] = time.time()
-    (OUT / "report.json").write_text(json.dumps(report))
+    stage.report(report)
 
 
 def reconstructed(report: dict[str, Any], area: Any) -> Iterator[float]:
@@ -140,69 +130,6 @@ def set_scene() -> tuple[Any, Any]:
     return area, next(r for r in area.regions if r.type == "WINDOW")
 
 
-def time_redraws() -> list[float]:
-    """Milliseconds of Python that each redraw of a viewport takes from now on."""
-    view_class, milliseconds = module("viewport").View, []
-    draw = view_class.draw
-
-    def timed(self: Any, *args: Any) -> None:
-        started = time.perf_counter()
-        draw(self, *args)
-        milliseconds.append(1e3 * (time.perf_counter() - started))
-
-    view_class.draw = timed
-    return milliseconds
-
-
-def look(area: Any, perspective: str, rotation: Euler | None) -> None:
-    view = area.spaces.active.region_3d
-    view.view_perspective = perspective
-    if rotation is not None:
-        view.view_rotation = rotation.to_quaternion()
-        view.view_location, view.view_distance = Vector(ARGS["center"]), 0.7
-    area.tag_redraw()
-
-
-def tokens() -> list[list[int]]:
-    """What each viewport shows and what it sent last."""
-    return [[view._shown, view._token] for view in module("viewport")._views]
-
-
-def until_shown(area: Any, touch: bool = True) -> Iterator[float]:
-    """Wait until every viewport rests on the last frame it asked for, and the window has been swapped.
-
-    Without ``touch`` nothing here asks for a redraw: the viewport has to come back by itself.
-    """
-    yield 0.3
-    views = module("viewport")._views
-    while not views or any(view.waiting() or not view._shown for view in views):
-        yield 0.05
-    if touch:
-        area.tag_redraw()
-    yield 0.4
-
-
-def projected(area: Any, region: Any) -> list[list[float]]:
-    """Screen pixels (x, y from the top) where Blender itself projects the marked vertices."""
-    depsgraph = bpy.context.evaluated_depsgraph_get()
-    mesh = next(obj for obj in bpy.context.scene.objects if obj.type == "MESH").evaluated_get(depsgraph)
-    found = []
-    for index in ARGS["vertices"]:
-        point = mesh.matrix_world @ mesh.data.vertices[index].co
-        at = location_3d_to_region_2d(region, area.spaces.active.region_3d, point)
-        found.append([region.x + at.x, ARGS["screen_height"] - (region.y + at.y)])
-    return found
-
-
-def screen() -> np.ndarray:
-    """(H, W, 3) uint8: the virtual screen, read from its server's XWD file (big-endian header, BGRX pixels)."""
-    content = Path(ARGS["screen_file"]).read_bytes()
-    header = np.frombuffer(content, ">u4", 25)
-    size, width, height, stride, colors = (int(header[i]) for i in (0, 4, 5, 12, 19))
-    pixels = np.frombuffer(content, np.uint8, height * stride, size + 12 * colors)
-    return pixels.reshape(height, stride // 4, 4)[:, :width, 2::-1].copy()
-
-
 def rendered(report: dict[str, Any]) -> Iterator[float]:
     """F12 as the key does it: modal, on a thread of its own, while the viewport goes on."""
     threads, ended = [], []
@@ -225,28 +152,4 @@ def rendered(report: dict[str, Any]) -> Iterator[float]:
     report["render"] = {"complete": ended, "on_main_thread": threads}
 
 
-_steps = steps()
-
-
-def tick() -> float | None:
-    try:
-        return next(_steps)
-    except StopIteration:
-        bpy.ops.wm.quit_blender()
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    return None
-
-
-def begin() -> None:
-    view = bpy.context.preferences.view
-    view.show_splash = False
-    bpy.ops.extensions.package_install_files(
-        filepath=ARGS["zip"], repo="user_default", enable_on_install=True, overwrite=True
-    )
-    bpy.app.timers.register(tick, first_interval=0.5, persistent=True)
-
-
-begin()
+stage.play(steps)

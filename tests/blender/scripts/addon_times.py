@@ -1,19 +1,16 @@
-"""Runs inside Blender (a bpy wheel), started by ``blender.py``: what the add-on costs there."""
+"""For ``python -m benchmarks run --only blender``, in a bpy wheel: what the add-on costs there."""
 
 from __future__ import annotations
 
 import os
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "blender" / "scripts"))
 import common
+import numpy as np
 import render_setup
 
 SIZE = (1920, 1080)

@@ -1,0 +1,230 @@
+"""A live picture of heads in one region: newest-wins frames from the backend, asked for and taken without ever waiting.
+
+``viewport`` (Rendered shading) and ``overlay`` (every other shading) draw them. A timer redraws the region while a
+frame is on its way. While things move frames are as detailed as they can be in time (``pace``); when they rest, one
+full frame follows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import bpy
+import numpy as np
+
+from gshead_backend.camera import Camera
+from gshead_backend.errors import GsheadError
+
+from . import runtime
+from .pace import Pace
+from .screen import Picture
+from .session import READY, STARTING, spec
+from .texels import texels
+
+REST_SECONDS = 0.15
+TICK_SECONDS = 1 / 60
+SLOW_TICK_SECONDS = 0.5
+
+views: weakref.WeakSet[LiveView] = weakref.WeakSet()
+"""Every live view that was not closed."""
+on_tick: list[Callable[[], None]] = []
+"""Called by the timer before the views that wait are redrawn."""
+
+
+class _Stream:
+    """A newest-wins stream of one client; outlives its view just long enough to be closed."""
+
+    def __init__(self, depth: bool) -> None:
+        self.client: Any = None
+        self._depth = depth
+        self._opened: Any = None
+
+    def open(self, client: Any) -> None:
+        """Ask ``client`` for a stream; the one before it went with its own client."""
+        self.client = client
+        self._opened = client.threaded.stream_open(
+            dtype="uint8", depth=self._depth, prepare=lambda frame: texels(frame.rgba, frame.depth)
+        )
+
+    def number(self) -> int | None:
+        """The stream's number once the backend has answered."""
+        return self._opened.wait(0) if self._opened is not None and self._opened.done() else None
+
+    def close(self) -> None:
+        """Give the stream back; may be called twice."""
+        client, self.client = self.client, None
+        if client is not None and client.alive:
+            with contextlib.suppress(GsheadError):
+                number = self.number()
+                if number is not None:
+                    client.threaded.stream_close(number)
+
+
+class LiveView:
+    """The stream of one region, what it asked for last and the picture it shows.
+
+    Args:
+        redraw: asks Blender to draw the region again; raises ``ReferenceError`` when there is none any more.
+        depth: whether frames come with depth.
+    """
+
+    def __init__(self, redraw: Callable[[], None], *, depth: bool) -> None:
+        self.picture = Picture()
+        self.rested = False  # set by whoever looked again, more thoroughly, since the last change
+        self._redraw = redraw
+        self._heads: list[tuple[Any, bytes]] = []
+        self._stream = _Stream(depth)
+        weakref.finalize(self, self._stream.close)
+        self._uploads: dict[str, Any] = {}
+        self._wish: tuple[Any, ...] = ()
+        self._changes = 0
+        self._full = False
+        self._pace = Pace()
+        self._token = self._shown = 0
+        self._changed_at = 0.0
+        self._drawn_state: tuple[str, str] | None = None
+        views.add(self)
+        if not bpy.app.timers.is_registered(_tick):
+            bpy.app.timers.register(_tick, first_interval=TICK_SECONDS, persistent=True)
+
+    def show(self, heads: list[tuple[Any, bytes]]) -> None:
+        """Wire heads (``final.wire_heads``) to be drawn from now on; the same ones again ask for nothing."""
+        if len(heads) != len(self._heads) or not all(map(_same, heads, self._heads)):
+            self._changes += 1
+        self._heads = heads
+
+    def resting(self) -> bool:
+        """Whether nothing has changed for a moment and nobody has set ``rested`` since."""
+        return bool(self._wish) and not self.rested and time.monotonic() - self._changed_at > REST_SECONDS
+
+    def exchange(self, camera: Camera) -> str:
+        """Send a wish if there is one, take a frame if there is one; returns what to tell the user.
+
+        Raises ``GsheadError`` that the backend answered with.
+        """
+        self._drawn_state = (runtime.session.state, runtime.session.last_error)
+        if not self._heads:
+            self.picture.clear()
+            return ""
+        session = runtime.session
+        client = session.current()
+        if client is None:
+            if session.settings.start_when_needed and not session.kept_off and not session.last_error:
+                session.connect_in_background()
+            return "Starting the backend" if session.state == STARTING else session.last_error or "Backend offline"
+        stream = self._open_stream(client)
+        if stream is None or not self._upload(client):
+            self._full = False  # keeps the redraws coming until the head is there
+            return "Handing the head to the backend"
+        self._ask(client, stream, camera)
+        frame = client.threaded.stream_latest(stream, newer_than=self._shown)
+        if frame is not None:
+            self.picture.set(frame.prepared)
+            self._shown = frame.token
+            self._pace.came(frame.token, frame.seconds, time.monotonic())
+        return "" if self._shown else "Waiting for the first frame"
+
+    def waiting(self) -> bool:
+        """Whether a redraw is needed soon although nothing in Blender changed."""
+        if not self._heads:
+            return False
+        session = runtime.session
+        if session.state != READY:
+            return self._drawn_state != (session.state, session.last_error)
+        if session.current() is not self._stream.client:
+            return True  # a backend that has just come up has drawn nothing for this view yet
+        return self._shown < self._token or not self._full
+
+    def redraw(self) -> None:
+        """Ask Blender to draw the region again; a view whose region has gone is closed."""
+        try:
+            self._redraw()
+        except ReferenceError:
+            self.close()
+
+    def close(self) -> None:
+        """Give the stream back now instead of when Python drops the view."""
+        views.discard(self)
+        self._stream.close()
+        self.picture.clear()
+
+    def _open_stream(self, client: Any) -> int | None:
+        if self._stream.client is not client:
+            self._stream.open(client)
+            self._uploads, self._wish = {}, ()
+            self._token = self._shown = 0
+            self._full = False
+        return self._stream.number()
+
+    def _upload(self, client: Any) -> bool:
+        """Whether the backend holds every avatar; starts handing over those it lacks."""
+        ready = True
+        for instance, data in self._heads:
+            request = self._uploads.get(instance.avatar_id)
+            if request is None:
+                request = self._uploads[instance.avatar_id] = client.threaded.avatar_put(data)
+            if not request.done():
+                ready = False
+            else:
+                request.wait(0)
+        return ready
+
+    def _ask(self, client: Any, stream: int, camera: Camera) -> None:
+        wish = (self._changes, camera.width, camera.height, camera.K.tobytes(), camera.viewmat.tobytes())
+        now = time.monotonic()
+        if wish != self._wish:
+            first = not self._wish
+            if wish[:1] != self._wish[:1]:
+                self.rested = False
+            self._wish, self._changed_at = wish, now
+            self._send(client, stream, camera, full=first)
+        elif not self._full and now - self._changed_at > REST_SECONDS:
+            self._send(client, stream, camera, full=True)
+
+    def _send(self, client: Any, stream: int, camera: Camera, *, full: bool) -> None:
+        instances = [instance for instance, _ in self._heads]
+        scale, splats = (1.0, 0) if full else self._pace.wish()
+        self._token = client.threaded.stream_update(
+            stream, spec(camera), instances, scale=scale, splats=splats, lossy=not full
+        )
+        self._full = full
+        if not full:
+            self._pace.asked(self._token)
+
+
+def _same(one: tuple[Any, bytes], other: tuple[Any, bytes]) -> bool:
+    a, b = one[0], other[0]
+    return (
+        a.avatar_id == b.avatar_id
+        and np.array_equal(a.matrix, b.matrix)
+        and _equal(a.pose, b.pose)
+        and _equal(a.vertices, b.vertices)
+    )
+
+
+def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return (a is None) == (b is None) and (a is None or np.array_equal(a, b))
+
+
+def _tick() -> float | None:
+    """Redraw the views that wait for something; ends with the last view."""
+    for call in on_tick:
+        call()
+    waiting = [view for view in views if view.waiting()]
+    for view in waiting:
+        view.redraw()
+    if not views:
+        return None
+    return TICK_SECONDS if runtime.session.state == READY else SLOW_TICK_SECONDS
+
+
+def unregister() -> None:
+    """Stop the timer and give the streams back."""
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    for view in list(views):
+        view.close()

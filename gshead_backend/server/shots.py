@@ -1,0 +1,87 @@
+"""What a worker and its engine say to each other: shots in, pictures out, jobs done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..head.pose import HeadPose
+from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, Motion
+
+Progress = Callable[[float, str], None]
+Preview = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class HeadInstance:
+    """One head of a frame, decoded: (4, 4) head space to world, and a pose, (V, 3) vertices, or both.
+
+    With both, the vertices shape the head and the pose only drives pose-dependent appearance.
+    """
+
+    avatar_id: str
+    matrix: np.ndarray
+    pose: HeadPose | None
+    vertices: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What a frame is to show.
+
+    ``scale``: share of the camera's size. ``splats``: at most about so many a head, by its levels of detail; 0 for all.
+    ``final``: the same shot must give the same bytes again, whatever is drawn beside it.
+    """
+
+    camera: CameraSpec
+    heads: list[HeadInstance]
+    dtype: Dtype
+    depth: bool
+    scale: float = 1.0
+    splats: int = 0
+    final: bool = False
+
+
+Picture = tuple[FrameInfo, list[np.ndarray]]
+"""A finished frame: (H, W, 4) of the shot's ``dtype`` and, where asked for, (H, W) float32 depth."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished job: ``.gshead`` bytes of a reconstruction, a take's JSON of a tracking."""
+
+    data: bytes
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+class EngineLike(Protocol):
+    """What a worker needs from an engine; tests of the server bring a small one of their own."""
+
+    device: str
+    batch: int
+
+    def warm_up(self, progress: Progress) -> None: ...
+    def load(self, avatar_id: str, data: bytes, limit_splats: int) -> AvatarInfo: ...
+    def unload(self, avatar_id: str) -> None: ...
+    def draw(self, shots: Sequence[Shot], free: Callable[[], None]) -> AbstractContextManager[list[Picture]]: ...
+    def reconstruct(
+        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
+    ) -> Made: ...
+    def track(
+        self,
+        path: str,
+        clip: bytes,
+        progress: Progress,
+        *,
+        name: str,
+        fps: float,
+        smooth: float,
+        motion: Motion,
+        center: bool,
+    ) -> Made: ...
+    def free_memory(self) -> None: ...
