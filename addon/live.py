@@ -187,7 +187,8 @@ class LiveView:
 
     def _send(self, client: Any, stream: int, camera: Camera, *, full: bool) -> None:
         instances = [instance for instance, _ in self._heads]
-        scale, splats = (1.0, 0) if full else self._pace.wish()
+        matrices = [instance.matrix for instance in instances]
+        scale, splats = (1.0, 0) if full else self._pace.wish_for(camera, matrices)
         self._token = client.threaded.stream_update(
             stream, spec(camera), instances, scale=scale, splats=splats, lossy=not full
         )

@@ -5,46 +5,73 @@ from __future__ import annotations
 from typing import Any
 
 import gpu
+import numpy as np
 from gpu_extras.batch import batch_for_shader
+from mathutils import Matrix
 
 from . import compat, storage
+from .rig.controls import TARGET_BONES
 from .rig.layout import JOINT_BONES
 from .rig.read_pose import find_rig
 
-WIDTH = 2.5  # pixels of an unscaled interface
+WIDTH = 2.5  # pixels of an unscaled interface, of a bone without a shape
 
 
 def draw(context: Any) -> None:
-    """Sticks in the theme's colours for every rig that is to be seen in front, as Blender's own."""
+    """The head's joints and the eye target in the theme's colours, for every rig that is to be seen in front."""
     space = context.space_data
     if not (space.overlay.show_overlays and space.overlay.show_bones and space.show_object_viewport_armature):
         return
-    theme = context.preferences.themes[0].view_3d
+    theme = context.preferences.themes[0]
     rigs = {find_rig(obj) for obj in context.view_layer.objects if storage.is_head(obj)} - {None}
-    lines: dict[tuple[float, ...], list[Any]] = {}
+    lines: dict[tuple[tuple[float, ...], float], list[np.ndarray]] = {}
     for rig in rigs:
         if not (rig.show_in_front and rig.visible_in_viewport_get(space)):
             continue
-        for bone in (rig.pose.bones.get(name) for name in JOINT_BONES):
+        for bone in (rig.pose.bones.get(name) for name in (*JOINT_BONES, *TARGET_BONES)):
             if bone is not None and not compat.bone_hidden(bone):
-                color = _color(rig, bone, theme, context)
-                lines.setdefault(color, []).extend((rig.matrix_world @ bone.head, rig.matrix_world @ bone.tail))
+                kind = _color(rig, bone, theme, context), bone.custom_shape_wire_width if bone.custom_shape else WIDTH
+                lines.setdefault(kind, []).append(_segments(rig, bone))
     if not lines:
         return
     shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
     shader.bind()
     shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
-    shader.uniform_float("lineWidth", WIDTH * context.preferences.system.ui_scale)
-    for color, points in lines.items():
+    for (color, width), segments in lines.items():
+        shader.uniform_float("lineWidth", width * context.preferences.system.ui_scale)
         shader.uniform_float("color", (*color, 1.0))
-        batch_for_shader(shader, "LINES", {"pos": points}).draw(shader)
+        points = np.concatenate(segments).astype(np.float32)
+        batch_for_shader(shader, "LINES", {"pos": points.tolist()}).draw(shader)
+
+
+def _segments(rig: Any, bone: Any) -> np.ndarray:
+    """(2 K, 3) ends of lines in the world: the edges of a bone's shape, or the bone as a stick."""
+    shape = bone.custom_shape
+    if shape is None or shape.type != "MESH" or not shape.data.edges:
+        return np.array([rig.matrix_world @ bone.head, rig.matrix_world @ bone.tail])
+    mesh = shape.data
+    points = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", points)
+    ends = np.empty(2 * len(mesh.edges), np.int32)
+    mesh.edges.foreach_get("vertices", ends)
+    size = bone.custom_shape_scale_xyz * (bone.bone.length if bone.use_custom_shape_bone_size else 1.0)
+    own = Matrix.LocRotScale(bone.custom_shape_translation, bone.custom_shape_rotation_euler, size)
+    frame = np.array(rig.matrix_world @ (bone.custom_shape_transform or bone).matrix @ own)
+    return points.reshape(-1, 3)[ends] @ frame[:3, :3].T + frame[:3, 3]
 
 
 def _color(rig: Any, bone: Any, theme: Any, context: Any) -> tuple[float, ...]:
-    if rig.mode == "POSE":
-        if bone.bone == rig.data.bones.active and compat.bone_selected(bone):
-            return tuple(theme.bone_pose_active)
-        return tuple(theme.bone_pose if compat.bone_selected(bone) else theme.bone_solid)
-    if rig.select_get():
-        return tuple(theme.object_active if rig == context.view_layer.objects.active else theme.object_selected)
-    return tuple(theme.wire[:3])
+    view = theme.view_3d
+    if rig.mode != "POSE":
+        if rig.select_get():
+            return tuple(view.object_active if rig == context.view_layer.objects.active else view.object_selected)
+        return tuple(view.wire[:3])
+    selected = compat.bone_selected(bone)
+    active = selected and bone.bone == rig.data.bones.active
+    palette = bone.bone.color.palette
+    if palette.startswith("THEME"):
+        colors = theme.bone_color_sets[int(palette[5:]) - 1]
+        return tuple(colors.active if active else colors.select if selected else colors.normal)
+    if active:
+        return tuple(view.bone_pose_active)
+    return tuple(view.bone_pose if selected else view.bone_solid)

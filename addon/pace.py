@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+
+from gshead_backend.camera import Camera
 
 LADDER: tuple[tuple[float, int], ...] = (
     (1.0, 0), (1.0, 65_000), (1.0, 20_000), (0.71, 20_000), (0.5, 20_000), (0.35, 20_000), (0.25, 20_000),
@@ -17,6 +22,10 @@ CLIMB = 0.5
 """A better rung is tried when a frame takes less than this share of the budget: one rung is at most twice as dear."""
 PATIENCE = 4.0
 """Seconds until a rung that was too slow is tried again."""
+ENOUGH = 0.25
+"""Splats for each pixel that a head covers; more do not show while it moves."""
+HEAD_RADIUS = 0.15
+"""Metres; of a head with its hair, seen as a disc."""
 _REMEMBERED = 32
 
 
@@ -32,6 +41,12 @@ class Pace:
     def wish(self) -> tuple[float, int]:
         """Scale and splats to ask for now."""
         return LADDER[self.rung]
+
+    def wish_for(self, camera: Camera, matrices: Sequence[np.ndarray]) -> tuple[float, int]:
+        """``wish``, with no more splats than the largest of the heads at ``matrices`` (4, 4) has use for."""
+        scale, splats = self.wish()
+        use = math.ceil(ENOUGH * scale * scale * max((covered_pixels(camera, m) for m in matrices), default=0.0))
+        return scale, max(1, min(splats or use, use))
 
     def asked(self, token: int) -> None:
         """A moving frame was asked for by this token."""
@@ -56,3 +71,11 @@ class Pace:
 
     def _go(self, rung: int) -> None:
         self.rung, self._mean = rung, 0.0
+
+
+def covered_pixels(camera: Camera, matrix: np.ndarray) -> float:
+    """About how many pixels the head at ``matrix`` (4, 4), head space to world, covers, in the frame or beside it."""
+    placed = camera.viewmat @ np.asarray(matrix, np.float64).reshape(4, 4)
+    radius = HEAD_RADIUS * abs(np.linalg.det(placed[:3, :3])) ** (1 / 3)
+    depth = 1.0 if camera.orthographic else max(float(placed[2, 3]), radius)
+    return math.pi * (radius * camera.K[0, 0] / depth) * (radius * camera.K[1, 1] / depth)

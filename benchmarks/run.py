@@ -14,12 +14,13 @@ from pathlib import Path
 from measure import ROOT, Report
 from scenes import SIZES
 
-PARTS = ("frames", "batches", "socket", "delivery", "levels", "blender", "redraw", "reconstruct")
+PARTS = ("frames", "batches", "floors", "socket", "codecs", "delivery", "levels", "blender", "redraw", "reconstruct")
 TITLES = {
     "drive cpu": "Drive: pose to splats, CPU", "raster cpu": "Rasterize, CPU", "frame cpu": "Whole frame, CPU",
     "drive cuda": "Drive: pose to splats, CUDA", "raster cuda": "Rasterize, CUDA", "frame cuda": "Whole frame, CUDA",
     "pixels cuda": "Packing and read-back, CUDA", "pixels cpu": "Packing and copying, CPU",
     "socket": "Over the socket", "delivery": "Freshness, memory, start", "levels": "Levels of detail",
+    "floor cpu": "Floors and resolutions, CPU", "codecs": "Packing for a network",
     "blender": "Inside Blender", "redraw": "Python in Blender's redraws",
     "reconstruct": "Reconstruct", "memory": "Memory",
 }  # fmt: skip
@@ -67,6 +68,16 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
             from batches import measure_batches
 
             measure_batches(report, device, sizes)
+    elif part == "floors" and device == "cpu":
+        from floors import measure_floors
+
+        measure_floors(report, sizes)
+    elif part == "codecs" and device == "cpu":
+        from floors import measure_codecs
+
+        measure_codecs(report)
+    elif part in ("floors", "codecs"):
+        return
     elif part == "socket":
         from service import measure_socket
 

@@ -20,6 +20,7 @@ from .drive import appearance, binding_of, checked_vertices
 from .types import Avatar, Splats
 
 _TINY = np.float32(1e-20)
+_NEVER = np.zeros(0, np.bool_)
 _LOW, _HIGH = np.float32(SCALE_RANGE[0]), np.float32(SCALE_RANGE[1])
 _ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
 _SLIVER, _CLOSE = np.float32(1e-3), np.float32(0.1)
@@ -72,21 +73,62 @@ def vertices_fast(avatar: Avatar, pose: HeadPose) -> np.ndarray:
     return out
 
 
-def drive_fast(avatar: Avatar, pose: HeadPose) -> Splats:
+class LastFrame:
+    """The splats that were driven last: those on triangles that have not moved since stay as they are, exactly.
+
+    Give the same one to every frame of one avatar. The splats that come back lie in its memory, until the next frame.
+
+    Attributes:
+        kept: how many splats the latest frame took over.
+    """
+
+    def __init__(self) -> None:
+        self.kept = 0
+        self._avatar: Avatar | None = None
+        self._vertices = np.zeros((0, 3), np.float32)
+        self._placed: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def still(self, avatar: Avatar, vertices: np.ndarray) -> np.ndarray:
+        """(V,) which vertices are where they were; none of another avatar, or of one with a dynamic residual."""
+        last, self._vertices = self._vertices, vertices
+        if avatar is not self._avatar or avatar.dynamic is not None or self._placed is None:
+            self._avatar, self._placed = avatar, None
+            return np.zeros(len(vertices), np.bool_)
+        return (vertices == last).all(1)
+
+    def room(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means, quats and scales of ``n`` splats: the last frame's."""
+        if self._placed is None:
+            self._placed = _room(n)
+        return self._placed
+
+
+def drive_fast(avatar: Avatar, pose: HeadPose, last: LastFrame | None = None) -> Splats:
     """:func:`~gshead_backend.avatar.drive.drive`, on all cores."""
-    return drive_vertices_fast(avatar, vertices_fast(avatar, pose), pose)
+    return drive_vertices_fast(avatar, vertices_fast(avatar, pose), pose, last)
 
 
-def drive_vertices_fast(avatar: Avatar, vertices: np.ndarray, pose: HeadPose | None = None) -> Splats:
+def drive_vertices_fast(
+    avatar: Avatar, vertices: np.ndarray, pose: HeadPose | None = None, last: LastFrame | None = None
+) -> Splats:
     """:func:`~gshead_backend.avatar.drive.drive_vertices`, on all cores."""
     b = binding_of(avatar)
     vertices = kernel_array(checked_vertices(avatar, vertices))
     offset, rotation, scale, opacity, color = appearance(avatar, pose)
     n = b.slot.size
-    means, quats, scales = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32), np.empty((n, 3), np.float32)
+    still = _NEVER if last is None else last.still(avatar, vertices)
+    means, quats, scales = _room(n) if last is None else last.room(n)
     with NUMBA_LOCK:
-        _place(vertices, b.corners, b.slot, b.rest_area, b.bary, offset, rotation, scale, means, quats, scales)
+        kept = _place(
+            vertices, still, b.corners, b.slot, b.rest_area, b.bary, offset, rotation, scale, means, quats, scales
+        )
+    if last is not None:
+        last.kept = int(kept)
     return Splats(means, quats, scales, opacity, color)
+
+
+def _room(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.empty((n, 3), np.float32), np.empty((n, 4), np.float32), np.empty((n, 3), np.float32)
 
 
 def warm_up() -> None:
@@ -95,7 +137,7 @@ def warm_up() -> None:
     with NUMBA_LOCK:
         _skin(f32, f32[0], i32, i32, f32, np.zeros((3, 5), np.float32), np.zeros((5, 3, 4), np.float32), f32.copy())
         _place(
-            f32, np.zeros((3, 1), np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32), f32[:, :1].copy(),
+            f32, _NEVER, np.zeros((3, 1), np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32), f32[:, :1].copy(),
             f32[:, :1].copy(), np.zeros((4, 1), np.float32), f32[:1], f32[:1].copy(), np.zeros((1, 4), np.float32),
             f32[:1].copy(),
         )  # fmt: skip
@@ -171,9 +213,14 @@ def _quat(x, y, z):
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _place(vertices, corners, slot, rest_area, bary, offset, rotation, scale, means, quats, scales):
+def _place(vertices, still, corners, slot, rest_area, bary, offset, rotation, scale, means, quats, scales):
+    """Returns how many splats were left as they are, because the three vertices of their triangle are ``still``."""
+    kept = 0
     for n in prange(slot.size):
         i0, i1, i2 = corners[0, n], corners[1, n], corners[2, n]
+        if still.size and still[i0] and still[i1] and still[i2]:
+            kept += 1
+            continue
         v0 = (vertices[i0, 0], vertices[i0, 1], vertices[i0, 2])
         v1 = (vertices[i1, 0], vertices[i1, 1], vertices[i1, 2])
         v2 = (vertices[i2, 0], vertices[i2, 1], vertices[i2, 2])
@@ -200,3 +247,4 @@ def _place(vertices, corners, slot, rest_area, bary, offset, rotation, scale, me
         quats[n, 1] = aw * bx + ax * bw + ay * bz - az * by
         quats[n, 2] = aw * by - ax * bz + ay * bw + az * bx
         quats[n, 3] = aw * bz + ax * by - ay * bx + az * bw
+    return kept

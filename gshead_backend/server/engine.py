@@ -24,6 +24,7 @@ from .levels import Levels
 from .shots import HeadInstance, Made, Picture, Preview, Progress, Shot
 
 if TYPE_CHECKING:
+    from ..avatar.drive_fast import LastFrame
     from .frames_cuda import FramePipeline, Ticket
 
 
@@ -33,6 +34,7 @@ class Engine:
     def __init__(self, device: str) -> None:
         self.device = resolve_device(device)
         self.batch = 1
+        self._last: LastFrame | None = None
         self._pipeline: FramePipeline | None = None
         if self.device != "cpu":
             from .frames_cuda import BATCHES, FramePipeline
@@ -55,6 +57,7 @@ class Engine:
             from ..avatar import drive_fast
             from . import packing_cpu
 
+            self._last = drive_fast.LastFrame()
             drive_fast.warm_up()
             packing_cpu.warm_up()
 
@@ -169,7 +172,8 @@ class Engine:
 
         if len(shot.heads) == 1:  # the rasterizer takes any affine view: no need to move the splats
             head = shot.heads[0]
-            return self._drive(head, shot.splats), replace(view, viewmat=view.viewmat @ head.matrix)
+            splats = self._drive(head, shot.splats, self._last)
+            return splats, replace(view, viewmat=view.viewmat @ head.matrix)
         return concatenate([transform_splats(self._drive(h, shot.splats), h.matrix) for h in shot.heads]), view
 
     def _avatar(self, head: HeadInstance, splats: int) -> Any:
@@ -180,14 +184,14 @@ class Engine:
         _check_fit(head, model.expression_count, model.vertex_count)
         return avatar
 
-    def _drive(self, head: HeadInstance, splats: int) -> Splats:
+    def _drive(self, head: HeadInstance, splats: int, last: LastFrame | None = None) -> Splats:
         from ..avatar.drive_fast import drive_fast, drive_vertices_fast
 
         avatar = self._avatar(head, splats)
         if head.vertices is not None:
-            return drive_vertices_fast(avatar, head.vertices, head.pose)
+            return drive_vertices_fast(avatar, head.vertices, head.pose, last)
         assert head.pose is not None
-        return drive_fast(avatar, head.pose)
+        return drive_fast(avatar, head.pose, last)
 
     def reconstruct(
         self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview

@@ -11,12 +11,12 @@ from splat_fixtures import random_avatar, random_splats
 
 from gshead_backend.avatar.binding import triangle_frames
 from gshead_backend.avatar.drive import drive, drive_vertices
-from gshead_backend.avatar.drive_fast import drive_fast, drive_vertices_fast, vertices_fast
+from gshead_backend.avatar.drive_fast import LastFrame, drive_fast, drive_vertices_fast, vertices_fast
 from gshead_backend.avatar.drive_torch import PARAMETERS, TorchAvatar
 from gshead_backend.avatar.splats import concatenate, transform_splats
 from gshead_backend.avatar.types import Splats
 from gshead_backend.errors import ArgumentError
-from gshead_backend.head import HeadPose
+from gshead_backend.head import HeadPose, default_head
 from gshead_backend.head.rotation import axis_angle_to_matrix, quat_to_matrix
 
 
@@ -222,3 +222,23 @@ def test_concatenate_keeps_everything_in_order():
         concatenate([a, random_splats(2, channels=5)])
     with pytest.raises(ArgumentError):
         concatenate([])
+
+
+def test_splats_that_have_not_moved_are_taken_over_exactly():
+    head = default_head()
+    avatar, last = random_avatar(head, 3000, seed=8), LastFrame()
+    neutral = HeadPose.neutral(head.expression_count)
+    raised = replace(neutral, expression=np.eye(head.expression_count, dtype=np.float32)[3])
+    turned = replace(raised, neck_pose=np.array([0.1, 0.2, 0], np.float32))
+    kept = []
+    for pose in (neutral, raised, turned, turned, neutral):
+        got, expected = drive_fast(avatar, pose, last), drive_fast(avatar, pose)
+        for name in ("means", "quats", "scales", "opacities", "colors"):
+            np.testing.assert_array_equal(getattr(got, name), getattr(expected, name), err_msg=name)
+        kept.append(last.kept)
+    assert kept[0] == 0
+    assert 0 < kept[1] < 3000, "an expression moves a part of the head"
+    assert kept[3] == 3000
+    other = random_avatar(head, 3000, seed=9)
+    np.testing.assert_array_equal(drive_fast(other, neutral, last).means, drive_fast(other, neutral).means)
+    assert last.kept == 0

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from harness import ROOT
 
+from gshead_backend.camera import orbit_camera
 from gshead_backend.errors import ArgumentError, BackendError, RenderError
 from gshead_backend.head import HeadModel
 
@@ -235,3 +236,20 @@ def test_nothing_on_the_board_overlaps_or_leaves_it() -> None:
         for other in names[:i]:
             apart = (low >= boxes[other][1]) | (high <= boxes[other][0])
             assert apart.any(), f"{name} lies over {other}"
+
+
+def test_a_small_head_is_drawn_with_as_few_splats_as_it_has_use_for() -> None:
+    module = part("pace")
+    pace = module.Pace(rung=0)
+    near, far = (orbit_camera(0, size=(1920, 1080), focal_mm=85, distance=d) for d in (0.7, 8.0))
+    matrix = np.eye(4)
+    scale, close_up = pace.wish_for(near, [matrix])
+    assert scale == 1.0
+    assert close_up > 65_000, "a head that fills the picture"
+    assert pace.wish_for(far, [matrix])[1] < 20_000
+    assert pace.wish_for(far, [matrix, np.diag([12.0, 12, 12, 1])])[1] > 10 * pace.wish_for(far, [matrix])[1]
+    assert module.Pace(rung=2).wish_for(near, [matrix])[1] == 20_000, "the time budget still counts"
+    assert pace.wish_for(near, []) == (1.0, 1)
+    disc = module.covered_pixels(near, matrix)
+    K = near.K[0, 0] * module.HEAD_RADIUS / np.linalg.norm(near.viewmat[:3, 3])
+    assert abs(disc / (np.pi * K * K) - 1) < 0.3
