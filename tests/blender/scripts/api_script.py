@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def main() -> None:
     import api_examples
 
     from gshead_backend.avatar.take import load_take
+    from gshead_backend.protocol.launcher import live_endpoint
 
     api, out, scene = common.module("api"), Path(common.ARGS["out"]), bpy.context.scene
     os.chdir(out)
@@ -68,6 +70,8 @@ def main() -> None:
         error_of(api.export_take, tiny, frames=range(5, 5)),
     ]  # fmt: skip
     api.stop_backend()
+    while live_endpoint() is not None:  # it goes once it has heard of it
+        time.sleep(0.05)
     seen["no_command"] = error_of(api.start_backend, command=["gshead-does-not-exist"])
     common.report(**seen)
 

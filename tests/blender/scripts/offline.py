@@ -64,7 +64,8 @@ def main() -> None:
     rgba = np.random.default_rng(0).integers(0, 256, (20, 30, 4)).astype(np.uint8)
     info = FrameInfo(30, 20, "uint8", parts=["rgba"], codec="jpeg")
     packed = codec.decode(info, codec.encode(info, [rgba], 95))[0].reshape(rgba.shape)
-    common.report(without_usd=without_usd, same=source.read_bytes() == (out / "again.gshead").read_bytes(), failure=failure, frames=frames,
+    common.report(without_usd=without_usd,
+                  same=source.read_bytes() == (out / "again.gshead").read_bytes(), failure=failure, frames=frames,
                   refused=refused, objects=len(scene.objects), wheels=wheels,
                   alpha=bool((packed[..., 3] == rgba[..., 3]).all()), codecs=codec.readable())  # fmt: skip
 
