@@ -6,6 +6,8 @@ from typing import Any
 
 import bpy
 
+from gshead_backend.errors import ExportError
+
 DEFAULT_SPACE = "Linear Rec.709"
 EEVEE = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0) else "BLENDER_EEVEE"
 """Identifier of the EEVEE engine."""
@@ -95,13 +97,18 @@ def exit_handlers() -> list[Any] | None:
 def bundled_pxr() -> Any:
     """Blender's own OpenUSD package; pip's would shadow them and break USD hooks.
 
-    Raises ``ImportError`` in a Blender that was built without USD.
+    Raises ``ExportError`` in a Blender that was built without USD, or without its Python module, as Debian's.
     """
     expose = getattr(bpy.utils, "expose_bundled_modules", None)
     if expose is not None:
         expose()
-    import pxr
-
+    try:
+        import pxr
+    except ImportError as error:
+        raise ExportError(
+            "This Blender has no OpenUSD Python module (pxr).",
+            remedy="Use a Blender from blender.org, or Export Take and Save Avatar, then: gshead export --take.",
+        ) from error
     return pxr
 
 
