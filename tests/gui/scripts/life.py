@@ -157,7 +157,7 @@ def dialogs(area: Any) -> Iterator[float]:
     yield 0.3
     with bpy.context.temp_override(window=window, area=area, region=region):
         try:
-            bpy.ops.gshead.load_avatar("EXEC_DEFAULT", filepath="/home/somebody/heads/Grace Hopper.gshead")
+            bpy.ops.gshead.load_avatar("EXEC_DEFAULT", filepath="/data/somebody/heads/Grace Hopper.gshead")
         except RuntimeError as error:
             report["refused"] = str(error)
         result = bpy.ops.gshead.attach("INVOKE_DEFAULT", armature="Nobody")
