@@ -9,6 +9,7 @@ import bpy
 from gshead_backend.errors import ArgumentError
 
 from . import compat
+from .rig.build_controls import activate
 from .rig.controls import control_axes
 
 
@@ -33,12 +34,7 @@ def toggle_board(rig: Any) -> bool:
 
 def select_controls(context: Any, rig: Any) -> int:
     """Enter Pose Mode with every visible control selected and nothing else; returns how many."""
-    if context.object is not None and context.object.mode != "OBJECT":
-        bpy.ops.object.mode_set(mode="OBJECT")
-    for other in context.selected_objects:
-        other.select_set(False)
-    context.view_layer.objects.active = rig
-    rig.select_set(True)
+    activate(context, rig)
     bpy.ops.object.mode_set(mode="POSE")
     controls = control_axes(rig)
     count = 0

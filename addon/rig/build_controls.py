@@ -23,7 +23,7 @@ DEAD_ZONE = 1e-5  # radians per radian of full gaze: rounding must not open shap
 def add_controls(context: Any, rig: Any, avatar: Avatar) -> None:
     """Add every control to an armature object that has the head's own bones and channels. Leaves Object mode on."""
     places = Places.of(avatar)
-    _activate(context, rig)
+    activate(context, rig)
     bpy.ops.object.mode_set(mode="EDIT")
     _add_bones(rig.data.edit_bones, places)
     bpy.ops.object.mode_set(mode="OBJECT")
@@ -36,7 +36,8 @@ def add_controls(context: Any, rig: Any, avatar: Avatar) -> None:
     _add_drivers(rig, avatar)
 
 
-def _activate(context: Any, rig: Any) -> None:
+def activate(context: Any, rig: Any) -> None:
+    """Object Mode, with ``rig`` active and nothing else selected."""
     if context.object is not None and context.object.mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
     for other in context.selected_objects:
