@@ -47,11 +47,9 @@ def draw_guidance(layout: Any, context: Any) -> None:
         box, context, "Heads are made and drawn by a program beside Blender, which is not installed here. Loading, "
         "posing, keying and exporting heads work without it.", inset=True,
     )  # fmt: skip
-    draw_text(box, context, f"1. Run in a terminal: {runtime.INSTALL_COMMAND}", inset=True)
+    draw_text(box, context, f"1. In a terminal, in gshead's folder: {runtime.INSTALL_COMMAND}", inset=True)
     box.operator("gshead.copy_install", icon="COPYDOWN")
-    draw_text(
-        box, context, "2. Enter the backend's command in the preferences, if it is not found by itself.", inset=True
-    )
+    draw_text(box, context, "2. Enter the backend command that it prints in the preferences.", inset=True)
     box.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = __package__
     draw_text(box, context, "The README tells more under 'In your Blender'.", inset=True)
 

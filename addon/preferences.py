@@ -75,7 +75,7 @@ class GsheadPreferences(bpy.types.AddonPreferences):
                 text=f"'{runtime.session.settings.command[0]}' is not on this machine's search path", icon="ERROR"
             )
             row = box.row()
-            row.label(text=f"Install the backend with: {runtime.INSTALL_COMMAND}", icon="BLANK1")
+            row.label(text=f"In gshead's folder, run: {runtime.INSTALL_COMMAND}", icon="BLANK1")
             row.operator("gshead.copy_install", icon="COPYDOWN")
             box.label(text="or give its full path above", icon="BLANK1")
         layout.operator("gshead.check_installation", icon="CHECKMARK")

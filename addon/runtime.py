@@ -24,7 +24,7 @@ from .session import Session, Settings
 
 COMMAND_VARIABLE = "GSHEAD_BACKEND_COMMAND"
 CONNECTION_VARIABLE = "GSHEAD_CONNECTION_FILE"
-INSTALL_COMMAND = "python3 -m pip install gshead-backend"
+INSTALL_COMMAND = "python3 bootstrap.py setup"
 
 session = Session()
 problem: Problem | None = None

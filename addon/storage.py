@@ -13,15 +13,17 @@ import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from gshead_backend.avatar.file import avatar_from_bytes
-from gshead_backend.avatar.types import Avatar
+from gshead_backend import avatar as avatars  # its names load safetensors and msgspec when they are first used
 from gshead_backend.errors import ArgumentError, FileFormatError
 
 from . import unpacked
+
+if TYPE_CHECKING:
+    from gshead_backend.avatar.types import Avatar
 
 AVATAR = "gshead_avatar"  # on the mesh: pointer to the Text; on the Text: the bytes
 SHA256 = "gshead_sha256"  # on the Text: which avatar it claims to be, checked when it is read
@@ -242,4 +244,4 @@ def _accept(data: Any, claimed: str, name: str) -> StoredAvatar:
             f"The avatar packed with '{name}' has the content {digest[:12]}… but claims to be {claimed[:12]}….",
             remedy="The file was changed by something else; load the head's .gshead file again.",
         )
-    return StoredAvatar(digest, data, avatar_from_bytes(data))
+    return StoredAvatar(digest, data, avatars.avatar_from_bytes(data))

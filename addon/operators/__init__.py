@@ -11,6 +11,7 @@ from . import (
     bakes,
     caching,
     checking,
+    compositing,
     controls,
     display,
     files,
@@ -23,20 +24,8 @@ from . import (
 )
 
 _PARTS = (
-    backend,
-    reconstruct,
-    files,
-    avatars,
-    animation,
-    controls,
-    takes,
-    reenact,
-    bakes,
-    usd,
-    display,
-    caching,
-    problems,
-    checking,
+    *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, display),
+    *(caching, problems, checking, compositing),
 )
 CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 

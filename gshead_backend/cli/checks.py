@@ -20,7 +20,7 @@ from ..errors import GsheadError
 
 Status = Literal["ok", "warning", "missing"]
 _ROOT = Path(__file__).parents[2]
-_INSTALL = f"Install gshead again in this environment: {sys.executable} -m pip install gshead-backend"
+_INSTALL = "Make the environment anew: python3 bootstrap.py setup, in the folder of gshead's source"
 _PACKAGES = {
     "numpy": "numpy", "scipy": "scipy", "numba": "numba", "pillow": "PIL", "pyzmq": "zmq", "msgspec": "msgspec",
     "safetensors": "safetensors", "tyro": "tyro", "platformdirs": "platformdirs", "usd-core": "pxr.Usd",
