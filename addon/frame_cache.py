@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-from gshead_backend.errors import GsheadError
 from gshead_backend.files import write_atomic
 
 from .frame_files import can_pack, frame_from_bytes, frame_to_bytes
@@ -120,7 +119,7 @@ class FrameCache:
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
-            with contextlib.suppress(OSError, GsheadError):
+            with contextlib.suppress(Exception):  # a frame is lost; the thread, and with it the cache, goes on
                 work()
 
     def _scan(self) -> None:
@@ -143,7 +142,7 @@ class FrameCache:
         try:
             frame = frame_from_bytes(path.read_bytes())
             os.utime(path)
-        except (OSError, GsheadError):
+        except Exception:  # whatever a damaged file makes a decoder raise
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
         with self._lock:

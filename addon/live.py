@@ -27,6 +27,7 @@ from .stream import Stream
 REST_SECONDS = 0.15
 TICK_SECONDS = 1 / 60
 SLOW_TICK_SECONDS = 0.5
+_MOST_NUDGES = 5
 
 views: weakref.WeakSet[LiveView] = weakref.WeakSet()
 """Every live view that was not closed."""
@@ -58,6 +59,7 @@ class LiveView:
         self._token = self._shown = 0
         self._changed_at = 0.0
         self._drawn_state: tuple[str, str] | None = None
+        self._nudges = 0  # redraws asked for because it rests, since somebody looked thoroughly
         self._key = ""  # of the full frame of ``_keyed``
         self._keyed: tuple[Any, ...] = ()
         self._kept = self._loading = False  # the frame of ``_key`` is shown from the cache, or comes from its disk
@@ -70,6 +72,7 @@ class LiveView:
         """Wire heads (``final.wire_heads``) to be drawn from now on; the same ones again ask for nothing."""
         if len(heads) != len(self._heads) or not all(map(_same, heads, self._heads)):
             self._changes += 1
+            self._nudges = 0
         self._heads = heads
 
     def resting(self) -> bool:
@@ -82,6 +85,8 @@ class LiveView:
         Raises ``GsheadError`` that the backend answered with.
         """
         self._drawn_state = (runtime.session.state, runtime.session.last_error)
+        if self.rested:
+            self._nudges = 0
         if not self._heads:
             self.picture.clear()
             return ""
@@ -122,12 +127,16 @@ class LiveView:
             return True
         session = runtime.session
         if session.state != READY:
-            return self._drawn_state != (session.state, session.last_error) or (self._kept and self.resting())
+            return self._drawn_state != (session.state, session.last_error) or (self._kept and self._look_again())
         if self._kept:
-            return self.resting()
+            return self._look_again()
         if session.current() is not self._stream.client:
             return True  # a backend that has just come up has drawn nothing for this view yet
-        return self._shown < self._token or not self._full
+        return self._shown < self._token or not self._full or self._look_again()
+
+    def _look_again(self) -> bool:
+        """A full frame that came at once leaves nobody to look thoroughly; a region that is never drawn is let be."""
+        return self.resting() and self._nudges < _MOST_NUDGES
 
     def complete(self) -> bool:
         """Whether the picture is the full-quality one of what was wished for last."""
@@ -139,6 +148,7 @@ class LiveView:
 
     def redraw(self) -> None:
         """Ask Blender to draw the region again; a view whose region has gone is closed."""
+        self._nudges += self.resting()
         try:
             self._redraw()
         except ReferenceError:
@@ -194,7 +204,7 @@ class LiveView:
         if wish[:1] != self._wish[:1]:
             self.rested = False
         if wish != self._wish:
-            self._wish, self._changed_at = wish, time.monotonic()
+            self._wish, self._changed_at, self._nudges = wish, time.monotonic(), 0
 
     def _ask(self, client: Any, stream: int, camera: Camera, wish: tuple[Any, ...]) -> None:
         now = time.monotonic()
