@@ -21,6 +21,7 @@ VERBS = {
     "serve": "run the backend that Blender talks to",
     "head": "import head models (FLAME and others), list them",
     "assets": "fetch the small networks that read portraits, list them",
+    "weights": "what each method needs, present or missing; import published weights",
     "synthetic": "seeded synthetic people: pictures with known truth, tables, timing",
     "train": "train the project's own portrait networks on synthetic people",
     "evaluate": "say how good a method is: benchmarks, a report, a comparison",
