@@ -38,7 +38,8 @@ class Person:
 
     Attributes:
         head: with the person's identity. image: (3, image, image) float32 0..1, sRGB-encoded, on black.
-        camera: (3, 4) of the photo, see ``lifting``. error_px: mean error of the landmarks in the window, at 512 pixels.
+        camera: (3, 4) of the photo, see ``lifting``.
+        error_px: mean error of the landmarks in the window, at 512 pixels.
     """
 
     head: PersonalHead

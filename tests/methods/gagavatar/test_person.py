@@ -16,8 +16,13 @@ from gshead_backend.methods.gagavatar.layout import used_shapes
 from gshead_backend.methods.gagavatar.lifting import opencv_camera
 from gshead_backend.methods.gagavatar.network import Network
 from gshead_backend.methods.gagavatar.person import (
-    DISTANCE, Person, check_head, driven_camera, driven_points, make_person,
-)  # fmt: skip
+    DISTANCE,
+    Person,
+    check_head,
+    driven_camera,
+    driven_points,
+    make_person,
+)
 from gshead_backend.methods.gagavatar.stages import Weights
 
 
