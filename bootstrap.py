@@ -40,7 +40,7 @@ if sys.version_info < OLDEST:
     reexecute_with_newer_python()
 
 sys.path.insert(0, str(ROOT))
-from gshead_backend.packaging import demo, extension, system_libraries  # noqa: E402
+from gshead_backend.packaging import demo, extension, repository, system_libraries  # noqa: E402
 from gshead_backend.packaging.environments import (  # noqa: E402
     BACKEND,
     BLENDERS,
@@ -182,8 +182,12 @@ def run_test(arguments: argparse.Namespace) -> int:
 
 def run_build_addon(arguments: argparse.Namespace) -> int:
     """`build-addon`"""
-    names = list(PLATFORMS) if arguments.platform == "all" else [arguments.platform or extension.this_platform()]
+    everywhere = arguments.all or arguments.platform == "all"
+    names = tuple(PLATFORMS) if everywhere else (arguments.platform or extension.this_platform(),)
     with exclusive(ROOT, say):
+        if arguments.repository:
+            print(repository.build_repository(ROOT, arguments.repository, names, say))
+            return 0
         for name in names:
             path = extension.build_extension(ROOT, name, say)
             say(extension.validate_extension(ROOT, path))
@@ -230,7 +234,15 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(action=run_setup)
 
     command = commands.add_parser("build-addon", help="the extension zip in dist/")
-    command.add_argument("--platform", choices=(*PLATFORMS, "all"), help="default: this machine's")
+    chosen = command.add_mutually_exclusive_group()
+    chosen.add_argument("--platform", choices=(*PLATFORMS, "all"), help="default: this machine's")
+    chosen.add_argument("--all", action="store_true", help="every platform")
+    command.add_argument(
+        "--repository",
+        type=Path,
+        metavar="DIR",
+        help="put the zips into this folder instead, with the index.json that makes it an extension repository",
+    )
     command.set_defaults(action=run_build_addon)
     return top
 

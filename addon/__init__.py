@@ -5,9 +5,25 @@ Copyright 2026 The gshead authors. GPL-3.0-or-later.
 
 from __future__ import annotations
 
-from . import engine, keying, live, operators, overlay, panels, preferences, runtime, screen
+from . import (
+    compositing_guard,
+    engine,
+    keying,
+    live,
+    operators,
+    overlay,
+    panel_render,
+    panels,
+    preferences,
+    render_settings,
+    runtime,
+    screen,
+)
 
-_MODULES = (preferences, runtime, engine, overlay, keying, operators, panels)
+_MODULES = (
+    *(preferences, runtime, render_settings, engine, overlay, compositing_guard),
+    *(keying, operators, panels, panel_render),
+)
 
 
 def register() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import bpy
 
+from gshead_backend.errors import ExportError
+
 DEFAULT_SPACE = "Linear Rec.709"
 EEVEE = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0) else "BLENDER_EEVEE"
 """Identifier of the EEVEE engine."""
@@ -95,13 +97,18 @@ def exit_handlers() -> list[Any] | None:
 def bundled_pxr() -> Any:
     """Blender's own OpenUSD package; pip's would shadow them and break USD hooks.
 
-    Raises ``ImportError`` in a Blender that was built without USD.
+    Raises ``ExportError`` in a Blender that was built without USD, or without its Python module, as Debian's.
     """
     expose = getattr(bpy.utils, "expose_bundled_modules", None)
     if expose is not None:
         expose()
-    import pxr
-
+    try:
+        import pxr
+    except ImportError as error:
+        raise ExportError(
+            "This Blender has no OpenUSD Python module (pxr).",
+            remedy="Use a Blender from blender.org, or Export Take and Save Avatar, then: gshead export --take.",
+        ) from error
     return pxr
 
 
@@ -116,3 +123,39 @@ def bone_hidden(bone: Any) -> bool:
         return True
     collections = bone.bone.collections
     return bool(len(collections)) and not any(collection.is_visible_effectively for collection in collections)
+
+
+def compositor_tree(scene: Any) -> Any | None:
+    """The compositor's node tree that a scene uses, or None."""
+    if bpy.app.version < (5, 0):
+        return scene.node_tree if scene.use_nodes else None
+    return scene.compositing_node_group
+
+
+def new_compositor_tree(scene: Any) -> tuple[Any, Any]:
+    """Give a scene an empty compositor; returns (tree, the input socket of its output node)."""
+    if bpy.app.version < (5, 0):
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        return tree, tree.nodes.new("CompositorNodeComposite").inputs["Image"]
+    tree = bpy.data.node_groups.new("Compositor Nodes", "CompositorNodeTree")
+    tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    scene.compositing_node_group = tree
+    return tree, tree.nodes.new("NodeGroupOutput").inputs["Image"]
+
+
+def drop_compositor_tree(scene: Any) -> None:
+    """Take away what :func:`new_compositor_tree` made. Blender 4.5 keeps the (empty, unused) tree itself."""
+    if bpy.app.version < (5, 0):
+        scene.node_tree.nodes.clear()
+        scene.use_nodes = False
+        return
+    tree, scene.compositing_node_group = scene.compositing_node_group, None
+    if tree is not None and tree.users == 0:
+        bpy.data.node_groups.remove(tree)
+
+
+def uses_compositor(scene: Any) -> bool:
+    """Whether a render of this scene passes through its compositor."""
+    return scene.render.use_compositing and compositor_tree(scene) is not None

@@ -68,6 +68,11 @@ def depth_pass(depth: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(flipped), flipped, np.float32(FAR_AWAY)).astype(np.float32).ravel()
 
 
+def mask_pass(mask: np.ndarray) -> np.ndarray:
+    """Flat float32 pass from (H, W) coverage, row 0 on top."""
+    return np.ascontiguousarray(mask[::-1], np.float32).ravel()
+
+
 def empty_frame(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """What a scene without heads looks like: transparent RGBA and infinite depth."""
     return np.zeros((height, width, 4), np.float32), np.full((height, width), np.inf, np.float32)

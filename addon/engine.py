@@ -13,7 +13,7 @@ import bpy
 
 from gshead_backend.errors import Cancelled, GsheadError
 
-from . import final, runtime, viewport
+from . import compositing_guard, final, render_settings, runtime, viewport
 
 ENGINE = "GSHEAD"
 
@@ -33,22 +33,24 @@ class GaussianHeadEngine(bpy.types.RenderEngine):
 
     def render(self, depsgraph: Any) -> None:
         """F12 and every frame of an animation; in the GUI each on a new thread."""
+        if render_settings.of(depsgraph.scene).gives_up:
+            self._fail("The Gaussian heads of this frame could not be drawn.")
+            return
         try:
             final.render_frame(self, depsgraph)
         except Cancelled:
             return
         except GsheadError as error:
             runtime.session.last_error = str(error)
-            self._fail(str(error))
+            self._fail(str(error), depsgraph)
         except Exception as error:
             traceback.print_exc()
-            self._fail(f"Gaussian Head could not render: {type(error).__name__}: {error}")
+            self._fail(f"Gaussian Head could not render: {type(error).__name__}: {error}", depsgraph)
 
     def update_render_passes(self, scene: Any = None, renderlayer: Any = None) -> None:
         """The passes this engine fills."""
-        self.register_pass(scene, renderlayer, "Combined", 4, "RGBA", "COLOR")
-        if renderlayer.use_pass_z:
-            self.register_pass(scene, renderlayer, "Depth", 1, "Z", "VALUE")
+        for name, channels, letters, kind in final.pass_names(scene, renderlayer):
+            self.register_pass(scene, renderlayer, name, channels, letters, kind)
 
     def view_update(self, context: Any, depsgraph: Any) -> None:
         """Something in the scene changed."""
@@ -63,9 +65,13 @@ class GaussianHeadEngine(bpy.types.RenderEngine):
             self._view = viewport.View(self)
         return self._view
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str, depsgraph: Any = None) -> None:
         self.report({"ERROR"}, message)
         self.update_stats("Gaussian Head", message)
+        if depsgraph is not None and render_settings.of(depsgraph.scene).source is not None:
+            # Drawn for another scene's compositor, which never hears of this engine's errors.
+            final.failed_frame(self, depsgraph.scene)
+            compositing_guard.give_up(depsgraph.scene, message)
 
 
 def _wanted(panel: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from gshead_backend.avatar.file import avatar_from_bytes
+from gshead_backend import avatar as avatars  # its names load safetensors and msgspec when they are first used
 from gshead_backend.errors import FileFormatError
 from gshead_backend.files import write_atomic
 
@@ -43,7 +43,7 @@ def add_head(context: Any, data: bytes, name: str = "") -> HeadObjects:
 
     Raises ``FileFormatError`` or ``HeadError`` before anything is added to the scene.
     """
-    avatar = avatar_from_bytes(data)
+    avatar = avatars.avatar_from_bytes(data)
     made = build_head(context, avatar, name or avatar.name or "Head")
     storage.attach(made.mesh.data, data)
     return made
@@ -59,7 +59,7 @@ def refine_head(uid: int, data: bytes) -> bool:
     Raises:
         FileFormatError, HeadError: ``data`` is no avatar.
     """
-    new = avatar_from_bytes(data)
+    new = avatars.avatar_from_bytes(data)
     mesh = next((o for o in bpy.data.objects if o.session_uid == uid), None)
     if mesh is None or not storage.is_head(mesh):
         return False

@@ -42,6 +42,10 @@ class Job(ABC):
         """Begin."""
         self._thread.start()
 
+    def wait(self) -> None:
+        """Block until it has ended."""
+        self._thread.join()
+
     @property
     def done(self) -> bool:
         """Whether it has ended, well or not."""

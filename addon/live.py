@@ -2,12 +2,11 @@
 
 ``viewport`` (Rendered shading) and ``overlay`` (every other shading) draw them. A timer redraws the region while a
 frame is on its way. While things move frames are as detailed as they can be in time (``pace``); when they rest, one
-full frame follows.
+full frame follows, which is kept (``frame_cache``): the same heads seen the same way need no backend again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
 import weakref
 from collections.abc import Callable
@@ -17,13 +16,13 @@ import bpy
 import numpy as np
 
 from gshead_backend.camera import Camera
-from gshead_backend.errors import GsheadError
 
 from . import runtime
+from .frame_files import frame_key
 from .pace import Pace
 from .screen import Picture
 from .session import READY, STARTING, spec
-from .texels import texels
+from .stream import Stream
 
 REST_SECONDS = 0.15
 TICK_SECONDS = 1 / 60
@@ -33,35 +32,6 @@ views: weakref.WeakSet[LiveView] = weakref.WeakSet()
 """Every live view that was not closed."""
 on_tick: list[Callable[[], None]] = []
 """Called by the timer before the views that wait are redrawn."""
-
-
-class _Stream:
-    """A newest-wins stream of one client; outlives its view just long enough to be closed."""
-
-    def __init__(self, depth: bool) -> None:
-        self.client: Any = None
-        self._depth = depth
-        self._opened: Any = None
-
-    def open(self, client: Any) -> None:
-        """Ask ``client`` for a stream; the one before it went with its own client."""
-        self.client = client
-        self._opened = client.threaded.stream_open(
-            dtype="uint8", depth=self._depth, prepare=lambda frame: texels(frame.rgba, frame.depth)
-        )
-
-    def number(self) -> int | None:
-        """The stream's number once the backend has answered."""
-        return self._opened.wait(0) if self._opened is not None and self._opened.done() else None
-
-    def close(self) -> None:
-        """Give the stream back; may be called twice."""
-        client, self.client = self.client, None
-        if client is not None and client.alive:
-            with contextlib.suppress(GsheadError):
-                number = self.number()
-                if number is not None:
-                    client.threaded.stream_close(number)
 
 
 class LiveView:
@@ -77,7 +47,8 @@ class LiveView:
         self.rested = False  # set by whoever looked again, more thoroughly, since the last change
         self._redraw = redraw
         self._heads: list[tuple[Any, bytes]] = []
-        self._stream = _Stream(depth)
+        self._depth = depth
+        self._stream = Stream(depth)
         weakref.finalize(self, self._stream.close)
         self._uploads: dict[str, Any] = {}
         self._wish: tuple[Any, ...] = ()
@@ -87,6 +58,10 @@ class LiveView:
         self._token = self._shown = 0
         self._changed_at = 0.0
         self._drawn_state: tuple[str, str] | None = None
+        self._key = ""  # of the full frame of ``_keyed``
+        self._keyed: tuple[Any, ...] = ()
+        self._kept = self._loading = False  # the frame of ``_key`` is shown from the cache, or comes from its disk
+        self._to_keep: dict[int, str] = {}  # keys of full frames by the token they were asked for
         views.add(self)
         if not bpy.app.timers.is_registered(_tick):
             bpy.app.timers.register(_tick, first_interval=TICK_SECONDS, persistent=True)
@@ -112,19 +87,30 @@ class LiveView:
             return ""
         session = runtime.session
         client = session.current()
+        wish = (self._changes, camera.width, camera.height, camera.K.tobytes(), camera.viewmat.tobytes())
+        kept = self._show_kept(wish, camera)
         if client is None:
             if session.settings.start_when_needed and not session.kept_off and not session.last_error:
                 session.connect_in_background()
-            return "Starting the backend" if session.state == STARTING else session.last_error or "Backend offline"
+            if session.state == STARTING:
+                return "" if kept else "Starting the backend"
+            return ("Cached frame. " if kept else "") + (session.last_error or "Backend offline")
+        if kept:
+            return ""
         stream = self._open_stream(client)
         if stream is None or not self._upload(client):
             self._full = False  # keeps the redraws coming until the head is there
             return "Handing the head to the backend"
-        self._ask(client, stream, camera)
+        if self._loading:
+            return ""
+        self._ask(client, stream, camera, wish)
         frame = client.threaded.stream_latest(stream, newer_than=self._shown)
         if frame is not None:
             self.picture.set(frame.prepared)
             self._shown = frame.token
+            key = self._to_keep.pop(frame.token, "")
+            if key and frame.codec != "jpeg" and runtime.frames is not None:
+                runtime.frames.put(key, frame.prepared)
             self._pace.came(frame.token, frame.seconds, time.monotonic())
         return "" if self._shown else "Waiting for the first frame"
 
@@ -132,12 +118,24 @@ class LiveView:
         """Whether a redraw is needed soon although nothing in Blender changed."""
         if not self._heads:
             return False
+        if self._loading:
+            return True
         session = runtime.session
         if session.state != READY:
-            return self._drawn_state != (session.state, session.last_error)
+            return self._drawn_state != (session.state, session.last_error) or (self._kept and self.resting())
+        if self._kept:
+            return self.resting()
         if session.current() is not self._stream.client:
             return True  # a backend that has just come up has drawn nothing for this view yet
         return self._shown < self._token or not self._full
+
+    def complete(self) -> bool:
+        """Whether the picture is the full-quality one of what was wished for last."""
+        return not self._loading and (self._kept or (self._full and self._shown == self._token))
+
+    def forget_wish(self) -> None:
+        """Count as incomplete until the next redraw has asked for, or found, what is to be seen then."""
+        self._full = self._kept = False
 
     def redraw(self) -> None:
         """Ask Blender to draw the region again; a view whose region has gone is closed."""
@@ -173,14 +171,36 @@ class LiveView:
                 request.wait(0)
         return ready
 
-    def _ask(self, client: Any, stream: int, camera: Camera) -> None:
-        wish = (self._changes, camera.width, camera.height, camera.K.tobytes(), camera.viewmat.tobytes())
+    def _show_kept(self, wish: tuple[Any, ...], camera: Camera) -> bool:
+        """Show the wished frame from the cache when it is there; ``_loading`` tells whether it comes from the disk."""
+        if runtime.frames is None:
+            self._kept = self._loading = False
+            return False
+        if wish != self._keyed:
+            self._keyed, self._key, self._kept = wish, frame_key(self._heads, camera), False
+        if self._kept:
+            return True
+        frame = runtime.frames.get(self._key, depth=self._depth) if not self._full or wish != self._wish else None
+        self._loading = frame is None and runtime.frames.loading(self._key, depth=self._depth)
+        if self._loading:
+            _hurry()
+        if frame is not None:
+            self.picture.set(frame)
+            self._kept, self._shown = True, self._token  # what is still on its way belongs to another wish
+            self._note(wish)
+        return self._kept
+
+    def _note(self, wish: tuple[Any, ...]) -> None:
+        if wish[:1] != self._wish[:1]:
+            self.rested = False
+        if wish != self._wish:
+            self._wish, self._changed_at = wish, time.monotonic()
+
+    def _ask(self, client: Any, stream: int, camera: Camera, wish: tuple[Any, ...]) -> None:
         now = time.monotonic()
         if wish != self._wish:
             first = not self._wish
-            if wish[:1] != self._wish[:1]:
-                self.rested = False
-            self._wish, self._changed_at = wish, now
+            self._note(wish)
             self._send(client, stream, camera, full=first)
         elif not self._full and now - self._changed_at > REST_SECONDS:
             self._send(client, stream, camera, full=True)
@@ -193,6 +213,9 @@ class LiveView:
             stream, spec(camera), instances, scale=scale, splats=splats, lossy=not full
         )
         self._full = full
+        if scale == 1.0 and splats == 0:
+            self._to_keep = {token: key for token, key in self._to_keep.items() if token > self._shown}
+            self._to_keep[self._token] = self._key
         if not full:
             self._pace.asked(self._token)
 
@@ -209,6 +232,13 @@ def _same(one: tuple[Any, bytes], other: tuple[Any, bytes]) -> bool:
 
 def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return (a is None) == (b is None) and (a is None or np.array_equal(a, b))
+
+
+def _hurry() -> None:
+    """Let the timer, which is slow without a backend, look again at once."""
+    if runtime.session.state != READY and bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+        bpy.app.timers.register(_tick, first_interval=TICK_SECONDS, persistent=True)
 
 
 def _tick() -> float | None:

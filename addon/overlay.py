@@ -35,6 +35,7 @@ class _Region:
 
     live: LiveView
     notice: str = ""
+    warning: str = ""  # why the picture may differ from the meshes
     read_at: tuple[Any, ...] = ()
     foreign: list[bool] = field(default_factory=list)
     covered: bool = False  # a mesh that could not be made a box lies over its splats
@@ -88,7 +89,7 @@ def _read(entry: _Region, context: Any) -> None:
     state = (_changes, context.scene.as_pointer(), context.view_layer.name, space.local_view is not None)
     thorough = state == entry.read_at and entry.live.resting()
     if state == entry.read_at and not thorough:
-        entry.notice = ""
+        entry.notice = entry.warning
         return
     entry.notice = ""
     entry.live.rested = thorough
@@ -101,6 +102,8 @@ def _read(entry: _Region, context: Any) -> None:
         return visible
 
     heads = read_heads(context.evaluated_depsgraph_get(), thorough=thorough, shown=shown)
+    entry.warning = next((head.warning for head in heads if head.warning), "")
+    entry.notice = entry.warning
     entry.covered = not all(boxes)
     foreign = [head.state.vertices is not None for head in heads]
     if not (thorough and foreign == entry.foreign):

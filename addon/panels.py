@@ -9,20 +9,10 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import colors, heads, overlay, panel_rig, panel_takes, runtime, storage
+from . import colors, heads, health, overlay, panel_portrait, panel_rig, panel_takes, runtime, storage
 from .rig.controls import channels_of
 from .rig.layout import RAW_PREFIX, region_channels
-from .session import LOST, OFFLINE, READY, STARTING
-from .text import wrap
-
-STATUS = {
-    OFFLINE: ("Backend: offline", "UNLINKED"),
-    STARTING: ("Backend: starting", "SORTTIME"),
-    READY: ("Backend: ready", "LINKED"),
-    LOST: ("Backend: connection lost", "ERROR"),
-}
-_WATCH_SECONDS = 0.3
-_MARGIN = 50  # of a panel and the tabs beside it, in pixels of an unscaled interface
+from .text import draw_text
 
 
 class _Tab:
@@ -46,19 +36,15 @@ class GSHEAD_PT_portrait(_Tab, bpy.types.Panel):
     bl_idname = "GSHEAD_PT_portrait"
 
     def draw(self, context: Any) -> None:
-        layout, session = self.layout, runtime.session
-        text, icon = STATUS[session.state]
-        row = layout.row(align=True)
-        row.label(text=text, icon=icon)
-        running = session.state in (READY, STARTING)
-        row.operator("gshead.stop_backend" if running else "gshead.start_backend", text="Stop" if running else "Start")
-        _draw_workers(layout, session)
-        _watch_status()
-        if session.last_error:
-            for line in _wrap(context, session.last_error):
-                layout.label(text=line)
-        layout.operator("gshead.reconstruct", icon="USER")
-        layout.operator("gshead.load_avatar", icon="FILE_FOLDER")
+        layout = self.layout
+        if runtime.backend_missing():
+            panel_portrait.draw_guidance(layout, context)
+        else:
+            panel_portrait.draw_status(layout)
+        panel_portrait.draw_problem(layout, context)
+        column = layout.column(align=True)
+        column.operator("gshead.reconstruct", icon="USER")
+        column.operator("gshead.load_avatar", icon="FILE_FOLDER")
 
 
 class GSHEAD_PT_head(_HeadTab, bpy.types.Panel):
@@ -74,14 +60,24 @@ class GSHEAD_PT_head(_HeadTab, bpy.types.Panel):
         try:
             avatar = storage.read(mesh.data).avatar
         except GsheadError as error:
-            for line in _wrap(context, str(error)):
-                layout.label(text=line)
+            draw_text(layout, context, str(error), icon="ERROR")
+            if storage.file_of(mesh.data):
+                layout.operator("gshead.relink_avatar", icon="FILE_FOLDER")
             return
         column = layout.column(align=True)
         column.label(text=mesh.name, icon="USER")
         column.label(text=f"{len(avatar):,} splats on {avatar.head.name}")
         column.label(text=f"Made with {avatar.method}" if avatar.method else "Method unknown")
+        for problem in health.problems(mesh):
+            draw_text(layout, context, problem, icon="ERROR")
+        if health.shares_expression(mesh):
+            layout.operator("gshead.make_single_user", icon="DUPLICATE")
         layout.operator("gshead.save_avatar", icon="FILE_TICK")
+        if storage.packed_in_file(mesh.data):
+            layout.operator("gshead.unpack_avatar", icon="UGLYPACKAGE")
+        else:
+            layout.label(text=storage.file_of(mesh.data), icon="FILE")
+            layout.operator("gshead.pack_avatar", icon="PACKAGE")
 
 
 class GSHEAD_PT_animate(_HeadTab, bpy.types.Panel):
@@ -101,6 +97,28 @@ class GSHEAD_PT_animate(_HeadTab, bpy.types.Panel):
             panel_rig.draw_buttons(layout, rig)
 
 
+class GSHEAD_PT_view(_HeadTab, bpy.types.Panel):
+    """How heads look in the viewport"""
+
+    bl_label = "View"
+    bl_idname = "GSHEAD_PT_view"
+    bl_order = 90
+
+    def draw(self, context: Any) -> None:
+        layout, scene = self.layout, context.scene
+        layout.prop(scene, overlay.PROPERTY, text="Splats in Every Shading")
+        if changed := colors.changes(scene.view_settings):
+            box = layout.box()
+            draw_text(box, context, ", ".join(changed) + ": renders do not show the photo's colors.", inset=True)
+            box.operator("gshead.keep_photo_colors", icon="COLOR")
+        if runtime.frames is not None:
+            layout.operator("gshead.cache_frames", icon="RENDER_ANIMATION")
+            count, size = runtime.frames.size()
+            row = layout.row(align=True)
+            row.label(text=f"Frame Cache: {count} frames, {size / 2**20:.0f} MiB")
+            row.operator("gshead.clear_frame_cache", text="", icon="TRASH")
+
+
 class GSHEAD_PT_render(_HeadTab, bpy.types.Panel):
     """Rendering and export"""
 
@@ -113,12 +131,6 @@ class GSHEAD_PT_render(_HeadTab, bpy.types.Panel):
         layout, scene = self.layout, context.scene
         layout.prop(scene.render, "engine")
         layout.prop(scene.render, "film_transparent", text="Transparent Background")
-        layout.prop(scene, overlay.PROPERTY, text="Splats in Every Shading")
-        if changed := colors.changes(scene.view_settings):
-            box = layout.box()
-            for line in _wrap(context, ", ".join(changed) + ": renders do not show the photo's colors."):
-                box.label(text=line)
-            box.operator("gshead.keep_photo_colors", icon="COLOR")
         layout.operator("gshead.export_usd", icon="EXPORT")
 
 
@@ -157,68 +169,17 @@ class GSHEAD_PT_advanced(_Tab, bpy.types.Panel):
         try:
             avatar = storage.read(mesh.data).avatar
         except GsheadError as error:
-            for line in _wrap(context, str(error)):
-                self.layout.label(text=line)
+            draw_text(self.layout, context, str(error), icon="ERROR")
             return
         names = [n for n in channels_of(rig) if n.startswith(RAW_PREFIX)] if rig else []
         panel_rig.draw_advanced(self.layout, rig, avatar, names, context.scene.frame_current_final)
-
-
-def _draw_workers(layout: Any, session: Any) -> None:
-    client = session.current()
-    beat = client.threaded.beat if client is not None else None
-    if beat is None:
-        return
-    column = layout.column(align=True)
-    for worker in beat.workers:
-        column.label(text=f"{worker.role}: {worker.state} {worker.device}".strip())
-    if beat.notice:
-        column.label(text=beat.notice, icon="INFO")
-
-
-def _status() -> tuple[Any, ...]:
-    session = runtime.session
-    client = session.current()
-    beat = client.threaded.beat if client is not None else None
-    workers = () if beat is None else (beat.notice, *((w.role, w.state, w.device) for w in beat.workers))
-    return session.state, session.last_error, *workers
-
-
-_drawn: tuple[Any, ...] = ()
-
-
-def _watch_status() -> None:
-    """Note what is being drawn; a timer draws the sidebars again when it has changed, whoever changed it."""
-    global _drawn
-    _drawn = _status()
-    if not bpy.app.timers.is_registered(_redraw_changed):
-        bpy.app.timers.register(_redraw_changed, first_interval=_WATCH_SECONDS)
-
-
-def _redraw_changed() -> float:
-    global _drawn
-    if _drawn != (now := _status()):
-        _drawn = now
-        for window in bpy.context.window_manager.windows:
-            for area in window.screen.areas:
-                for region in area.regions:
-                    if area.type == "VIEW_3D" and region.type == "UI":
-                        region.tag_redraw()
-    return _WATCH_SECONDS
-
-
-def _wrap(context: Any, text: str) -> list[str]:
-    """Lines that fit the width of the sidebar."""
-    scale = context.preferences.system.ui_scale
-    points = context.preferences.ui_styles[0].widget.points
-    return wrap(text, context.region.width - _MARGIN * scale, points * scale)
 
 
 TITLES = ("Eyes", "Gaze", "Brows", "Cheeks and Nose", "Jaw and Tongue", "Mouth")
 CLASSES = (
     GSHEAD_PT_portrait, GSHEAD_PT_head, GSHEAD_PT_animate,
     *(_region_panel(title, order) for order, title in enumerate(TITLES)), GSHEAD_PT_advanced,
-    GSHEAD_PT_render,
+    GSHEAD_PT_view, GSHEAD_PT_render,
 )  # fmt: skip
 
 
@@ -228,7 +189,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    if bpy.app.timers.is_registered(_redraw_changed):
-        bpy.app.timers.unregister(_redraw_changed)
+    panel_portrait.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

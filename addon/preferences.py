@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import bpy
@@ -10,6 +9,9 @@ import bpy
 from gshead_backend.errors import GsheadError
 
 from . import runtime
+from .text import draw_text
+
+_ICONS = {"ok": "CHECKMARK", "warning": "ERROR", "missing": "CANCEL"}
 
 
 def _changed(self: Any, context: Any) -> None:
@@ -45,19 +47,59 @@ class GsheadPreferences(bpy.types.AddonPreferences):
         update=_changed,
     )
 
+    frame_cache_limit: bpy.props.FloatProperty(
+        name="Frame Cache",
+        description="GiB on disk for viewport frames, so that scrubbing back is instant and frames play without the "
+        "backend; the longest unused go first. 0 turns the cache off and removes its files",
+        default=2.0,
+        min=0.0,
+        soft_max=100.0,
+        step=50,
+        precision=1,
+        update=_changed,
+    )
+
     def draw(self, context: Any) -> None:
         layout = self.layout
         layout.use_property_split = True
         layout.prop(self, "backend_command")
         layout.prop(self, "connection_file")
         layout.prop(self, "start_when_needed")
-        command = runtime.session.settings.command
-        if not self.connection_file and command and shutil.which(command[0]) is None:
+        row = layout.row(align=True)
+        row.prop(self, "frame_cache_limit")
+        row.operator("gshead.clear_frame_cache", text="", icon="TRASH")
+        layout.use_property_split = False
+        if runtime.backend_missing():
             box = layout.box()
-            box.label(text=f"'{command[0]}' is not on this machine's search path", icon="ERROR")
-            box.label(text="Install the backend with 'pip install gshead-backend', or give its full path above")
-        if runtime.session.last_error:
-            layout.label(text=runtime.session.last_error, icon="ERROR")
+            box.label(
+                text=f"'{runtime.session.settings.command[0]}' is not on this machine's search path", icon="ERROR"
+            )
+            row = box.row()
+            row.label(text=f"Install the backend with: {runtime.INSTALL_COMMAND}", icon="BLANK1")
+            row.operator("gshead.copy_install", icon="COPYDOWN")
+            box.label(text="or give its full path above", icon="BLANK1")
+        layout.operator("gshead.check_installation", icon="CHECKMARK")
+        if runtime.checkup is not None:
+            _draw_checkup(layout.box(), context, runtime.checkup)
+        if runtime.session.last_error and not runtime.backend_missing():
+            draw_text(layout, context, runtime.session.last_error, icon="ERROR")
+
+
+def _draw_checkup(layout: Any, context: Any, job: Any) -> None:
+    """The findings of Check Installation, the worst first."""
+    if not job.done:
+        layout.label(text="Looking at the installation", icon="SORTTIME")
+        return
+    if job.error is not None:
+        draw_text(layout, context, f"{job.error.message} {job.error.remedy}", icon="ERROR")
+        return
+    wrong = sum(check.status != "ok" for check in job.checks)
+    layout.label(text=f"{wrong} to look at" if wrong else "Everything is in place", icon="INFO")
+    column = layout.column(align=True)
+    for check in sorted(job.checks, key=lambda check: ("missing", "warning", "ok").index(check.status)):
+        draw_text(column, context, f"{check.name}: {check.detail}", icon=_ICONS[check.status])
+        if check.fix:
+            draw_text(column, context, check.fix, icon="TOOL_SETTINGS")
 
 
 def current() -> Any | None:

@@ -6,7 +6,10 @@ import atexit
 import json
 import os
 import shlex
+import shutil
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -14,12 +17,22 @@ import bpy
 from gshead_backend.errors import ArgumentError
 
 from . import compat, reading, storage
+from .checkup import CheckupJob
+from .frame_cache import FrameCache
+from .problem import Problem
 from .session import Session, Settings
 
 COMMAND_VARIABLE = "GSHEAD_BACKEND_COMMAND"
 CONNECTION_VARIABLE = "GSHEAD_CONNECTION_FILE"
+INSTALL_COMMAND = "python3 -m pip install gshead-backend"
 
 session = Session()
+problem: Problem | None = None
+"""What the last operator failed with, until the user dismisses it."""
+checkup: CheckupJob | None = None
+"""The last Check Installation."""
+frames: FrameCache | None = None
+"""Viewport frames that were drawn once; None while the cache is off."""
 
 
 def parse_command(text: str) -> tuple[str, ...]:
@@ -49,12 +62,57 @@ def configure(preferences: Any | None) -> None:
         start_when_needed=bool(getattr(preferences, "start_when_needed", True)),
         online=bool(bpy.app.online_access),
     )
+    _configure_frames(float(getattr(preferences, "frame_cache_limit", 0.0)))
+
+
+_looked: tuple[tuple[str, ...], float, bool] = ((), 0.0, False)
+
+
+def backend_missing() -> bool:
+    """Whether the backend command names a program that is not on this machine; looks once in two seconds."""
+    global _looked
+    command, now = session.settings.command, time.monotonic()
+    if session.settings.connection_file or not command:
+        return False
+    if command != _looked[0] or now - _looked[1] > 2.0:
+        _looked = command, now, shutil.which(command[0]) is None
+    return _looked[2]
+
+
+def _configure_frames(gibibytes: float) -> None:
+    """Open, resize or, at 0, close the cache of viewport frames."""
+    global frames
+    limit = 0 if bpy.app.background else int(gibibytes * 2**30)  # no viewports there
+    if frames is not None and limit > 0:
+        frames.resize(limit)
+    elif limit > 0 and (folder := _user_folder("frames")) is not None:
+        frames = FrameCache(folder, limit)
+    elif frames is not None:
+        frames.clear()
+        frames.close()
+        frames = None
+
+
+def _user_folder(name: str) -> Path | None:
+    """The extension's own folder of that name, or None when it was not installed as an extension."""
+    try:
+        return Path(bpy.utils.extension_path_user(__package__, path=name))
+    except ValueError:
+        return None
 
 
 def _stop(*_: Any, _session: Session = session, _finalizing: Any = sys.is_finalizing) -> None:
     # Blender as a Python module quits after Python has emptied all modules; ``atexit`` has done the work by then.
     if not _finalizing():
         _session.stop()
+
+
+def close_frames() -> None:
+    """End the cache's thread; its files stay."""
+    global frames
+    if frames is not None:
+        frames.close()
+        frames = None
 
 
 @bpy.app.handlers.persistent
@@ -64,19 +122,42 @@ def _file_opened(*_: Any) -> None:
     session.prune(set())  # what the new file uses is handed over again when it is drawn
 
 
+@bpy.app.handlers.persistent
+def _before_saving(path: str = "", *_: Any) -> None:
+    if path and (moved := storage.before_saving(path)):
+        print(f"Gaussian Head: packed into the .blend file, which is saved in another folder: {', '.join(moved)}")
+
+
+@bpy.app.handlers.persistent
+def _imported(context: Any, *_: Any) -> None:
+    files = {item.source_library.filepath for item in context.import_items if item.source_library is not None}
+    storage.after_importing([Path(bpy.path.abspath(file)).parent for file in sorted(files)])
+
+
+def _hooks() -> list[tuple[list[Any], Any]]:
+    handlers = bpy.app.handlers
+    return [
+        (handlers.load_post, _file_opened), (handlers.save_pre, _before_saving),
+        (handlers.blend_import_post, _imported),
+    ]  # fmt: skip
+
+
 def register() -> None:
     handlers = compat.exit_handlers()
     if handlers is not None:
         handlers.append(_stop)
     atexit.register(_stop)
-    bpy.app.handlers.load_post.append(_file_opened)
+    for hook, function in _hooks():
+        hook.append(function)
 
 
 def unregister() -> None:
     handlers = compat.exit_handlers()
     if handlers is not None and _stop in handlers:
         handlers.remove(_stop)
-    if _file_opened in bpy.app.handlers.load_post:
-        bpy.app.handlers.load_post.remove(_file_opened)
+    for hook, function in _hooks():
+        if function in hook:
+            hook.remove(function)
     atexit.unregister(_stop)
     session.stop()
+    close_frames()

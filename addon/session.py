@@ -13,15 +13,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gshead_backend import protocol  # its names load pyzmq and msgspec when they are first used
 from gshead_backend.camera import Camera
 from gshead_backend.errors import BackendDiedError, BackendError, GsheadError
-from gshead_backend.protocol import CameraSpec, Client, Endpoint, Frame, Instance
-from gshead_backend.protocol.launcher import Backend, connect_or_start
-from gshead_backend.protocol.values import TrackedTake, camera_spec
+
+if TYPE_CHECKING:
+    from gshead_backend.protocol import CameraSpec, Client, Frame, Instance
+    from gshead_backend.protocol.launcher import Backend
+    from gshead_backend.protocol.values import TrackedTake
 
 OFFLINE, STARTING, READY, LOST = "offline", "starting", "ready", "lost"
 DYING_SECONDS = 5.0
@@ -144,21 +147,21 @@ class Session:
         settings = self.settings
         if not settings.connection_file:
             return self._connect_here(settings.command)
-        endpoint = Endpoint.read(Path(settings.connection_file).expanduser())
+        endpoint = protocol.Endpoint.read(Path(settings.connection_file).expanduser())
         if not endpoint.local and not settings.online:
             raise BackendError(
                 f"The backend {endpoint.address} is on another machine and Blender's online access is off.",
                 remedy="Allow online access in Preferences, System, Network.",
             )
-        return Client(endpoint, name="blender"), None
+        return protocol.Client(endpoint, name="blender"), None
 
     def _connect_here(self, command: Sequence[str]) -> tuple[Client, Backend]:
         """A backend that was killed a moment ago may still hold its lock: then it is looked for once more."""
         deadline = time.monotonic() + DYING_SECONDS
         while True:
-            backend = connect_or_start(command)
+            backend = protocol.connect_or_start(command)
             try:
-                return Client(backend.endpoint, name="blender"), backend
+                return protocol.Client(backend.endpoint, name="blender"), backend
             except BackendDiedError:
                 backend.release()
                 if time.monotonic() > deadline:
@@ -236,7 +239,7 @@ class Session:
 
 def spec(camera: Camera) -> CameraSpec:
     """The wire form of a camera."""
-    return camera_spec(
+    return protocol.camera_spec(
         camera.width, camera.height, camera.K, camera.viewmat, near=camera.near, far=camera.far,
         orthographic=camera.orthographic,
     )  # fmt: skip
@@ -245,8 +248,8 @@ def spec(camera: Camera) -> CameraSpec:
 def instance(avatar_id: str, matrix: np.ndarray, pose: Any, vertices: np.ndarray | None) -> Instance:
     """One head to draw: by its pose, or by vertices when they are given."""
     if vertices is None:
-        return Instance(avatar_id, matrix.ravel().tolist(), pose=pose.to_vector())
-    return Instance(avatar_id, matrix.ravel().tolist(), vertices=vertices)
+        return protocol.Instance(avatar_id, matrix.ravel().tolist(), pose=pose.to_vector())
+    return protocol.Instance(avatar_id, matrix.ravel().tolist(), vertices=vertices)
 
 
 class _Asked:

@@ -11,7 +11,6 @@ import numpy as np
 
 from gshead_backend.camera import Camera
 from gshead_backend.errors import ArgumentError
-from gshead_backend.export.usd import export_usd
 from gshead_backend.head import HeadPose
 
 from . import compat, storage
@@ -65,9 +64,12 @@ def export_head(
         frames = range(context.scene.frame_start, context.scene.frame_end + 1)
     if not len(frames):
         raise ArgumentError("The frame range is empty.", remedy="Set the scene's start and end frame.")
+    from gshead_backend.export.usd import export_usd  # the writers load when something is exported
+
+    pxr = compat.bundled_pxr()
     samples = sample_head(context, mesh_object, frames, with_camera=with_camera)
     export_usd(
-        Path(path), storage.read(mesh_object.data).avatar, samples.poses, pxr=compat.bundled_pxr(),
+        Path(path), storage.read(mesh_object.data).avatar, samples.poses, pxr=pxr,
         fps=scene_fps(context.scene), start_frame=frames.start, camera=samples.cameras or None,
         transform=samples.transforms, vertices=samples.vertices, mode=mode, precision=precision, up_axis="Z",
         progress=progress,

@@ -58,7 +58,7 @@ class View:
     def _read(self, depsgraph: Any, *, thorough: bool) -> None:
         try:
             heads = read_heads(depsgraph, thorough=thorough)
-            self._notice = ""
+            self._notice = next((head.warning for head in heads if head.warning), "")
         except GsheadError as error:
             self._notice = str(error)
             heads = None

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import bpy
 
-from . import animation, backend, bakes, controls, display, files, reconstruct, reenact, takes, usd
+from . import (
+    animation,
+    avatars,
+    backend,
+    bakes,
+    caching,
+    checking,
+    compositing,
+    controls,
+    display,
+    files,
+    problems,
+    reconstruct,
+    reenact,
+    reporting,
+    takes,
+    usd,
+)
 
-CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *files.CLASSES, *animation.CLASSES, *controls.CLASSES,
-           *takes.CLASSES, *reenact.CLASSES, *bakes.CLASSES, *usd.CLASSES, *display.CLASSES)  # fmt: skip
+_PARTS = (
+    *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, display),
+    *(caching, problems, checking, compositing),
+)
+CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 
 
 def register() -> None:
@@ -16,5 +36,8 @@ def register() -> None:
 
 
 def unregister() -> None:
+    reporting.unregister()
+    if bpy.app.timers.is_registered(checking.redraw_preferences):
+        bpy.app.timers.unregister(checking.redraw_preferences)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -20,8 +20,8 @@ class _Bake:
 
 
 class _OverFrames(_Bake):
-    frame_start: bpy.props.IntProperty(name="Start", options={"SKIP_SAVE"})
-    frame_end: bpy.props.IntProperty(name="End", options={"SKIP_SAVE"})
+    frame_start: bpy.props.IntProperty(name="Start", description="First frame", options={"SKIP_SAVE"})
+    frame_end: bpy.props.IntProperty(name="End", description="Last frame", options={"SKIP_SAVE"})
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         frames = bake.scene_frames(context.scene)

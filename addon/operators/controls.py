@@ -59,7 +59,7 @@ class GSHEAD_OT_key_channel(_OnRig, bpy.types.Operator):
     bl_idname = "gshead.key_channel"
     bl_label = "Key Channel"
 
-    channel: bpy.props.StringProperty(name="Channel", options={"SKIP_SAVE"})
+    channel: bpy.props.StringProperty(name="Channel", description="Which of the head's channels", options={"SKIP_SAVE"})
 
     @reports_errors
     def execute(self, context: Any) -> set[str]:

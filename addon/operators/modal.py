@@ -63,11 +63,16 @@ class ModalJob:
             self._end(context)
 
     def _end(self, context: Any) -> None:
-        context.window_manager.event_timer_remove(self._timer)
-        context.window_manager.progress_end()
-        for workspace in bpy.data.workspaces:  # the user may have moved on to another one meanwhile
-            with context.temp_override(workspace=workspace):  # what is set is always the context's
-                workspace.status_text_set(None)
+        end_progress(context, self._timer)
+
+
+def end_progress(context: Any, timer: Any) -> None:
+    """Take the timer, the cursor's progress and the status text away."""
+    context.window_manager.event_timer_remove(timer)
+    context.window_manager.progress_end()
+    for workspace in bpy.data.workspaces:  # the user may have moved on to another one meanwhile
+        with context.temp_override(workspace=workspace):  # what is set is always the context's
+            workspace.status_text_set(None)
 
 
 def _status(job: Job) -> str:

@@ -9,14 +9,9 @@ import bpy
 
 from .. import heads, runtime
 from ..jobs import ReconstructJob, read_portrait
+from ..quality import COSTS, PORTRAITS, QUALITIES
 from .modal import ModalJob
 from .reporting import reports_errors
-
-QUALITIES = (
-    ("draft", "Draft", "Seconds; about 20,000 splats"),
-    ("standard", "Standard", "About 60,000 splats"),
-    ("high", "High", "About 150,000 splats"),
-)
 
 
 class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
@@ -29,11 +24,25 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
-    quality: bpy.props.EnumProperty(name="Quality", items=QUALITIES, default="standard")
+    quality: bpy.props.EnumProperty(
+        name="Quality",
+        description="How many splats the head has, and how long they are fitted to the photo",
+        items=QUALITIES,
+        default="standard",
+    )
 
     def invoke(self, context: Any, event: Any) -> set[str]:
+        if self.filepath:  # dropped into the viewport
+            return context.window_manager.invoke_props_dialog(self, width=320, confirm_text="Reconstruct")
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
+
+    def draw(self, context: Any) -> None:
+        if self.filepath and context.area.type != "FILE_BROWSER":
+            self.layout.label(text=Path(self.filepath).name, icon="IMAGE_DATA")
+        column = self.layout.column(align=True)
+        for identifier, label, _ in QUALITIES:
+            column.prop_enum(self, "quality", identifier, text=f"{label}: {COSTS[identifier]}")
 
     @reports_errors
     def execute(self, context: Any) -> set[str]:
@@ -74,4 +83,17 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (GSHEAD_OT_reconstruct,)
+class GSHEAD_FH_portrait(bpy.types.FileHandler):
+    """Photos dropped into the viewport become heads"""
+
+    bl_idname = "GSHEAD_FH_portrait"
+    bl_label = "Reconstruct Head"
+    bl_import_operator = "gshead.reconstruct"
+    bl_file_extensions = ";".join(PORTRAITS)
+
+    @classmethod
+    def poll_drop(cls, context: Any) -> bool:
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+CLASSES = (GSHEAD_OT_reconstruct, GSHEAD_FH_portrait)

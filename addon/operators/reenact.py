@@ -36,7 +36,9 @@ class GSHEAD_OT_reenact(ModalJob, TakeTarget, bpy.types.Operator):
         name="Smoothing", description="0 leaves every frame as it was seen, 1 is usual; blinks stay", default=1, min=0,
         max=5,
     )  # fmt: skip
-    motion: bpy.props.EnumProperty(name="Head Turns", items=MOTIONS, default="neck")
+    motion: bpy.props.EnumProperty(
+        name="Head Turns", description="Which bones turn the head", items=MOTIONS, default="neck"
+    )
     center: bpy.props.BoolProperty(
         name="Center", description="Take the clip's middle head position for straight ahead", default=False
     )

@@ -7,21 +7,26 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import bpy
+
 from gshead_backend.errors import Cancelled, GsheadError
+
+from .. import runtime
+from ..problem import Problem
 
 
 def reports_errors(method: Callable[..., set[str]]) -> Callable[..., set[str]]:
     """An operator's ``execute`` or ``modal`` whose ``GsheadError`` becomes an error report.
 
-    For a calling script Blender turns the report into an exception. Blender counts the arguments of the function it
-    registers, so the wrapper has as many as the method.
+    For a calling script Blender turns the report into an exception; for a user at the window a dialog opens. Blender
+    counts the arguments of the function it registers, so the wrapper has as many as the method.
     """
     if method.__code__.co_argcount == 3:
 
         @functools.wraps(method)
         def with_event(self: Any, context: Any, event: Any) -> set[str]:
             with _reporting(self):
-                return method(self, context, event)
+                return _done(method(self, context, event))
             return {"CANCELLED"}
 
         return with_event
@@ -29,7 +34,7 @@ def reports_errors(method: Callable[..., set[str]]) -> Callable[..., set[str]]:
     @functools.wraps(method)
     def without_event(self: Any, context: Any) -> set[str]:
         with _reporting(self):
-            return method(self, context)
+            return _done(method(self, context))
         return {"CANCELLED"}
 
     return without_event
@@ -42,4 +47,34 @@ def _reporting(operator: Any) -> Iterator[None]:
     except Cancelled as error:
         operator.report({"INFO"}, error.message)
     except GsheadError as error:
-        operator.report({"ERROR"}, str(error))
+        runtime.problem = Problem.of(error, operator.bl_label)
+        if operator.options.is_invoke and not bpy.app.background:
+            operator.report({"WARNING"}, error.message)  # in the status bar; the dialog tells the rest
+            if not bpy.app.timers.is_registered(show_problem):
+                bpy.app.timers.register(show_problem, first_interval=0.05)
+        else:
+            operator.report({"ERROR"}, str(error))
+
+
+def _done(result: set[str]) -> set[str]:
+    """An operator that went well takes the last problem off the sidebar."""
+    if "FINISHED" in result:
+        runtime.problem = None
+    return result
+
+
+def show_problem() -> None:
+    """Open the dialog of the last problem, once the operator that failed has ended."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            region = next((region for region in area.regions if region.type == "WINDOW"), None)
+            if area.type == "VIEW_3D" and region is not None:
+                with bpy.context.temp_override(window=window, area=area, region=region):
+                    bpy.ops.gshead.show_problem("INVOKE_DEFAULT")
+                return
+
+
+def unregister() -> None:
+    """Forget a dialog that has not opened yet."""
+    if bpy.app.timers.is_registered(show_problem):
+        bpy.app.timers.unregister(show_problem)

@@ -28,15 +28,20 @@ MOTIONS = (
     ("head", "Whole Bust", "The whole bust turns"),
     ("none", "Nothing", "Only the face moves"),
 )
-FORMATS = ((".json", "Take", "gshead's own format"), (".csv", "Live Link Face", "The recording's table of 61 columns"))
+FORMATS = (
+    (".json", "Take", "The project's own format, without loss"),
+    (".csv", "Live Link Face", "The recording's table of 61 columns"),
+)
 
 
 class TakeTarget:
     """The properties that say where a take goes, and putting it there."""
 
-    start: bpy.props.EnumProperty(name="Start", items=STARTS, default="OWN")
-    start_frame: bpy.props.IntProperty(name="Start Frame", default=1)
-    target: bpy.props.EnumProperty(name="Key Into", items=TARGETS, default="NEW")
+    start: bpy.props.EnumProperty(name="Start", description="Where the first frame goes", items=STARTS, default="OWN")
+    start_frame: bpy.props.IntProperty(name="Start Frame", description="Frame of the timeline", default=1)
+    target: bpy.props.EnumProperty(
+        name="Key Into", description="Which action gets the keys", items=TARGETS, default="NEW"
+    )
     add_strip: bpy.props.BoolProperty(
         name="Add as NLA Strip", description="Put the new action on a track of its own", default=False
     )
@@ -76,7 +81,9 @@ class GSHEAD_OT_import_take(TakeTarget, bpy.types.Operator, ImportHelper):
     smooth: bpy.props.FloatProperty(
         name="Smoothing", description="0 leaves every frame alone, 1 is usual; blinks stay", default=0, min=0, max=5
     )
-    motion: bpy.props.EnumProperty(name="Head Turns", items=MOTIONS, default="neck")
+    motion: bpy.props.EnumProperty(
+        name="Head Turns", description="Which bones turn the head", items=MOTIONS, default="neck"
+    )
     center: bpy.props.BoolProperty(
         name="Center", description="Take the recording's middle head position for straight ahead", default=False
     )
@@ -123,7 +130,7 @@ class GSHEAD_OT_export_take(bpy.types.Operator, ExportHelper):
 
     filename_ext = ".json"
     filter_glob: bpy.props.StringProperty(default="*.json;*.csv", options={"HIDDEN"})
-    file_format: bpy.props.EnumProperty(name="Format", items=FORMATS, default=".json")
+    file_format: bpy.props.EnumProperty(name="Format", description="Kind of file", items=FORMATS, default=".json")
 
     @classmethod
     def poll(cls, context: Any) -> bool:

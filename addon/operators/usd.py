@@ -28,8 +28,12 @@ class GSHEAD_OT_export_usd(bpy.types.Operator, ExportHelper):
 
     filename_ext = ".usdc"
     filter_glob: bpy.props.StringProperty(default="*.usd;*.usda;*.usdc;*.usdz", options={"HIDDEN"})
-    mode: bpy.props.EnumProperty(name="Animation", items=MODES, default="baked")
-    precision: bpy.props.EnumProperty(name="Precision", items=PRECISIONS, default="float")
+    mode: bpy.props.EnumProperty(
+        name="Animation", description="What of the animation is written", items=MODES, default="baked"
+    )
+    precision: bpy.props.EnumProperty(
+        name="Precision", description="How exact the numbers are in the file", items=PRECISIONS, default="float"
+    )
     use_camera: bpy.props.BoolProperty(name="Camera", description="Write the scene's camera as well", default=True)
 
     @classmethod

@@ -53,8 +53,8 @@ def export(
     else:
         import pxr
 
+        from ..avatar.framing import portrait_camera
         from ..export.usd import export_usd
-        from .framing import portrait_camera
 
         if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
             raise ArgumentError("A USD file holds frames in a row.", remedy="Give --frames as FIRST-LAST.")

@@ -49,9 +49,9 @@ def render(
     import numpy as np
 
     from ..avatar import load_avatar
+    from ..avatar.framing import portrait_camera
     from ..export.frames import write_exr, write_png
     from ..raster.rasterize import rasterize
-    from .framing import portrait_camera
 
     person = load_avatar(avatar)
     animation, numbers = read_take(take, frames)

@@ -6,8 +6,9 @@ A light room: standard library, numpy, msgspec and pyzmq. Names are loaded on fi
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .client import Client
@@ -22,14 +23,8 @@ __all__ = [
     "camera_spec", "connect_or_start", "start_backend",
 ]  # fmt: skip
 
-_HOMES = {
-    "PROTOCOL_VERSION": "messages", "AvatarSummary": "values", "CameraSpec": "messages", "Client": "client",
-    "Endpoint": "endpoint", "Frame": "values", "Instance": "values", "ThreadedClient": "threaded",
-    "camera_spec": "values", "connect_or_start": "launcher", "start_backend": "launcher",
-}  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy_names(__name__, {
+    "client": ("Client",), "endpoint": ("Endpoint",), "launcher": ("connect_or_start", "start_backend"),
+    "messages": ("PROTOCOL_VERSION", "CameraSpec"), "threaded": ("ThreadedClient",),
+    "values": ("AvatarSummary", "Frame", "Instance", "camera_spec"),
+})  # fmt: skip

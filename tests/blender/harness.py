@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent / "scripts"
 VERSIONS = ("4.5", "5.0", "5.2")
 MARK = "GSHEAD-RESULT "
-HIDDEN = ("PYTHONPATH", "PYTHONHOME", "GSHEAD_BACKEND_COMMAND", "GSHEAD_CONNECTION_FILE")
+HIDDEN = (
+    *("PYTHONPATH", "PYTHONHOME", "GSHEAD_BACKEND_COMMAND", "GSHEAD_CONNECTION_FILE"),
+    "PYTHONDONTWRITEBYTECODE",  # a user's Blender compiles the extension once, not at every start
+)
 # The tree that the tests lie in, whatever tree is installed: a starter hands no PYTHONPATH on.
 _SERVE = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from gshead_backend.cli import main; "
 BACKEND_COMMAND = [sys.executable, "-c", _SERVE + "sys.exit(main(['serve', *sys.argv[1:]]))"]

@@ -92,6 +92,8 @@ def test_without_a_backend_heads_are_loaded_keyed_and_exported(blender: Blender,
     assert "GSH-E600" in seen["failure"]
     assert "/nowhere/gshead" in seen["failure"]
     assert not (tmp_path / "no.png").exists()
+    assert "GSH-E700" in seen["without_usd"]
+    assert not (tmp_path / "no.usdc").exists()
     assert "GSH-E101" in seen["refused"]
     assert seen["objects"] == 3, "the refused file added nothing"
     for name, place in seen["wheels"].items():

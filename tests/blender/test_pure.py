@@ -18,8 +18,9 @@ from gshead_backend.head import HeadModel
 PACKAGE = "gshead_addon_without_blender"
 IN_RIG = ("axes", "board", "controls", "layout", "outlines", "strokes")
 PURE = (
-    *("axes", "board", "camera", "colors", "compose", "controls", "jobs", "layout", "outlines"),
-    *("pace", "session", "strokes", "take_files", "texels", "world"),
+    *("axes", "board", "camera", "checkup", "colors", "compose", "controls", "frame_cache", "frame_files", "jobs"),
+    *("layout", "outlines", "pace", "problem", "quality", "sampling", "session", "stream", "strokes", "take_files"),
+    *("texels", "unpacked", "world"),
 )
 
 

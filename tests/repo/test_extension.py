@@ -41,7 +41,7 @@ def test_manifest_lists_exactly_the_wheels_that_are_inside(extension_zip: Path) 
         inside = {f"./{name}" for name in archive.namelist() if name.endswith(".whl")}
     assert set(manifest["wheels"]) == inside
     assert manifest["platforms"] == [extension.this_platform()]
-    assert manifest["permissions"].keys() == {"files", "network"}
+    assert manifest["permissions"].keys() == {"files", "network", "clipboard"}
 
 
 def test_it_holds_the_addon_its_licences_and_no_rubbish(root: Path, extension_zip: Path) -> None:

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "detail": {"head", "avatar", "raster"},
     "methods": {"head", "portrait", "avatar", "raster"},
     "export": {"head", "avatar", "raster", "protocol"},
+    "client": {"protocol", "head", "avatar", "export"},
     "server": {"protocol", "head", "portrait", "avatar", "raster", "detail", "methods"},
     "farm": {"protocol", "export"},
     "training": {"head", "portrait", "avatar", "raster", "methods", "export", "protocol"},

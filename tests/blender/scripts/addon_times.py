@@ -44,10 +44,13 @@ def enable() -> None:
 
 
 def enable_cold() -> None:
-    """The same with nothing of it loaded yet, as at the start of Blender."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    """The same with nothing of it loaded yet, as at the start of Blender: its wheels lie unpacked and compiled."""
+    import addon_utils
+
     if common.PACKAGE in bpy.context.preferences.addons:
         raise SystemExit("The extension is already enabled.")
+    # Disabling takes the wheels away; unpacking them again belongs to installing.
+    addon_utils.extensions_refresh(ensure_wheels=True, addon_modules_pending=[common.PACKAGE])
     common.report(cold=_enabled())
 
 

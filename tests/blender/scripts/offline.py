@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import bpy
@@ -29,6 +30,13 @@ def main() -> None:
     bpy.ops.gshead.save_avatar(filepath=str(out / "again.gshead"))
     for name, mode in (("baked.usdc", "baked"), ("rig.usda", "rig")):
         bpy.ops.gshead.export_usd(filepath=str(out / name), mode=mode)
+    given, sys.modules["pxr"] = sys.modules["pxr"], None  # type: ignore[assignment]  # a Blender that was built without
+    try:
+        bpy.ops.gshead.export_usd(filepath=str(out / "no.usdc"))
+        without_usd = ""
+    except RuntimeError as error:
+        without_usd = str(error)
+    sys.modules["pxr"] = given
     try:
         scene.render.filepath = str(out / "no.png")
         bpy.ops.render.render(write_still=True)
@@ -56,7 +64,8 @@ def main() -> None:
     rgba = np.random.default_rng(0).integers(0, 256, (20, 30, 4)).astype(np.uint8)
     info = FrameInfo(30, 20, "uint8", parts=["rgba"], codec="jpeg")
     packed = codec.decode(info, codec.encode(info, [rgba], 95))[0].reshape(rgba.shape)
-    common.report(same=source.read_bytes() == (out / "again.gshead").read_bytes(), failure=failure, frames=frames,
+    common.report(without_usd=without_usd,
+                  same=source.read_bytes() == (out / "again.gshead").read_bytes(), failure=failure, frames=frames,
                   refused=refused, objects=len(scene.objects), wheels=wheels,
                   alpha=bool((packed[..., 3] == rgba[..., 3]).all()), codecs=codec.readable())  # fmt: skip
 

@@ -54,3 +54,59 @@ def render_exr(path: Path, *, frame: int | None = None) -> None:
     settings.color_depth, settings.exr_codec = "32", "NONE"
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
+
+
+def render_image(path: Path, **options: Any) -> set[str]:
+    """Render the composited picture into a 32 bit EXR, row 0 on top, scene-linear and premultiplied."""
+    scene = bpy.context.scene
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format, settings.color_mode = "OPEN_EXR", "RGBA"
+    settings.color_depth, settings.exr_codec = "32", "NONE"
+    scene.render.filepath = str(path)
+    return bpy.ops.render.render(write_still=not options.get("animation"), **options)
+
+
+def cycles(samples: int = 16) -> None:
+    """Render with Cycles, quickly and without noise reduction."""
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.use_adaptive_sampling = samples, False, False
+
+
+def glowing(name: str, color: tuple[float, float, float], mesh: Any) -> Any:
+    """An object that shows one colour, whatever the light."""
+    material = bpy.data.materials.new(name)
+    if material.node_tree is None:
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    shader, output = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
+    shader.inputs["Color"].default_value = (*color, 1.0)
+    tree.links.new(shader.outputs[0], output.inputs["Surface"])
+    mesh.materials.append(material)
+    obj = bpy.data.objects.new(name, mesh)
+    bpy.context.scene.collection.objects.link(obj)
+    return obj
+
+
+def ball(name: str, color: tuple[float, float, float], radius: float, place: tuple[float, float, float]) -> Any:
+    """A glowing sphere."""
+    import bmesh
+
+    mesh, work = bpy.data.meshes.new(name), bmesh.new()
+    bmesh.ops.create_uvsphere(work, u_segments=64, v_segments=32, radius=radius)
+    work.to_mesh(mesh)
+    work.free()
+    obj = glowing(name, color, mesh)
+    obj.location = place
+    return obj
+
+
+def wall(name: str, color: tuple[float, float, float], y: float, size: float = 3.0) -> Any:
+    """A glowing wall across the camera's view."""
+    mesh = bpy.data.meshes.new(name)
+    corners = [(-size, y, -size), (size, y, -size), (size, y, size), (-size, y, size)]
+    mesh.from_pydata(corners, [], [(0, 1, 2, 3)])
+    return glowing(name, color, mesh)

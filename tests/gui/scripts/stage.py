@@ -48,7 +48,7 @@ def until_shown(area: Any, touch: bool = True) -> Iterator[float]:
     """
     yield 0.3
     views = module("live").views
-    while not views or any(view.waiting() or view.resting() or not view._shown for view in views):
+    while not views or any(v.waiting() or v.resting() or not (v._shown or v._kept) for v in views):
         yield 0.05
     if touch:
         area.tag_redraw()

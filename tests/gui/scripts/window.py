@@ -45,6 +45,8 @@ def steps() -> Iterator[float]:
     report["redraw_ms"], report["redraws"] = statistics.median(milliseconds), len(milliseconds)
     yield from until_shown(area)
     yield from rendered(report)
+    module("runtime").frames.clear()  # the new backend has to draw, not the cache
+    module("runtime").frames.wait()
     client = module("runtime").session.current()
     os.kill(client.threaded.endpoint.pid, 9)
     session = module("runtime").session

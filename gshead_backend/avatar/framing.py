@@ -1,4 +1,4 @@
-"""Where to stand to see a head: the camera of ``gshead render`` and ``gshead export``."""
+"""Where to stand to see a head: the camera of ``gshead render``, ``gshead export`` and scripts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..avatar.drive import drive
-from ..avatar.types import REGIONS, Avatar
 from ..camera import Camera, orbit_camera
 from ..head import HeadPose
+from .drive import drive
+from .types import REGIONS, Avatar
 
 _AIR = 1.3  # how much larger than the head the view is, so that turns and open jaws stay inside
 _LOWER = 0.15  # how far the view looks below the head's middle, in half heads, so that the neck is seen

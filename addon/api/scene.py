@@ -1,0 +1,117 @@
+"""The backend, and the heads of a scene."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import bpy
+
+from gshead_backend.errors import ArgumentError
+
+from .. import attach as attaching
+from .. import heads as scene_heads
+from .. import preferences, runtime, storage
+from ..jobs import read_portrait
+from ..rig.build import HeadObjects
+from ..rig.read_pose import find_rig
+
+Progress = Callable[[float, str], None]
+Quality = Literal["draft", "standard", "high"]
+
+
+def start_backend(command: Sequence[str] = (), connection_file: str = "") -> None:
+    """Connect to the backend, starting one if need be; the functions below do it by themselves.
+
+    Args:
+        command: starts a backend here, such as ``("/path/to/gshead", "serve")``. connection_file: of one elsewhere.
+            They hold until preferences are changed; without them preferences and environment decide. A connection
+            that stands is kept: ``stop_backend`` first to change it.
+    Raises:
+        BackendError: it cannot be started or reached.
+    """
+    runtime.configure(preferences.current())
+    settings = runtime.session.settings
+    if command:
+        settings = replace(settings, command=tuple(command), connection_file="")
+    if connection_file:
+        settings = replace(settings, connection_file=connection_file)
+    runtime.session.settings = settings
+    runtime.session.client(start=True)
+
+
+def stop_backend() -> None:
+    """Let go of the backend; it ends when nobody else uses it."""
+    runtime.session.stop()
+
+
+def reconstruct(
+    portrait: str | Path | bytes, *, quality: Quality = "standard", name: str = "", on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> HeadObjects:  # fmt: skip
+    """Make a rigged head from a photo and add it to the active collection; seconds to minutes.
+
+    Args:
+        portrait: path or bytes of an image file that shows one face from the front.
+        quality: about 20, 60 or 150 thousand splats. name: of the objects; the file's by default.
+        on_progress: called with (fraction 0..1, text). cancel: set it, from there or another thread, to stop.
+    Returns:
+        Its objects: ``.mesh`` and ``.rig``.
+    Raises:
+        FileFormatError: the file cannot be read. PortraitError: no usable face. BackendError: it failed or died.
+        Cancelled.
+    """
+    path = None if isinstance(portrait, bytes) else full_path(portrait)
+    data = portrait if isinstance(portrait, bytes) else read_portrait(path)
+    name = name or (path.stem if path is not None else "") or "Head"
+    _, avatar = runtime.session.reconstruct(data, quality=quality, name=name, on_progress=on_progress, cancel=cancel)
+    return scene_heads.add_head(bpy.context, avatar, name)
+
+
+def load(path: str | Path) -> HeadObjects:
+    """Add the head of a ``.gshead`` file; needs no backend. Raises ``FileFormatError`` or ``HeadError``."""
+    return scene_heads.load_head_file(bpy.context, full_path(path))
+
+
+def save(head: Any, path: str | Path) -> int:
+    """Write a head's ``.gshead`` file; returns its size in bytes. Raises ``ExportError``."""
+    return scene_heads.save_head_file(parts_of(head).mesh.data, full_path(path))
+
+
+def heads() -> list[HeadObjects]:
+    """The heads of the scene, by name."""
+    meshes = sorted((o for o in bpy.context.scene.objects if storage.is_head(o)), key=lambda o: o.name)
+    return [HeadObjects(mesh, find_rig(mesh)) for mesh in meshes]
+
+
+def attach(head: Any, armature: Any, bone: str = "") -> None:
+    """Hang a head, where it is, on a bone of another armature object: the named one, else its head's by its name.
+
+    Raises ``ArgumentError`` when there is no such bone, or the armature hangs on the head.
+    """
+    bone = bone or (attaching.head_bone(armature) if armature.type == "ARMATURE" else None) or ""
+    attaching.attach(bpy.context, parts_of(head).rig, armature, bone)
+
+
+def detach(head: Any) -> None:
+    """Take a head off its parent, where it is. Raises ``ArgumentError`` when it has none."""
+    attaching.detach(bpy.context, parts_of(head).rig)
+
+
+def parts_of(head: Any) -> HeadObjects:
+    """The objects of a head from whatever part of it was given. Raises ``ArgumentError``."""
+    if isinstance(head, HeadObjects):
+        return head
+    mesh = scene_heads.mesh_of(head)
+    rig = None if mesh is None else find_rig(mesh)
+    if rig is None:
+        raise ArgumentError(f"{head!r} is no part of a Gaussian head.", remedy="api.heads() lists those of the scene.")
+    return HeadObjects(mesh, rig)
+
+
+def full_path(path: str | Path) -> Path:
+    """``//`` is the .blend file's folder; the rest is made absolute, because Blender writes to no other path."""
+    return Path(bpy.path.abspath(str(path))).absolute()

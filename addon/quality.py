@@ -1,0 +1,13 @@
+"""Quality presets of reconstruction and what they cost. No bpy here."""
+
+from __future__ import annotations
+
+QUALITIES = (
+    ("draft", "Draft", "For a first look: 20,000 splats, some 5 seconds on two cores"),
+    ("standard", "Standard", "For most shots: 60,000 splats, some 20 seconds on two cores"),
+    ("high", "High", "For close-ups: 150,000 splats, about a minute on two cores; slower to play without a GPU"),
+)
+"""Identifier, label and tooltip, in the order of cost. Times are of a machine without a GPU."""
+COSTS = {"draft": "20,000 splats, 5 s", "standard": "60,000 splats, 20 s", "high": "150,000 splats, 1 min"}
+PORTRAITS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+"""Endings of files that may be dropped into the viewport."""
