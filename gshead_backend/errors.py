@@ -55,7 +55,7 @@ class Cancelled(GsheadError):
 
 
 class MissingWeightsError(MissingAssetError):
-    """The weights of one of the project's own networks are absent, or of another version."""
+    """The weights of a network, or a model that a method needs beside them, are absent or of another version."""
 
     code = "GSH-E104"
 
@@ -67,7 +67,7 @@ class HeadError(GsheadError):
 
 
 class UnsafePickleError(HeadError):
-    """A FLAME pickle asks for something other than plain arrays."""
+    """A pickle (a FLAME model, a checkpoint) asks for something other than plain arrays."""
 
     code = "GSH-E201"
 

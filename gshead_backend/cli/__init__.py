@@ -14,6 +14,7 @@ from ..errors import Cancelled, GsheadError
 VERBS = {
     "reconstruct": "a portrait photo becomes an avatar (.gshead)",
     "render": "an avatar becomes frames (PNG or OpenEXR)",
+    "gagavatar": "a photo and a take become frames by the published network",
     "reduce": "the same avatar with fewer splats: smaller files, faster frames",
     "export": "an avatar becomes USD or PLY",
     "track": "a video of a face becomes a take that drives any avatar",
@@ -21,6 +22,7 @@ VERBS = {
     "serve": "run the backend that Blender talks to",
     "head": "import head models (FLAME and others), list them",
     "assets": "fetch the small networks that read portraits, list them",
+    "weights": "what each method needs, present or missing; import published weights",
     "synthetic": "seeded synthetic people: pictures with known truth, tables, timing",
     "train": "train the project's own portrait networks on synthetic people",
     "evaluate": "say how good a method is: benchmarks, a report, a comparison",

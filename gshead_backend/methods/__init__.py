@@ -52,7 +52,22 @@ class Reconstruct(Protocol):
 
 
 def get_method(name: str) -> Reconstruct:
-    """The method's function; importing it is what loads torch. Raises ``UnsupportedError`` for an unknown name."""
+    """The method's function; importing it is what loads torch.
+
+    Raises:
+        UnsupportedError: an unknown name, or a method whose heads an avatar file cannot hold.
+        MissingWeightsError: of such a method something is not installed; the message says what, and where to get it.
+    """
+    if name == "gagavatar":
+        from .needs import FLAME, GAGAVATAR, require
+
+        require(GAGAVATAR)
+        require(FLAME)
+        raise UnsupportedError(
+            "GAGAvatar's pictures are made by a network: only 3 % of its Gaussians move, so they are no avatar that a "
+            ".gshead file could hold.",
+            remedy="Render frames of a photo with 'gshead gagavatar PHOTO -o FOLDER'.",
+        )
     if name not in METHODS:
         raise UnsupportedError(f"There is no method '{name}'.", remedy=f"Use one of: {', '.join(METHODS)}.")
     return importlib.import_module(f"gshead_backend.methods.{name}").reconstruct

@@ -70,7 +70,7 @@ def load_weights(network: str, version: int, path: Path | None = None) -> Weight
         )
     if path.stat().st_size > MAX_BYTES:
         raise FileFormatError(f"{path} has {path.stat().st_size} bytes; weights have at most {MAX_BYTES}.")
-    header, arrays = _read(path)
+    header, arrays = read_weights(path)
     if header.network != network or header.version != version:
         raise MissingWeightsError(
             f"{path} holds version {header.version} of '{header.network}'; this code needs version {version} of "
@@ -80,7 +80,8 @@ def load_weights(network: str, version: int, path: Path | None = None) -> Weight
     return Weights(header, arrays)
 
 
-def _read(path: Path) -> tuple[Header, dict[str, np.ndarray]]:
+def read_weights(path: Path) -> tuple[Header, dict[str, np.ndarray]]:
+    """A weight file of any network and version. Raises ``FileFormatError`` when it is damaged or something else."""
     data = path.read_bytes()
     try:
         arrays = safetensors.numpy.load(data)

@@ -1,0 +1,127 @@
+"""The whole network, and what it knows of one person.
+
+The modules hold weights and nothing else. What belongs to a person is an ``Identity``, what belongs to a frame is a
+local variable: any number of people and viewports share one network and never see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...errors import ArgumentError
+from .config import RELEASED, Config
+from .encoder import Encoder, Features
+from .gaussians import Gaussians, PlaneHead, PointHead
+from .lifting import DIRECTION_CODE, encode_direction, plane
+from .raster import Placed, rasterize_features
+from .styleunet import StyleUNet
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One person, computed once from a photo; nobody writes into it.
+
+    Attributes:
+        points: Gaussians of the head's vertices, without places: those come with every frame.
+        front, back: Gaussians lifted from the plane towards where the source camera looks, and against.
+        front_xyz, back_xyz: (plane², 3) their places.
+    """
+
+    points: Gaussians
+    front: Gaussians
+    back: Gaussians
+    front_xyz: Tensor
+    back_xyz: Tensor
+
+    def placed(self, points: Tensor) -> Placed:
+        """All Gaussians of a frame: vertices first, then front, then back; equal depths are drawn in this order."""
+        parts = (self.points, self.front, self.back)
+        return Placed(
+            torch.cat([points, self.front_xyz, self.back_xyz]),
+            *(torch.cat([getattr(p, name) for p in parts]) for name in ("colors", "opacities", "scales", "rotations")),
+        )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture.
+
+    Attributes:
+        raster: (features, size, size) what the neural renderer saw; the first three channels are a rough picture.
+        alpha: (size, size) 0..1, what the Gaussians cover.
+        rgb: (3, size, size) 0..1, sRGB-encoded, on black.
+    """
+
+    raster: Tensor
+    alpha: Tensor
+    rgb: Tensor
+
+
+class Network(nn.Module):
+    """GAGAvatar with the released file's names."""
+
+    def __init__(self, config: Config = RELEASED) -> None:
+        super().__init__()
+        self.config = config
+        self.head_base = nn.Parameter(torch.zeros(config.points, config.embedding))
+        self.base_model = Encoder(config)
+        self.gs_generator_g = PointHead(config, DIRECTION_CODE)
+        self.gs_generator_l0 = PlaneHead(config, DIRECTION_CODE)
+        self.gs_generator_l1 = PlaneHead(config, DIRECTION_CODE)
+        self.upsampler = StyleUNet(config)
+
+    @classmethod
+    def with_weights(cls, weights: Mapping[str, Tensor], config: Config = RELEASED) -> Network:
+        """A network in eval mode that uses the given tensors themselves; names and shapes must be exactly its own."""
+        with torch.device("meta"):
+            network = cls(config)
+        network.load_state_dict(dict(weights), strict=True, assign=True)
+        return network.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def identity(self, image: Tensor, camera: np.ndarray) -> Identity:
+        """What the network makes of a photo.
+
+        Args:
+            image: (3, image, image) 0..1, sRGB-encoded, the person on black, on the network's device.
+            camera: (3, 4) of the photo, see ``lifting``.
+        Raises:
+            ArgumentError: another shape, or the camera is none.
+        """
+        side = self.config.image
+        if tuple(image.shape) != (3, side, side):
+            raise ArgumentError(f"The photo must have shape (3, {side}, {side}), got {tuple(image.shape)}.")
+        return self.lift(self.base_model(image[None]), camera)
+
+    @torch.no_grad()
+    def lift(self, features: Features, camera: np.ndarray) -> Identity:
+        """The encoder's features, seen from the photo's camera, as Gaussians."""
+        places, direction = (torch.from_numpy(a).to(features.map) for a in plane(camera, self.config.plane))
+        code = encode_direction(direction)
+        vector = features.vector.expand(self.config.points, -1)
+        points = self.gs_generator_g(torch.cat([self.head_base, vector], 1), code)
+        front, back = self.gs_generator_l0(features.map, code), self.gs_generator_l1(features.map, code)
+        return Identity(
+            points, front, back, places + front.positions * direction, places - back.positions * direction
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def frame(self, identity: Identity, points: Tensor, camera: np.ndarray, *, raster: str = "auto") -> Frame:
+        """Draw a person.
+
+        Args:
+            points: (points, 3) vertices of the driven head in the network's units, without the head's own pose.
+            camera: (3, 4), the head's pose included.
+            raster: see ``raster.rasterize_features``.
+        Raises:
+            ArgumentError: another shape, or the camera is none. RenderError, OutOfMemoryError.
+        """
+        if tuple(points.shape) != (self.config.points, 3):
+            raise ArgumentError(f"points must have shape ({self.config.points}, 3), got {tuple(points.shape)}.")
+        drawn, alpha = rasterize_features(identity.placed(points), camera, self.config.size, raster)
+        return Frame(drawn, alpha, self.upsampler(drawn[None])[0])

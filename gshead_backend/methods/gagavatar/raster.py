@@ -1,0 +1,127 @@
+"""Gaussians to a raster of features, on a CPU exactly as the public network did, on CUDA through gsplat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...avatar.types import Splats
+from ...errors import ArgumentError, OutOfMemoryError
+from ...parallel import NUMBA_LOCK, kernel_array
+from ...raster.cpu import sorting
+from ...raster.rasterize import rasterize
+from . import raster_kernels as kernels
+from .lifting import FOCAL, NEAR, opencv_camera
+
+MAX_PAIRS = 1 << 28
+
+
+@dataclass(frozen=True)
+class Placed:
+    """N Gaussians in space; tensors of one device.
+
+    Attributes:
+        xyz: (N, 3) in the network's units. colors: (N, C). opacities: (N, 1). scales: (N, 3). rotations: (N, 4) wxyz of
+            any length, as the public rasterizer takes them.
+    """
+
+    xyz: Tensor
+    colors: Tensor
+    opacities: Tensor
+    scales: Tensor
+    rotations: Tensor
+
+
+def unit_rotations(rotations: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """The same ellipsoids, (N, 4) and (N, 3), with quaternions of length one.
+
+    A quaternion that is not of length one makes another matrix than a rotation, so the ellipsoid has other axes; they
+    are found from its covariance. Rows that have length one already stay as they are.
+    """
+    out, sizes = rotations.clone(), scales.clone()
+    odd = ((rotations.double().square().sum(1) - 1).abs() > 1e-5).nonzero()[:, 0]
+    if len(odd) == 0:
+        return out, sizes
+    q = rotations[odd].double().cpu()
+    w, x, y, z = q.unbind(1)
+    rows = [
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+    ]  # fmt: skip
+    m = torch.stack(rows, 1).reshape(-1, 3, 3) * scales[odd].double().cpu()[:, None, :]
+    values, axes = torch.linalg.eigh(m @ m.transpose(1, 2))
+    axes = axes * torch.linalg.det(axes)[:, None, None]
+    out[odd] = _quaternions(axes).to(out)
+    sizes[odd] = values.clamp(min=0).sqrt().to(sizes)
+    return out, sizes
+
+
+def _quaternions(R: Tensor) -> Tensor:
+    """(N, 3, 3) rotations to (N, 4) wxyz, by the eigenvector that belongs to each (Bar-Itzhack 2000)."""
+    t = R.transpose(1, 2)
+    K = R.new_zeros(R.shape[0], 4, 4)
+    K[:, 1:, 1:] = R + t - torch.eye(3, dtype=R.dtype) * R.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+    K[:, 0, 0] = R.diagonal(dim1=1, dim2=2).sum(1)
+    for i, (a, b) in enumerate(((2, 1), (0, 2), (1, 0)), 1):
+        K[:, 0, i] = K[:, i, 0] = R[:, a, b] - R[:, b, a]
+    return torch.linalg.eigh(K)[1][:, :, -1]
+
+
+def rasterize_exactly(placed: Placed, camera: np.ndarray, size: int) -> tuple[Tensor, Tensor]:
+    """Raster (C, size, size) and coverage (size, size), float32 on the CPU, with the public rasterizer's limits.
+
+    Args:
+        camera: (3, 4), see ``lifting``.
+    Raises:
+        ArgumentError: the camera is none. OutOfMemoryError: the Gaussians cover too many tiles.
+    """
+    arrays = [
+        kernel_array(x.detach().float().cpu().numpy())
+        for x in (placed.xyz, placed.rotations, placed.scales, placed.opacities[:, 0], placed.colors)
+    ]
+    means, quats, scales, opacities, colors = arrays
+    n, tiles_x = len(means), -(-size // kernels.TILE)
+    view = kernel_array(opencv_camera(camera, size).viewmat, np.float64)
+    geometry, extent = np.empty((n, 7), np.float32), np.empty((n, 4), np.int32)
+    pairs = np.empty(n, np.int64)
+    out, alpha = np.zeros((size, size, colors.shape[1]), np.float32), np.empty((size, size), np.float32)
+    with NUMBA_LOCK:
+        kernels.project(
+            means, quats, scales, opacities, view, FOCAL * size / 2, size, NEAR, geometry, extent, pairs
+        )  # fmt: skip
+        total = int(pairs.sum())
+        if total > MAX_PAIRS:
+            raise OutOfMemoryError(f"{n} Gaussians cover {total} tiles of a picture, the limit is {MAX_PAIRS}.")
+        before = np.zeros(n + 1, np.int64)
+        np.cumsum(pairs, out=before[1:])
+        order = sorting.depth_order(pairs, geometry[:, kernels.DEPTH].view(np.uint32))
+        members = np.empty(total, np.int32)
+        start = sorting.fill_tiles(order, extent, before, tiles_x, tiles_x, members, np.empty(0, np.int32))
+        kernels.blend(geometry, colors, start, members, tiles_x, out, alpha)
+    return torch.from_numpy(out).permute(2, 0, 1).contiguous(), torch.from_numpy(alpha)
+
+
+def rasterize_features(placed: Placed, camera: np.ndarray, size: int, backend: str = "auto") -> tuple[Tensor, Tensor]:
+    """Raster (C, size, size) and coverage (size, size) on the device of the Gaussians.
+
+    Args:
+        backend: "exact" is ``rasterize_exactly``; any other is the project's rasterizer of that name, whose limits are
+            gsplat's; "auto" is "exact" on a CPU and "gsplat" on CUDA.
+    Raises:
+        ArgumentError, RenderError, OutOfMemoryError.
+    """
+    if placed.colors.shape[0] != placed.xyz.shape[0]:
+        raise ArgumentError(f"{placed.xyz.shape[0]} places and {placed.colors.shape[0]} colours do not go together.")
+    if backend == "auto":
+        backend = "gsplat" if placed.xyz.is_cuda else "exact"
+    if backend == "exact":
+        raster, alpha = rasterize_exactly(placed, camera, size)
+        return raster.to(placed.xyz.device), alpha.to(placed.xyz.device)
+    rotations, scales = unit_rotations(placed.rotations, placed.scales)
+    splats = Splats(placed.xyz, rotations, scales, placed.opacities[:, 0], placed.colors)
+    drawn = rasterize(splats, opencv_camera(camera, size), backend=backend)
+    return drawn.color.permute(2, 0, 1).contiguous(), drawn.alpha

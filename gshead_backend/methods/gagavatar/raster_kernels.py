@@ -1,0 +1,125 @@
+"""Numba kernels of the rasterizer that the public network was trained with: its limits, any number of channels.
+
+They differ from the project's own rasterizer where that one follows gsplat: opacity is capped at 0.99, a splat ends
+with the 16 x 16 tiles that three deviations reach, quaternions are taken as they come, and a pixel is finished before
+the splat that would take its transmittance below 1e-4. Most of all, one walk over a tile blends all channels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+TILE = 16
+MX, MY, CXX, CXY, CYY, OPACITY, DEPTH = range(7)
+_HALF, _ZERO, _ONE = np.float32(0.5), np.float32(0), np.float32(1)
+_ALPHA_MAX, _ALPHA_MIN, _STOP = np.float32(0.99), np.float32(1 / 255), np.float32(1e-4)
+_BLUR, _DEVIATIONS, _LEAST_ROOT = 0.3, 3.0, 0.1
+_MARGIN = 1.3
+
+
+@njit(error_model="numpy")
+def _covariance(q, s, view):
+    """R S S Rᵀ in view axes, R from the quaternion as it is; the six numbers xx, xy, xz, yy, yz, zz."""
+    w, x, y, z = np.float64(q[0]), np.float64(q[1]), np.float64(q[2]), np.float64(q[3])
+    r = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    m = np.empty((3, 3))
+    for i in range(3):
+        for j in range(3):
+            m[i, j] = (view[i, 0] * r[0][j] + view[i, 1] * r[1][j] + view[i, 2] * r[2][j]) * s[j]
+    return m @ m.T
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def project(means, quats, scales, opacities, view, focal, size, near, geometry, extent, pairs):
+    """Fill ``geometry`` (N, 7) float32, ``extent`` (N, 4) int32 (first and last tile column and row, times 16) and
+    ``pairs`` (N,) int64, how many tiles each splat touches.
+
+    Pixel (0, 0) has its centre at 0, as in the public rasterizer.
+    """
+    tiles = (size + TILE - 1) // TILE
+    centre = 0.5 * size - 0.5
+    limit = _MARGIN * 0.5 * size / focal
+    view32 = view.astype(np.float32)
+    for i in prange(means.shape[0]):
+        pairs[i] = 0
+        px, py, pz = means[i, 0], means[i, 1], means[i, 2]
+        # depth decides the order of nearly equal ones: single precision, in the public kernel's order of additions
+        z32 = view32[2, 0] * px + view32[2, 1] * py + view32[2, 2] * pz + view32[2, 3]
+        if not z32 > np.float32(near):
+            continue
+        x = view[0, 0] * px + view[0, 1] * py + view[0, 2] * pz + view[0, 3]
+        y = view[1, 0] * px + view[1, 1] * py + view[1, 2] * pz + view[1, 3]
+        z = np.float64(z32)
+        c = _covariance(quats[i], scales[i], view)
+        tx, ty = min(max(x / z, -limit), limit), min(max(y / z, -limit), limit)
+        a, b = focal / z, -focal * tx / z
+        d = -focal * ty / z
+        xx = a * a * c[0, 0] + 2 * a * b * c[0, 2] + b * b * c[2, 2] + _BLUR
+        xy = a * a * c[0, 1] + a * d * c[0, 2] + a * b * c[1, 2] + b * d * c[2, 2]
+        yy = a * a * c[1, 1] + 2 * a * d * c[1, 2] + d * d * c[2, 2] + _BLUR
+        det = xx * yy - xy * xy
+        mx, my = focal * x / z + centre, focal * y / z + centre
+        if not (det > 0 and abs(mx) < 1e9 and abs(my) < 1e9):
+            continue
+        middle = 0.5 * (xx + yy)
+        radius = math.ceil(_DEVIATIONS * math.sqrt(middle + math.sqrt(max(_LEAST_ROOT, middle * middle - det))))
+        # a tile counts from its first column to the one before the next tile's first
+        x0, x1 = min(max(int((mx - radius) / TILE), 0), tiles), min(max(int((mx + radius + TILE - 1) / TILE), 0), tiles)
+        y0, y1 = min(max(int((my - radius) / TILE), 0), tiles), min(max(int((my + radius + TILE - 1) / TILE), 0), tiles)
+        if x0 >= x1 or y0 >= y1:
+            continue
+        geometry[i, MX], geometry[i, MY], geometry[i, DEPTH] = mx, my, z32
+        geometry[i, CXX], geometry[i, CXY], geometry[i, CYY] = yy / det, -xy / det, xx / det
+        geometry[i, OPACITY] = opacities[i]
+        extent[i, 0], extent[i, 1] = x0 * TILE, (x1 - 1) * TILE
+        extent[i, 2], extent[i, 3] = y0 * TILE, (y1 - 1) * TILE
+        pairs[i] = (x1 - x0) * (y1 - y0)
+
+
+@njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract"})
+def blend(geometry, colors, start, members, tiles_x, out, alpha):
+    """Blend ``colors`` (N, C) front to back into ``out`` (H, W, C); ``alpha`` (H, W) is what they cover."""
+    height, width, channels = out.shape
+    for t in prange(start.size - 1):
+        x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
+        h, w = min(TILE, height - y0), min(TILE, width - x0)
+        through = np.ones((TILE, TILE), np.float32)
+        done = np.zeros((TILE, TILE), np.bool_)
+        left = h * w
+        for k in range(start[t], start[t + 1]):
+            if left == 0:
+                break
+            i = members[k]
+            mx, my, opacity = geometry[i, MX], geometry[i, MY], geometry[i, OPACITY]
+            cxx, cxy, cyy = geometry[i, CXX], geometry[i, CXY], geometry[i, CYY]
+            for y in range(h):
+                dy = my - np.float32(y0 + y)
+                for x in range(w):
+                    if done[y, x]:
+                        continue
+                    dx = mx - np.float32(x0 + x)
+                    power = -_HALF * (cxx * dx * dx + cyy * dy * dy) - cxy * dx * dy
+                    if power > _ZERO or power < np.float32(-6):  # e^-6 < 1/255
+                        continue
+                    a = min(_ALPHA_MAX, opacity * math.exp(power))
+                    if a < _ALPHA_MIN:
+                        continue
+                    after = through[y, x] * (_ONE - a)
+                    if after < _STOP:
+                        done[y, x] = True
+                        left -= 1
+                        continue
+                    share = a * through[y, x]
+                    for c in range(channels):
+                        out[y0 + y, x0 + x, c] += share * colors[i, c]
+                    through[y, x] = after
+        for y in range(h):
+            for x in range(w):
+                alpha[y0 + y, x0 + x] = _ONE - through[y, x]
