@@ -14,7 +14,19 @@ from pathlib import Path
 from measure import ROOT, Report
 from scenes import SIZES
 
-PARTS = ("frames", "batches", "floors", "socket", "codecs", "delivery", "levels", "blender", "redraw", "reconstruct")
+PARTS = (
+    "frames",
+    "batches",
+    "floors",
+    "socket",
+    "codecs",
+    "delivery",
+    "levels",
+    "blender",
+    "redraw",
+    "reconstruct",
+    "gagavatar",
+)
 TITLES = {
     "drive cpu": "Drive: pose to splats, CPU", "raster cpu": "Rasterize, CPU", "frame cpu": "Whole frame, CPU",
     "drive cuda": "Drive: pose to splats, CUDA", "raster cuda": "Rasterize, CUDA", "frame cuda": "Whole frame, CUDA",
@@ -22,7 +34,7 @@ TITLES = {
     "socket": "Over the socket", "delivery": "Freshness, memory, start", "levels": "Levels of detail",
     "floor cpu": "Floors and resolutions, CPU", "codecs": "Packing for a network",
     "blender": "Inside Blender", "redraw": "Python in Blender's redraws",
-    "reconstruct": "Reconstruct", "memory": "Memory",
+    "reconstruct": "Reconstruct", "gagavatar": "GAGAvatar, float32, random weights", "memory": "Memory",
 }  # fmt: skip
 
 
@@ -94,6 +106,11 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
         from blender import measure_blender
 
         measure_blender(report, device, sizes)
+    elif part == "gagavatar":
+        if device == "cuda" or options.device:  # a minute on a CPU, so only when it is asked for
+            from network import measure_gagavatar
+
+            measure_gagavatar(report, device)
     elif part == "redraw":
         from redraw import measure_redraw
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from .config import RELEASED, Config
 from .encoder import Encoder, Features
 from .gaussians import Gaussians, PlaneHead, PointHead
 from .lifting import DIRECTION_CODE, encode_direction, plane
-from .raster import Placed, rasterize_features
+from .raster import Placed, chosen_backend, rasterize_features, unit_rotations
 from .styleunet import StyleUNet
 
 
@@ -38,13 +39,29 @@ class Identity:
     front_xyz: Tensor
     back_xyz: Tensor
 
-    def placed(self, points: Tensor) -> Placed:
-        """All Gaussians of a frame: vertices first, then front, then back; equal depths are drawn in this order."""
-        parts = (self.points, self.front, self.back)
-        return Placed(
-            torch.cat([points, self.front_xyz, self.back_xyz]),
-            *(torch.cat([getattr(p, name) for p in parts]) for name in ("colors", "opacities", "scales", "rotations")),
-        )
+    def placed(self, points: Tensor, *, unit: bool = False) -> Placed:
+        """All Gaussians of a frame: vertices first, then front, then back; equal depths are drawn in this order.
+
+        Only the vertices' places change; the rest is put together once. ``unit``: with rotations of length one.
+        """
+        rotations, scales = self._unit if unit else self._turned
+        xyz = torch.cat([points, self.front_xyz, self.back_xyz])
+        return Placed(xyz, *self._painted, scales, rotations, unit)
+
+    def _joined(self, name: str) -> Tensor:
+        return torch.cat([getattr(part, name) for part in (self.points, self.front, self.back)])
+
+    @cached_property
+    def _painted(self) -> tuple[Tensor, Tensor]:
+        return self._joined("colors"), self._joined("opacities")
+
+    @cached_property
+    def _turned(self) -> tuple[Tensor, Tensor]:
+        return self._joined("rotations"), self._joined("scales")
+
+    @cached_property
+    def _unit(self) -> tuple[Tensor, Tensor]:
+        return unit_rotations(*self._turned)
 
 
 @dataclass(frozen=True)
@@ -123,5 +140,7 @@ class Network(nn.Module):
         """
         if tuple(points.shape) != (self.config.points, 3):
             raise ArgumentError(f"points must have shape ({self.config.points}, 3), got {tuple(points.shape)}.")
-        drawn, alpha = rasterize_features(identity.placed(points), camera, self.config.size, raster)
+        backend = chosen_backend(raster, points.device)
+        placed = identity.placed(points, unit=backend != "exact")
+        drawn, alpha = rasterize_features(placed, camera, self.config.size, backend)
         return Frame(drawn, alpha, self.upsampler(drawn[None])[0])

@@ -26,6 +26,7 @@ class Placed:
     Attributes:
         xyz: (N, 3) in the network's units. colors: (N, C). opacities: (N, 1). scales: (N, 3). rotations: (N, 4) wxyz of
             any length, as the public rasterizer takes them.
+        unit: the rotations have length one, see ``unit_rotations``.
     """
 
     xyz: Tensor
@@ -33,6 +34,14 @@ class Placed:
     opacities: Tensor
     scales: Tensor
     rotations: Tensor
+    unit: bool = False
+
+
+def chosen_backend(backend: str, device: torch.device) -> str:
+    """What "auto" stands for: "gsplat" on CUDA, "exact" elsewhere."""
+    if backend != "auto":
+        return backend
+    return "gsplat" if device.type == "cuda" else "exact"
 
 
 def unit_rotations(rotations: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +95,7 @@ def rasterize_exactly(placed: Placed, camera: np.ndarray, size: int) -> tuple[Te
     means, quats, scales, opacities, colors = arrays
     n, tiles_x = len(means), -(-size // kernels.TILE)
     view = kernel_array(opencv_camera(camera, size).viewmat, np.float64)
-    geometry, extent = np.empty((n, 7), np.float32), np.empty((n, 4), np.int32)
+    geometry, extent = np.empty((n, kernels.GEOMETRY_WIDTH), np.float32), np.empty((n, 4), np.int32)
     pairs = np.empty(n, np.int64)
     out, alpha = np.zeros((size, size, colors.shape[1]), np.float32), np.empty((size, size), np.float32)
     with NUMBA_LOCK:
@@ -116,12 +125,13 @@ def rasterize_features(placed: Placed, camera: np.ndarray, size: int, backend: s
     """
     if placed.colors.shape[0] != placed.xyz.shape[0]:
         raise ArgumentError(f"{placed.xyz.shape[0]} places and {placed.colors.shape[0]} colours do not go together.")
-    if backend == "auto":
-        backend = "gsplat" if placed.xyz.is_cuda else "exact"
+    backend = chosen_backend(backend, placed.xyz.device)
     if backend == "exact":
         raster, alpha = rasterize_exactly(placed, camera, size)
         return raster.to(placed.xyz.device), alpha.to(placed.xyz.device)
-    rotations, scales = unit_rotations(placed.rotations, placed.scales)
+    rotations, scales = placed.rotations, placed.scales
+    if not placed.unit:
+        rotations, scales = unit_rotations(rotations, scales)
     splats = Splats(placed.xyz, rotations, scales, placed.opacities[:, 0], placed.colors)
     drawn = rasterize(splats, opencv_camera(camera, size), backend=backend)
     return drawn.color.permute(2, 0, 1).contiguous(), drawn.alpha

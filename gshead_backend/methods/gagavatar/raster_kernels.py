@@ -13,32 +13,33 @@ import numpy as np
 from numba import njit, prange
 
 TILE = 16
-MX, MY, CXX, CXY, CYY, OPACITY, DEPTH = range(7)
+MX, MY, CXX, CXY, CYY, OPACITY, DEPTH, REACH_X, REACH_Y = range(9)
+GEOMETRY_WIDTH = 9
 _HALF, _ZERO, _ONE = np.float32(0.5), np.float32(0), np.float32(1)
 _ALPHA_MAX, _ALPHA_MIN, _STOP = np.float32(0.99), np.float32(1 / 255), np.float32(1e-4)
 _BLUR, _DEVIATIONS, _LEAST_ROOT = 0.3, 3.0, 0.1
 _MARGIN = 1.3
 
 
-@njit(error_model="numpy")
-def _covariance(q, s, view):
-    """R S S Rᵀ in view axes, R from the quaternion as it is; the six numbers xx, xy, xz, yy, yz, zz."""
+@njit(forceinline=True, error_model="numpy")
+def _row(v0, v1, v2, q, s):
+    """A row of the view's rotation times R S, R from the quaternion as it is: three numbers."""
     w, x, y, z = np.float64(q[0]), np.float64(q[1]), np.float64(q[2]), np.float64(q[3])
-    r = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    return (
+        (v0 * (1 - 2 * (y * y + z * z)) + v1 * 2 * (x * y + w * z) + v2 * 2 * (x * z - w * y)) * s[0],
+        (v0 * 2 * (x * y - w * z) + v1 * (1 - 2 * (x * x + z * z)) + v2 * 2 * (y * z + w * x)) * s[1],
+        (v0 * 2 * (x * z + w * y) + v1 * 2 * (y * z - w * x) + v2 * (1 - 2 * (x * x + y * y))) * s[2],
     )
-    m = np.empty((3, 3))
-    for i in range(3):
-        for j in range(3):
-            m[i, j] = (view[i, 0] * r[0][j] + view[i, 1] * r[1][j] + view[i, 2] * r[2][j]) * s[j]
-    return m @ m.T
+
+
+@njit(forceinline=True, error_model="numpy")
+def _dot(a, b):
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
 def project(means, quats, scales, opacities, view, focal, size, near, geometry, extent, pairs):
-    """Fill ``geometry`` (N, 7) float32, ``extent`` (N, 4) int32 (first and last tile column and row, times 16) and
+    """Fill ``geometry`` (N, 9) float32, ``extent`` (N, 4) int32 (first and last tile column and row, times 16) and
     ``pairs`` (N,) int64, how many tiles each splat touches.
 
     Pixel (0, 0) has its centre at 0, as in the public rasterizer.
@@ -57,13 +58,15 @@ def project(means, quats, scales, opacities, view, focal, size, near, geometry, 
         x = view[0, 0] * px + view[0, 1] * py + view[0, 2] * pz + view[0, 3]
         y = view[1, 0] * px + view[1, 1] * py + view[1, 2] * pz + view[1, 3]
         z = np.float64(z32)
-        c = _covariance(quats[i], scales[i], view)
+        m0 = _row(view[0, 0], view[0, 1], view[0, 2], quats[i], scales[i])
+        m1 = _row(view[1, 0], view[1, 1], view[1, 2], quats[i], scales[i])
+        m2 = _row(view[2, 0], view[2, 1], view[2, 2], quats[i], scales[i])
         tx, ty = min(max(x / z, -limit), limit), min(max(y / z, -limit), limit)
         a, b = focal / z, -focal * tx / z
         d = -focal * ty / z
-        xx = a * a * c[0, 0] + 2 * a * b * c[0, 2] + b * b * c[2, 2] + _BLUR
-        xy = a * a * c[0, 1] + a * d * c[0, 2] + a * b * c[1, 2] + b * d * c[2, 2]
-        yy = a * a * c[1, 1] + 2 * a * d * c[1, 2] + d * d * c[2, 2] + _BLUR
+        u = (a * m0[0] + b * m2[0], a * m0[1] + b * m2[1], a * m0[2] + b * m2[2])
+        v = (a * m1[0] + d * m2[0], a * m1[1] + d * m2[1], a * m1[2] + d * m2[2])
+        xx, xy, yy = _dot(u, u) + _BLUR, _dot(u, v), _dot(v, v) + _BLUR
         det = xx * yy - xy * xy
         mx, my = focal * x / z + centre, focal * y / z + centre
         if not (det > 0 and abs(mx) < 1e9 and abs(my) < 1e9):
@@ -78,6 +81,8 @@ def project(means, quats, scales, opacities, view, focal, size, near, geometry, 
         geometry[i, MX], geometry[i, MY], geometry[i, DEPTH] = mx, my, z32
         geometry[i, CXX], geometry[i, CXY], geometry[i, CYY] = yy / det, -xy / det, xx / det
         geometry[i, OPACITY] = opacities[i]
+        # beyond these pixels it is below 1/255; only to save work inside its tiles
+        geometry[i, REACH_X], geometry[i, REACH_Y] = math.sqrt(12 * xx) + 0.01, math.sqrt(12 * yy) + 0.01
         extent[i, 0], extent[i, 1] = x0 * TILE, (x1 - 1) * TILE
         extent[i, 2], extent[i, 3] = y0 * TILE, (y1 - 1) * TILE
         pairs[i] = (x1 - x0) * (y1 - y0)
@@ -99,9 +104,12 @@ def blend(geometry, colors, start, members, tiles_x, out, alpha):
             i = members[k]
             mx, my, opacity = geometry[i, MX], geometry[i, MY], geometry[i, OPACITY]
             cxx, cxy, cyy = geometry[i, CXX], geometry[i, CXY], geometry[i, CYY]
-            for y in range(h):
+            rx, ry, color = geometry[i, REACH_X], geometry[i, REACH_Y], colors[i]
+            first_x, last_x = max(0, math.ceil(mx - rx) - x0), min(w, math.floor(mx + rx) + 1 - x0)
+            first_y, last_y = max(0, math.ceil(my - ry) - y0), min(h, math.floor(my + ry) + 1 - y0)
+            for y in range(first_y, last_y):
                 dy = my - np.float32(y0 + y)
-                for x in range(w):
+                for x in range(first_x, last_x):
                     if done[y, x]:
                         continue
                     dx = mx - np.float32(x0 + x)
@@ -117,8 +125,9 @@ def blend(geometry, colors, start, members, tiles_x, out, alpha):
                         left -= 1
                         continue
                     share = a * through[y, x]
+                    pixel = out[y0 + y, x0 + x]
                     for c in range(channels):
-                        out[y0 + y, x0 + x, c] += share * colors[i, c]
+                        pixel[c] += share * color[c]
                     through[y, x] = after
         for y in range(h):
             for x in range(w):

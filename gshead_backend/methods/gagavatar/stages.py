@@ -83,8 +83,12 @@ def _units(network: Network, number: int, driven: np.ndarray, raster: str) -> Na
     yield from _fields("unit.linearhead", network.gs_generator_g(torch.cat([network.head_base, vector], 1), code))
     map_ = on_device(1.5 * draw("unit.convhead.f0", 1, c.fused, c.plane, c.plane))
     yield from _fields("unit.convhead", network.gs_generator_l0(map_, code))
-    fields = {k: on_device(v) for k, v in recipe.unit_gaussians(number, channels=c.features).items()}
-    yield "unit.raster", _array(rasterize_features(Placed(**fields), driven, min(c.size, RASTER_TEST_SIZE), raster)[0])
+    fields = recipe.unit_gaussians(number, channels=c.features)
+    xyz, colors, opacities, scales, rotations = (
+        on_device(fields[name]) for name in ("xyz", "colors", "opacities", "scales", "rotations")
+    )
+    placed = Placed(xyz, colors, opacities, scales, rotations)
+    yield "unit.raster", _array(rasterize_features(placed, driven, min(c.size, RASTER_TEST_SIZE), raster)[0])
     noise = on_device(0.7 * draw("unit.styleunet.x", 1, c.features, c.size, c.size))
     yield "unit.styleunet", _array(network.upsampler(noise)[0])
 

@@ -1,0 +1,68 @@
+"""GAGAvatar: what a frame costs and where, with random weights (a network's time does not depend on them)."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from measure import Report, Row, timed
+from torch.utils.flop_counter import FlopCounterMode
+
+from gshead_backend.head import HeadPose, PersonalHead, default_head
+from gshead_backend.methods.gagavatar import recipe
+from gshead_backend.methods.gagavatar.config import RELEASED
+from gshead_backend.methods.gagavatar.layout import used_shapes
+from gshead_backend.methods.gagavatar.network import Identity, Network
+from gshead_backend.methods.gagavatar.raster import rasterize_features
+from gshead_backend.methods.gagavatar.stages import Weights
+
+GROUP = "gagavatar"
+PAPER = "the paper: 67 FPS on its authors' GPU"
+
+
+def _giga_flops(call: Callable[[], object]) -> float:
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops() / 1e9
+
+
+def measure_gagavatar(report: Report, device: str) -> None:
+    """Rows of group ``gagavatar``: parameters, arithmetic, the photo once, a frame whole and in parts, memory."""
+    network = Network.with_weights(Weights(used_shapes(), 1, RELEASED).used).to(device)
+    given = recipe.inputs(1)
+    image, points = torch.from_numpy(given.image).to(device), torch.from_numpy(given.points1).to(device)
+    sync = torch.cuda.synchronize if device.startswith("cuda") else None
+    head = default_head()
+    person = PersonalHead.create(head, np.zeros(head.identity_count))
+    moving = HeadPose.neutral(head.expression_count)
+    moving.expression[:8] = 0.3
+
+    def time_it(name: str, call: Callable[[], object], note: str = "") -> None:
+        report.add(timed(GROUP, f"{name}, {device}", call, count=200, seconds=20.0, warm=1, sync=sync, note=note))
+
+    def count(name: str, value: float, unit: str) -> None:
+        report.add(Row(GROUP, name, value, unit))
+
+    with torch.inference_mode():
+        identity = network.identity(image, given.source)
+        raster, _ = rasterize_features(identity.placed(points), given.driven, RELEASED.size)
+        count("parameters and stored noise", sum(v.numel() for v in network.state_dict().values()) / 1e6, "million")
+        count("photo to Gaussians", _giga_flops(lambda: network.identity(image, given.source)), "GFLOP")
+        count("neural renderer", _giga_flops(lambda: network.upsampler(raster[None])), "GFLOP")
+        time_it("photo to Gaussians, once a person", lambda: network.identity(image, given.source))
+        time_it("a frame, 512²", lambda: network.frame(identity, points, given.driven), PAPER)
+        time_it("of it: drive, on the default head", lambda: person.vertices(moving))
+        time_it("of it: raster, 180,255 splats, 32 channels", lambda: _raster(network, identity, points, given.driven))
+        time_it("of it: neural renderer", lambda: network.upsampler(raster[None]))
+    if device.startswith("cuda"):
+        count("peak memory on the device", torch.cuda.max_memory_allocated() / 2**20, "MiB")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    count("peak memory of the process", peak / (2**20 if sys.platform == "darwin" else 1024), "MiB")
+
+
+def _raster(network: Network, identity: Identity, points: torch.Tensor, camera: np.ndarray) -> object:
+    placed = identity.placed(points, unit=points.is_cuda)
+    return rasterize_features(placed, camera, network.config.size)
