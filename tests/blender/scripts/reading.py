@@ -25,7 +25,7 @@ def main() -> None:
         return head.state
 
     seen["first"] = read().vertices is None
-    made.rig["jawOpen"] = 0.5
+    common.module("rig.controls").set_channels(made.rig, {"jawOpen": 0.5})
     made.rig.update_tag()
     state = read()
     seen["keyed"] = state.vertices is None and float(abs(state.pose.jaw_pose).max()) > 0.05
