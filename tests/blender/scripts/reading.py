@@ -8,11 +8,11 @@ from typing import Any
 import bpy
 import common
 
-from gshead_backend.avatar.file import save_avatar
-
 
 def main() -> None:
     common.enable()
+    from gshead_backend.avatar.file import save_avatar  # there since the extension is enabled
+
     path = Path(common.ARGS["out"]) / "avatar.gshead"
     save_avatar(common.tiny_avatar(), path)
     made = common.module("heads").load_head_file(bpy.context, path)

@@ -83,8 +83,7 @@ def redraws(width: int, height: int) -> None:
 
     with offscreen.bind():
         for turn in range(25):
-            made.rig["jawOpen"], made.rig["mouthSmileLeft"] = 0.02 * turn, 0.5
-            made.rig.update_tag()
+            common.module("rig.controls").set_channels(made.rig, {"jawOpen": 0.02 * turn, "mouthSmileLeft": 0.5})
             bpy.context.view_layer.update()
             depsgraph = bpy.context.evaluated_depsgraph_get()
             times["thorough"].append(milliseconds(lambda: read(True)))
