@@ -64,8 +64,9 @@ def test_equal_clips_are_tracked_anew(client: Client) -> None:
     """A path may name another clip the next time: nothing is remembered, nothing shared."""
     assert client.track("/clip").seconds == client.track("/clip").seconds == 0.5
     with ThreadedClient(client.threaded.endpoint) as other:
-        one, two = client.threaded.track("/long"), other.track("/long")
+        one = client.threaded.track("/long")
         assert wait_until(lambda: one.progress[0] > 0)
+        two = other.track("/long")
         time.sleep(0.2)
         assert two.progress[0] == 0
         two.cancel()
