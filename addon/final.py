@@ -63,7 +63,9 @@ def passes(engine: Any, depsgraph: Any, layers: dict[str, np.ndarray], depth: np
     scene = depsgraph.scene_eval
     behind = background(scene, compat.world_tree(scene.world))
     made = {"Combined": compose.combined_pass(layers.pop("rgba"), behind, compat.working_space()),
-            "Depth": compose.depth_pass(depth), HEADS_DEPTH: compose.depth_pass(fill_depth(depth))}  # fmt: skip
+            "Depth": compose.depth_pass(depth)}  # fmt: skip
+    if render_settings.of(scene).source is not None:
+        made[HEADS_DEPTH] = compose.depth_pass(fill_depth(depth))
     return made | {name: compose.mask_pass(mask) for name, mask in layers.items()}
 
 

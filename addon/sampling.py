@@ -80,11 +80,15 @@ def thin_lens(camera: Any, distance: float) -> Lens | None:
     return Lens((radius / dof.aperture_ratio, radius), distance)
 
 
+_Taken = tuple[dict[str, np.ndarray], np.ndarray, float]
+
+
 class Average:
-    """The weighted mean of frames that come one by one."""
+    """The weighted mean of frames that come one by one; of a single one, or the same again, that frame itself."""
 
     def __init__(self) -> None:
         self._weight = 0.0
+        self._alone: _Taken | None = None
         self._sum: dict[str, np.ndarray] = {}
         self._depth: np.ndarray | None = None
         self._depth_sum: np.ndarray = np.zeros(())
@@ -94,10 +98,22 @@ class Average:
         """Take in one sample: premultiplied linear ``layers`` ("rgba" among them) and (H, W) ``depth``."""
         if self._depth is None:
             self._depth = depth
-            self._sum = {name: np.zeros(layer.shape, np.float64) for name, layer in layers.items()}
-            self._depth_sum, self._depth_weight = np.zeros(depth.shape), np.zeros(depth.shape)
         if not weight:
             return
+        if self._alone is None and not self._sum:
+            self._alone = layers, depth, weight
+        elif self._alone is not None and self._alone[0] is layers:
+            self._alone = layers, depth, self._alone[2] + weight
+        else:
+            if self._alone is not None:
+                self._accumulate(*self._alone)
+                self._alone = None
+            self._accumulate(layers, depth, weight)
+
+    def _accumulate(self, layers: dict[str, np.ndarray], depth: np.ndarray, weight: float) -> None:
+        if not self._sum:
+            self._sum = {name: np.zeros(layer.shape, np.float64) for name, layer in layers.items()}
+            self._depth_sum, self._depth_weight = np.zeros(depth.shape), np.zeros(depth.shape)
         self._weight += weight
         for name, layer in layers.items():
             self._sum[name] += weight * layer
@@ -109,6 +125,10 @@ class Average:
     def result(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Averaged float32 layers, and depth: finite wherever the averaged coverage is at least 1/255."""
         assert self._depth is not None, "no sample was added"
+        if self._alone is not None:
+            layers, own, _ = self._alone
+            depth = own if own is self._depth else np.where(np.isfinite(self._depth), self._depth, own)
+            return dict(layers), np.where(layers["rgba"][..., 3] >= _SEEN, depth, np.float32(np.inf))
         layers = {name: (total / self._weight).astype(np.float32) for name, total in self._sum.items()}
         mean = self._depth_sum / np.maximum(self._depth_weight, 1e-12)
         depth = np.where(np.isfinite(self._depth), self._depth, np.where(self._depth_weight > 0, mean, np.inf))
