@@ -35,7 +35,7 @@ def test_the_released_layout_has_597_entries() -> None:
     assert len(released_shapes()) == 597
 
 
-def test_a_checkpoint_becomes_a_network_that_draws_the_same_bytes(content: dict, tmp_path: Path) -> None:
+def test_a_checkpoint_becomes_a_network_that_draws_the_same(content: dict, tmp_path: Path) -> None:
     weights = read_released(_saved(content, tmp_path), SMALL)
     file = tmp_path / "gagavatar.safetensors"
     save_converted(weights, file, {"origin": "GAGAvatar.pt"})
@@ -44,7 +44,8 @@ def test_a_checkpoint_becomes_a_network_that_draws_the_same_bytes(content: dict,
     for network in (load_network(file, "cpu", SMALL), Network.with_weights(small_weights().used, SMALL)):
         person = network.identity(torch.from_numpy(given.image), given.source)
         pictures.append(network.frame(person, torch.from_numpy(given.points1), given.driven).rgb)
-    assert torch.equal(*pictures)
+    # where a file's tensors lie in memory decides which convolution kernels are used, and these round differently
+    torch.testing.assert_close(*pictures, rtol=0, atol=1e-5)
     with pytest.raises(FileFormatError, match="lacks"):
         load_network(file)  # the released sizes need more blocks
 
