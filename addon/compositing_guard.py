@@ -14,6 +14,7 @@ it. What Blender 4.5 to 5.2 do obey:
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def prepare(scene: Any, *_: Any) -> None:
     except GsheadError as error:
         refuse(scene, str(error))
     except Exception as error:
+        traceback.print_exc()
         refuse(scene, f"Heads cannot be added to this render: {type(error).__name__}: {error}")
 
 
