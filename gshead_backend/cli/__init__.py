@@ -14,7 +14,6 @@ from ..errors import Cancelled, GsheadError
 VERBS = {
     "reconstruct": "a portrait photo becomes an avatar (.gshead)",
     "render": "an avatar becomes frames (PNG or OpenEXR)",
-    "gagavatar": "a photo and a take become frames by the published network",
     "reduce": "the same avatar with fewer splats: smaller files, faster frames",
     "export": "an avatar becomes USD or PLY",
     "track": "a video of a face becomes a take that drives any avatar",
