@@ -37,3 +37,9 @@ class Stream:
                 number = self.number()
                 if number is not None:
                     client.threaded.stream_close(number)
+
+
+def at_work(client: Any) -> str:
+    """What the backend says it is doing where a picture takes it long; else nothing."""
+    beat = client.threaded.beat
+    return next((w.message for w in beat.workers if w.role == "render" and w.state == "busy"), "") if beat else ""
