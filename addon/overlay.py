@@ -15,7 +15,7 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import compat, live, overlay_bones, runtime, storage
+from . import compat, overlay_bones, runtime, storage, ticker
 from .camera import depth_to_ndc, viewport_camera
 from .final import wire_heads
 from .live import LiveView
@@ -220,7 +220,7 @@ def register() -> None:
     for hook, function in _hooks():
         hook.append(function)
     bpy.types.VIEW3D_PT_overlay_object.append(_popover)
-    live.on_tick.append(tidy)
+    ticker.on_tick.append(tidy)
     if not bpy.app.background:
         for draw, kind in ((_draw_view, "POST_VIEW"), (_draw_text, "POST_PIXEL")):
             _handlers.append(bpy.types.SpaceView3D.draw_handler_add(draw, (), "WINDOW", kind))
@@ -232,7 +232,7 @@ def unregister() -> None:
     for pointer in list(_regions):
         _drop(pointer)
     with contextlib.suppress(ValueError):
-        live.on_tick.remove(tidy)
+        ticker.on_tick.remove(tidy)
     bpy.types.VIEW3D_PT_overlay_object.remove(_popover)
     for hook, function in _hooks():
         if function in hook:
