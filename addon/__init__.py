@@ -9,7 +9,6 @@ from . import (
     compositing_guard,
     engine,
     keying,
-    live,
     operators,
     overlay,
     panel_render,
@@ -18,10 +17,12 @@ from . import (
     render_settings,
     runtime,
     screen,
+    telling,
+    ticker,
 )
 
 _MODULES = (
-    *(preferences, runtime, render_settings, engine, overlay, compositing_guard),
+    *(preferences, runtime, telling, render_settings, engine, overlay, compositing_guard),
     *(keying, operators, panels, panel_render),
 )
 
@@ -34,7 +35,7 @@ def register() -> None:
 
 def unregister() -> None:
     """Called by Blender when the extension is disabled; leaves nothing running."""
-    live.unregister()
+    ticker.unregister()
     for module in reversed(_MODULES):
         module.unregister()
     screen.release()

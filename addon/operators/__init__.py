@@ -18,7 +18,6 @@ from . import (
     problems,
     reconstruct,
     reenact,
-    reporting,
     takes,
     usd,
 )
@@ -36,7 +35,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    reporting.unregister()
     if bpy.app.timers.is_registered(checking.redraw_preferences):
         bpy.app.timers.unregister(checking.redraw_preferences)
     for cls in reversed(CLASSES):
