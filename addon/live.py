@@ -40,6 +40,7 @@ class LiveView:
 
     def __init__(self, redraw: Callable[[], None], *, depth: bool) -> None:
         self.picture = Picture()
+        self.region = 0  # pointer of the region that draws it
         self.rested = False  # set by whoever looked again, more thoroughly, since the last change
         self._redraw = redraw
         self._heads: list[tuple[Any, bytes]] = []

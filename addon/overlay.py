@@ -16,7 +16,7 @@ import bpy
 from gshead_backend.errors import GsheadError
 
 from . import compat, overlay_bones, runtime, storage, ticker
-from .camera import depth_to_ndc, viewport_camera
+from .camera import SEEN_EVERYWHERE, clip_planes, depth_to_ndc, viewport_camera
 from .final import wire_heads
 from .live import LiveView
 from .reading import read_heads
@@ -65,13 +65,15 @@ def _draw_view() -> None:
         if not storage.any_head():
             return
         entry = _regions[region.as_pointer()] = _Region(LiveView(_redraws(region.as_pointer()), depth=True))
+        entry.live.region = region.as_pointer()
     try:
         _read(entry, context)
         camera = viewport_camera(view.window_matrix, view.view_matrix, region.width, region.height)
         entry.notice = entry.live.exchange(camera) or entry.notice
         covered = entry.covered or (space.shading.type == "RENDERED" and context.scene.render.engine == compat.EEVEE)
         to_ndc = depth_to_ndc(view.window_matrix, view.view_matrix, camera, nearer=MESH_MARGIN * covered)
-        if entry.live.picture.draw_overlay(to_ndc):
+        clip = clip_planes(view.clip_planes, camera) if view.use_clip_planes else SEEN_EVERYWHERE
+        if entry.live.picture.draw_overlay(to_ndc, clip):
             overlay_bones.draw(context)
     except GsheadError as error:
         entry.notice = str(error)

@@ -15,6 +15,7 @@ from . import (
     controls,
     display,
     files,
+    picking,
     problems,
     reconstruct,
     reenact,
@@ -24,7 +25,7 @@ from . import (
 
 _PARTS = (
     *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, display),
-    *(caching, problems, checking, compositing),
+    *(caching, problems, checking, compositing, picking),
 )
 CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 
@@ -32,9 +33,11 @@ CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    picking.register()
 
 
 def unregister() -> None:
+    picking.unregister()
     if bpy.app.timers.is_registered(checking.redraw_preferences):
         bpy.app.timers.unregister(checking.redraw_preferences)
     for cls in reversed(CLASSES):
