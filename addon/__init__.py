@@ -6,6 +6,7 @@ Copyright 2026 The gshead authors. GPL-3.0-or-later.
 from __future__ import annotations
 
 from . import (
+    boxes,
     compositing_guard,
     engine,
     keying,
@@ -22,7 +23,7 @@ from . import (
 )
 
 _MODULES = (
-    *(preferences, runtime, telling, render_settings, engine, overlay, compositing_guard),
+    *(preferences, runtime, telling, render_settings, engine, overlay, boxes, compositing_guard),
     *(keying, operators, panels, panel_render),
 )
 

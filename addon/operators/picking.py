@@ -13,8 +13,8 @@ class GSHEAD_OT_select_head(bpy.types.Operator):
     """Select the head whose splats are under the mouse"""
 
     bl_idname = "gshead.select_head"
-    bl_label = "Select Head"
-    bl_options = {"UNDO"}  # noqa: RUF012
+    bl_label = "Select"  # what the status bar says of the mouse button
+    bl_options = {"UNDO", "INTERNAL"}  # noqa: RUF012
 
     extend: bpy.props.BoolProperty(name="Extend", description="Keep what is selected", options={"SKIP_SAVE"})
 
