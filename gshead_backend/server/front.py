@@ -28,6 +28,8 @@ from .workers import Worker, WorkerSetup
 
 log = logging.getLogger("gshead.server")
 TICK_MS = 250
+FAREWELL = 0.05
+"""Seconds between the last answers and the end of the socket: in the moment of closing it may lose them."""
 
 
 class Front:
@@ -76,8 +78,10 @@ class Front:
             log.info("Stopping: %s", self.stopping)
         finally:
             self._withdraw()
-            for session in list(self._clients.sessions.values()):
+            sessions = list(self._clients.sessions.values())
+            for session in sessions:
                 self._end(session, "the backend stops")
+            time.sleep(FAREWELL if sessions else 0.0)
             self._router.close(linger=300)  # clients learn of the end now, not after the workers'
             for desk in self._desks:
                 desk.worker.stop()
