@@ -15,6 +15,7 @@ from mathutils import Matrix
 from gshead_backend.avatar import drive
 from gshead_backend.avatar.framing import portrait_camera
 from gshead_backend.errors import ArgumentError, Cancelled, RenderError, from_code
+from gshead_backend.export.allowed import check_exportable
 from gshead_backend.export.ply import export_ply as write_ply
 
 from .. import storage
@@ -100,6 +101,7 @@ def _told(text: str) -> Exception:
 def export_ply(context: Any, mesh_object: Any, path: Path, frame: float | None) -> int:
     """See ``api.export_ply``."""
     avatar = storage.read(mesh_object.data).avatar
+    check_exportable(avatar)
     if frame is None:
         state = read_state(mesh_object, avatar, context.evaluated_depsgraph_get())
     else:
