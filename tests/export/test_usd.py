@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pxr
 import pytest
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, UsdValidation
+from pxr import Ar, Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade, UsdSkel, UsdValidation
 from tiny_avatar import make_tiny_avatar
 
 from gshead_backend.avatar.drive import drive, drive_vertices
@@ -19,7 +19,9 @@ from gshead_backend.avatar.types import Avatar
 from gshead_backend.camera import Camera, look_at, orbit_camera
 from gshead_backend.errors import ArgumentError, Cancelled, ExportError
 from gshead_backend.export.ply import SH_C0
+from gshead_backend.export.texture import texture_png
 from gshead_backend.export.usd import export_usd
+from gshead_backend.export.usd_look import Light
 from gshead_backend.head import HeadModel, HeadPose
 
 SH = "radiance:sphericalHarmonicsCoefficients"
@@ -73,7 +75,8 @@ def test_every_kind_of_file_is_valid_and_complete(
             assert attribute.GetVariability() == declared.GetVariability(), attribute.GetName()
     del stage, splats
     gc.collect()
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    beside = [] if ending == "usdz" else ["a_head.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, *beside]
 
 
 def test_splats_play_as_they_are_driven(tiny_head: HeadModel, poses: list[HeadPose], tmp_path: Path) -> None:
@@ -209,6 +212,47 @@ def test_half_precision_halves_the_samples(avatar: Avatar, poses: list[HeadPose]
     want = drive(avatar, poses[2])
     assert np.abs(np.array(prim.GetAttribute("positionsh").Get(3)) - want.means).max() < 2e-4
     assert (np.array(prim.GetAttribute("scalesh").Get(3)) > 0).all()
+
+
+@pytest.mark.parametrize("ending", ["usdc", "usdz"])
+def test_the_mesh_wears_the_texture_baked_from_the_splats(avatar: Avatar, tmp_path: Path, ending: str) -> None:
+    pose = HeadPose.neutral(avatar.head.expression_count)
+    path = export_usd(tmp_path / f"a.{ending}", avatar, [pose], pxr=pxr)
+    stage = Usd.Stage.Open(str(path))
+    material = UsdShade.MaterialBindingAPI(stage.GetPrimAtPath("/Avatar/Rig/Head")).ComputeBoundMaterial()[0]
+    surface = material.ComputeSurfaceSource()[0]
+    image = UsdShade.Shader(surface.GetInput("diffuseColor").GetConnectedSources()[0][0].source.GetPrim())
+    assert image.GetInput("sourceColorSpace").Get() == "sRGB"
+    resolved = image.GetInput("file").Get().resolvedPath
+    data = Ar.GetResolver().OpenAsset(Ar.ResolvedPath(resolved)).GetBuffer()
+    assert bytes(data) == texture_png(avatar)
+    bare = export_usd(tmp_path / "bare.usda", avatar, [pose], pxr=pxr, texture=False)
+    assert not Usd.Stage.Open(str(bare)).GetPrimAtPath("/Avatar/Material")
+    assert not (tmp_path / "bare_head.png").exists()
+
+
+def test_lights_are_written_as_given(avatar: Avatar, tmp_path: Path) -> None:
+    moved = np.eye(4)
+    moved[:3, 3] = (1, 2, 3)
+    lights = [
+        Light(),
+        Light("sphere", moved, (1, 0.5, 0.25), 40, True, {"radius": 0.1}, "Key Light"),
+        Light("rect", moved, size={"width": 2, "height": 1}, name="Key Light"),
+    ]
+    pose = HeadPose.neutral(avatar.head.expression_count)
+    path = export_usd(tmp_path / "a.usda", avatar, [pose], pxr=pxr, lights=lights)
+    assert _validate(path) == []
+    stage = Usd.Stage.Open(str(path))
+    assert [p.GetName() for p in stage.GetPrimAtPath("/Lights").GetChildren()] == ["Light", "Key_Light", "Key_Light_1"]
+    key = UsdLux.SphereLight(stage.GetPrimAtPath("/Lights/Key_Light"))
+    assert (key.GetIntensityAttr().Get(), key.GetNormalizeAttr().Get()) == (40, True)
+    assert np.allclose(key.GetColorAttr().Get(), (1, 0.5, 0.25))
+    assert np.isclose(key.GetRadiusAttr().Get(), 0.1)
+    world = UsdGeom.XformCache().GetLocalToWorldTransform(key.GetPrim())
+    assert np.allclose(world.ExtractTranslation(), (1, 2, 3))
+    assert UsdLux.RectLight(stage.GetPrimAtPath("/Lights/Key_Light_1")).GetWidthAttr().Get() == 2
+    with pytest.raises(ArgumentError, match="'laser'"):
+        export_usd(path, avatar, [pose], pxr=pxr, lights=[Light("laser")])  # type: ignore[arg-type]
 
 
 def _project(stage: Usd.Stage, camera: Camera, time: float, points: np.ndarray) -> np.ndarray:
