@@ -26,6 +26,7 @@ _TYPES = {
     "opacities": ("FloatArray", "HalfArray"),
     "radiance:sphericalHarmonicsCoefficients": ("Float3Array", "Half3Array"),
 }
+_LOOKS = ("opacities", "radiance:sphericalHarmonicsCoefficients")  # constant unless the avatar has a residual
 SCHEMA_VERSION = 1
 """Of ``primvars:gshead:*``; docs/export.md lists what each version holds. Readers refuse another one."""
 DOCUMENTATION = (
@@ -39,7 +40,7 @@ DOCUMENTATION = (
 class SplatWriter:
     """Writes one splat prim frame by frame, so that only one frame is in memory at a time.
 
-    ``binding`` False leaves out what never changes: for the parts of a clip, which hold samples only.
+    ``binding`` False leaves out what never changes, declared or not: for the parts of a clip, which hold samples only.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SplatWriter:
         self._attributes = {
             name: prim.CreateAttribute(name + "h" * self._half, getattr(types, kinds[self._half]), False)
             for name, kinds in _TYPES.items()
+            if binding or self._animate_looks or name not in _LOOKS
         }
         self._extent = prim.CreateAttribute("extent", types.Float3Array, False)
         if not binding:
@@ -78,7 +80,7 @@ class SplatWriter:
         set_value(put["scales"], to_vec3(usd, scales, half=half), time)
         margin = _SIGMAS * scales.max(1, keepdims=True)
         set_value(self._extent, to_vec3(usd, bounds(splats.means, margin)), time)
-        if first or self._animate_looks:
+        if "opacities" in put and (first or self._animate_looks):
             looks = time if self._animate_looks else None
             set_value(put["opacities"], to_floats(usd, np.clip(splats.opacities, 0, 1), half=half), looks)
             colors = to_vec3(usd, rgb_to_sh(splats.colors), half=half)

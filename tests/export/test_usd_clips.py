@@ -23,9 +23,9 @@ from gshead_backend.head import HeadModel, HeadPose
 FIRST, LAST, CHUNK = 10, 33, 10
 
 
-@pytest.fixture
-def avatar(tiny_head: HeadModel) -> Avatar:
-    return make_tiny_avatar(tiny_head, 90, dynamic=True)
+@pytest.fixture(params=[True, False], ids=["residual", "plain"])
+def avatar(request: pytest.FixtureRequest, tiny_head: HeadModel) -> Avatar:
+    return make_tiny_avatar(tiny_head, 90, dynamic=request.param)
 
 
 @pytest.fixture
