@@ -40,9 +40,9 @@ def read_ply(path: Path) -> Read:
     )  # fmt: skip
 
 
-def read_spz(path: Path) -> Read:
-    """The splats of an SPZ file of version 3."""
-    data = gzip.decompress(path.read_bytes())
+def read_spz(source: Path | bytes) -> Read:
+    """The splats of an SPZ file of version 3, by its path or content."""
+    data = gzip.decompress(source if isinstance(source, bytes) else source.read_bytes())
     magic, version, n, degree, bits, flags, reserved = struct.unpack_from("<IIIBBBB", data)
     assert (magic, version, degree, flags, reserved) == (0x5053474E, 3, 0, 0, 0)
     assert len(data) == 16 + n * (9 + 1 + 3 + 3 + 4)
