@@ -16,7 +16,8 @@ VERBS = {
     "render": "an avatar becomes frames (PNG or OpenEXR)",
     "gagavatar": "a photo and a take become frames by the published network",
     "reduce": "the same avatar with fewer splats: smaller files, faster frames",
-    "export": "an avatar becomes USD or PLY",
+    "export": "an avatar becomes USD, glTF, PLY or SPZ",
+    "import-usd": "a USD file that gshead wrote becomes an avatar and a take again",
     "track": "a video of a face becomes a take that drives any avatar",
     "take": "a Live Link Face recording becomes a take, and a take a recording",
     "serve": "run the backend that Blender talks to",
@@ -70,7 +71,7 @@ def _run(args: Sequence[str], debug: bool) -> int:
         print(f"gshead: there is no command '{verb}'.{hint}\n\n{usage()}", file=sys.stderr)
         return USAGE
     try:
-        return importlib.import_module(f"{__name__}.{verb}").main(args[1:])
+        return importlib.import_module(f"{__name__}.{verb.replace('-', '_')}").main(args[1:])
     except SystemExit as leaving:  # tyro has printed help (0) or what is wrong with the arguments (2)
         return leaving.code if isinstance(leaving.code, int) else OK if leaving.code is None else USAGE
     except BrokenPipeError:

@@ -31,7 +31,7 @@ from ..errors import ArgumentError, ExportError
 from ..files import atomic_path, write_atomic
 from ..head import HeadPose
 from .texture import texture_png
-from .usd_clips import CHUNK, write_clips
+from .usd_clips import CHUNK, chunk_path, write_clips
 from .usd_look import Light, write_lights, write_material
 from .usd_rig import RigWriter
 from .usd_scene import Mode, Scene, write_stage_metadata
@@ -98,6 +98,17 @@ def export_usd(
 def texture_name(path: Path) -> str:
     """File name of the texture that belongs to a USD file."""
     return f"{path.stem}_head.png"
+
+
+def files_of(path: Path, mode: Mode, texture: bool, chunks: Sequence[tuple[int, int]] = ()) -> list[Path]:
+    """Every file of an export, the one to open first; ``chunks`` are those of clips that were written."""
+    found = [path]
+    if mode == "clips":
+        found += [path.with_name(f"{path.stem}.{name}") for name in ("topology.usdc", "manifest.usda")]
+        found += [chunk_path(path, *frames) for frames in chunks]
+    if texture and path.suffix.lower() != ".usdz":
+        found.append(path.with_name(texture_name(path)))
+    return found
 
 
 def _write_package(usd: Any, path: Path, scene: Scene, texture: bool) -> None:

@@ -84,6 +84,16 @@ def import_usd(path: str | Path, *, pxr: Any, heads: Sequence[HeadModel] = ()) -
         raise FileFormatError(f"'{path.name}' contradicts itself: {_brief(error)}.") from error
 
 
+def one_head(heads: Sequence[UsdHead], path: str = "") -> UsdHead:
+    """The head at ``path``, or the only one. Raises ``ArgumentError`` that names them."""
+    chosen = [head for head in heads if not path or head.path == path]
+    if len(chosen) != 1:
+        names = ", ".join(head.path for head in heads)
+        what = f"There is no head {path} in the file." if path else f"The file holds {len(heads)} heads."
+        raise ArgumentError(what, remedy=f"Choose one of: {names}.")
+    return chosen[0]
+
+
 def _open(usd: Any, path: Path) -> Any:
     try:
         with path.open("rb") as file:
