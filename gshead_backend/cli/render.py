@@ -1,12 +1,13 @@
-"""``gshead render``: an avatar and a take become frames, in this process."""
+"""``gshead render``: an avatar and a take become frames or a video, in this process."""
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -16,6 +17,7 @@ from .console import Progress, emit, parse, parse_color, parse_frames, parse_siz
 if TYPE_CHECKING:
     from ..avatar import Avatar, Take
     from ..avatar.types import Splats
+    from ..camera import Camera
     from ..head import HeadPose
 
 
@@ -28,11 +30,12 @@ def render(
     take: Path | None = None, frames: str = "", size: str = "512x512", yaw: float = 0.0, pitch: float = 0.0,
     format: Literal["png", "exr"] = "png", background: str = "transparent", device: str = "auto", json: bool = False,
 ) -> int:  # fmt: skip
-    """Render frames of an avatar into a folder, as 0001.png, 0002.png and so on.
+    """Render frames of an avatar into a folder, as 0001.png, 0002.png and so on, or into one video.
 
     Args:
         avatar: a .gshead file.
-        out: the folder; made when missing.
+        out: the folder, made when missing; or a video: .mp4 (H.264, with a --background), .webm (VP9) or .mov
+            (ProRes 4444), the last two also transparent. Videos need ffmpeg (pip install "gshead-backend[video]").
         take: animation (docs/take.md); the neutral pose when absent.
         frames: for example 1-48, 1-48:2 or 1,5,9; all frames of the take when empty.
         size: WIDTHxHEIGHT in pixels.
@@ -50,41 +53,70 @@ def render(
 
     from ..avatar import load_avatar
     from ..avatar.framing import portrait_camera
-    from ..export.frames import write_exr, write_png
     from ..raster.rasterize import rasterize
 
     person = load_avatar(avatar)
     animation, numbers = read_take(take, frames)
     camera = portrait_camera(person, pixels, yaw, pitch)
     splats_at, device = _driver(person, device)
-    behind = None if color is None else np.array(color, np.float32)
-    progress, files, times = Progress(), [], []
-    progress(0.0, "Preparing")
-    try:
-        for i, number in enumerate(numbers):
-            started = time.perf_counter()
-            drawn = rasterize(splats_at(pose_at(person, animation, number)), camera)
-            rgb, alpha, depth = (np.asarray(_to_numpy(a)) for a in (drawn.color, drawn.alpha, drawn.depth))
-            times.append(time.perf_counter() - started)
-            path = out / f"{number:04d}.{format}"
-            if format == "exr":
-                write_exr(path, rgb, alpha, depth)
-            elif behind is not None:
-                write_png(path, rgb + (1 - alpha[..., None]) * behind)
-            else:
-                write_png(path, rgb, alpha)
-            files.append(str(path))
-            progress((i + 1) / len(numbers), f"Frame {number}")
-    finally:
-        progress.close()
+    fps = animation.fps if animation else 24.0
+    notes = {"avatar": person.name, "method": person.method, "head": person.head.name, "fps": fps}
+    progress, times = Progress(), []
+    with _output(out, format, color, pixels, fps, camera, notes) as (write, files):
+        progress(0.0, "Preparing")
+        try:
+            for i, number in enumerate(numbers):
+                started = time.perf_counter()
+                drawn = rasterize(splats_at(pose_at(person, animation, number)), camera)
+                frame = [np.asarray(_to_numpy(a)) for a in (drawn.color, drawn.alpha, drawn.depth)]
+                times.append(time.perf_counter() - started)
+                write(number, *frame)
+                progress((i + 1) / len(numbers), f"Frame {number}")
+        finally:
+            progress.close()
     median = statistics.median(times)
     result = {
-        "files": files, "size": list(pixels), "splats": len(person), "device": device,
+        "files": [str(path) for path in files], "size": list(pixels), "splats": len(person), "device": device,
         "milliseconds_per_frame": round(1000 * median, 2),
     }  # fmt: skip
-    count = f"{len(files)} frames" if len(files) > 1 else files[0]
-    emit(result, f"{count} in {out}: {1000 * median:.0f} ms each (median, {device})", as_json=json)
+    count = f"{len(numbers)} frames" if len(numbers) > 1 else "1 frame"
+    emit(
+        result,
+        f"{count} in {files[0] if len(files) == 1 else out}: {1000 * median:.0f} ms each (median, {device})",
+        as_json=json,
+    )
     return 0
+
+
+@contextlib.contextmanager
+def _output(
+    out: Path, format: Literal["png", "exr"], color: tuple[float, float, float] | None, size: tuple[int, int],
+    fps: float, camera: Camera, notes: dict[str, str | float],
+) -> Iterator[tuple[Callable[..., None], list[Path]]]:  # fmt: skip
+    """``write(number, rgb, alpha, depth)`` into a video or a folder, and the files that it makes."""
+    from ..export.frames import camera_metadata, write_exr, write_png
+    from ..export.video import KINDS, video_writer
+
+    def over(rgb: Any, alpha: Any) -> Any:
+        return rgb if color is None else rgb + (1 - alpha[..., None]) * color
+
+    files: list[Path] = []
+    if out.suffix.lower() in KINDS:
+        with video_writer(out, size, fps, transparent=color is None) as add:
+            files.append(out)
+            yield (lambda _, rgb, alpha, depth: add(over(rgb, alpha), alpha if color is None else None)), files
+        return
+
+    def write(number: int, rgb: Any, alpha: Any, depth: Any) -> None:
+        path = out / f"{number:04d}.{format}"
+        if format == "exr":
+            metadata = {**notes, "frame": number, **camera_metadata(camera)}
+            write_exr(path, rgb, alpha, depth, metadata=metadata)
+        else:
+            write_png(path, over(rgb, alpha), alpha if color is None else None)
+        files.append(path)
+
+    yield write, files
 
 
 def read_take(path: Path | None, frames: str) -> tuple[Take | None, list[int]]:

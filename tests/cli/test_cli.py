@@ -361,3 +361,23 @@ def test_heads_and_assets_are_listed(tmp_path: Path) -> None:
     done = gshead("assets", "fetch", "--from", tmp_path, GSHEAD_ASSETS=str(tmp_path / "to"))
     assert done.returncode == 3
     assert "GSH-E101" in done.stderr
+
+
+def test_render_writes_a_video_or_says_what_is_missing(avatar_file: Path, tmp_path: Path) -> None:
+    arguments = ("render", avatar_file, "--take", TAKE, "--frames", "1-3", "--size", "64x64", "--device", "cpu")
+    bare = {"PATH": str(tmp_path), "GSHEAD_FFMPEG": ""}
+    done = gshead(*arguments, "-o", tmp_path / "a.mp4", "--background", "grey", **bare)
+    if done.returncode != 0:  # the optional extra is not installed here
+        assert (done.returncode, "GSH-E701" in done.stderr) == (1, True), done.stderr
+    recorder = tmp_path / "recorder"
+    recorder.write_text(f"#!{sys.executable}\nimport sys; open(sys.argv[-1], 'wb').write(sys.stdin.buffer.read())\n")
+    recorder.chmod(0o755)
+    out = tmp_path / "b.mp4"
+    done = gshead(*arguments, "-o", out, "--background", "#808080", "--json", GSHEAD_FFMPEG=str(recorder))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["files"] == [str(out)]
+    pixels = np.frombuffer(out.read_bytes(), np.uint8).reshape(3, 64, 64, 3)
+    assert (pixels[:, 0, 0] == 128).all()
+    assert np.abs(pixels.astype(int) - 128).max() > 20
+    done = gshead(*arguments, "-o", tmp_path / "c.mp4", GSHEAD_FFMPEG=str(recorder))
+    assert (done.returncode, "cannot be transparent" in done.stderr) == (2, True)

@@ -19,7 +19,7 @@ import pytest
 
 CACHE = Path(os.environ.get("GSHEAD_TEST_PEERS") or Path.home() / ".cache" / "gshead-test-peers")
 NODE = {"@playcanvas/splat-transform": "2.7.1", "gltf-validator": "2.0.0-dev.3.10"}
-PYTHON = {"usd-validation-nvidia": "1.22.0", "usd-convert-gsplat": "0.1.15"}
+PYTHON = {"usd-validation-nvidia": "1.22.0", "usd-convert-gsplat": "0.1.15", "imageio-ffmpeg": "0.8.1"}
 
 
 def node_package(name: str) -> Path:
