@@ -29,8 +29,10 @@ class Light:
     Attributes:
         matrix: (4, 4) light to the stage's world, column vectors.
         color: linear Rec.709. intensity: UsdLux's; a dome of 1 lights evenly with radiance 1.
+        exposure: stops on top of the intensity.
         normalize: whether ``intensity`` is for the whole light, not for each unit of its area.
         size: what the kind has of: angle (degrees, distant), radius (sphere, disk), width and height (rect), metres.
+        cone: a spotlight's half angle in degrees and its softness 0..1, or None.
         name: of its prim below ``/Lights``.
     """
 
@@ -38,8 +40,10 @@ class Light:
     matrix: np.ndarray = field(default_factory=lambda: np.eye(4))
     color: tuple[float, float, float] = (1.0, 1.0, 1.0)
     intensity: float = 1.0
+    exposure: float = 0.0
     normalize: bool = False
     size: Mapping[str, float] = field(default_factory=dict)
+    cone: tuple[float, float] | None = None
     name: str = "Light"
 
 
@@ -83,7 +87,12 @@ def write_lights(usd: Any, stage: Any, lights: Sequence[Light]) -> None:
         prim.AddTransformOp().Set(to_matrix(usd, light.matrix))
         prim.CreateColorAttr(usd.Gf.Vec3f(*light.color))
         prim.CreateIntensityAttr(float(light.intensity))
+        prim.CreateExposureAttr(float(light.exposure))
         prim.CreateNormalizeAttr(light.normalize)
         for key in sizes:
             if key in light.size:
                 getattr(prim, f"Create{key.capitalize()}Attr")(float(light.size[key]))
+        if light.cone is not None:
+            shaping = usd.UsdLux.ShapingAPI.Apply(prim.GetPrim())
+            shaping.CreateShapingConeAngleAttr(float(light.cone[0]))
+            shaping.CreateShapingConeSoftnessAttr(float(light.cone[1]))

@@ -64,6 +64,7 @@ class SplatWriter:
         coefficients = self._attributes["radiance:sphericalHarmonicsCoefficients"]
         coefficients.SetMetadata("interpolation", usd.UsdGeom.Tokens.vertex)
         coefficients.SetMetadata("elementSize", 1)
+        coefficients.SetColorSpace("srgb_rec709_scene")  # sRGB-encoded, as the splats were fitted
         write_binding(usd, prim, avatar)
 
     def write(self, splats: Splats, time: float | None) -> None:

@@ -96,6 +96,7 @@ def test_splats_play_as_they_are_driven(tiny_head: HeadModel, poses: list[HeadPo
         assert (low < want.means.min(0)).all()
         assert (high > want.means.max(0)).all()
     assert get("radiance:sphericalHarmonicsDegree").Get() == 0
+    assert get(SH).GetColorSpace() == "srgb_rec709_scene"
     assert (get(SH).GetMetadata("interpolation"), get(SH).GetMetadata("elementSize")) == ("vertex", 1)
     assert np.array_equal(get("positions").Get(), get("positions").Get(1)), "readers without a time see frame one"
 
@@ -236,7 +237,7 @@ def test_lights_are_written_as_given(avatar: Avatar, tmp_path: Path) -> None:
     moved[:3, 3] = (1, 2, 3)
     lights = [
         Light(),
-        Light("sphere", moved, (1, 0.5, 0.25), 40, True, {"radius": 0.1}, "Key Light"),
+        Light("sphere", moved, (1, 0.5, 0.25), 40, 2, True, {"radius": 0.1}, (30, 0.5), "Key Light"),
         Light("rect", moved, size={"width": 2, "height": 1}, name="Key Light"),
     ]
     pose = HeadPose.neutral(avatar.head.expression_count)
@@ -248,6 +249,8 @@ def test_lights_are_written_as_given(avatar: Avatar, tmp_path: Path) -> None:
     assert (key.GetIntensityAttr().Get(), key.GetNormalizeAttr().Get()) == (40, True)
     assert np.allclose(key.GetColorAttr().Get(), (1, 0.5, 0.25))
     assert np.isclose(key.GetRadiusAttr().Get(), 0.1)
+    assert key.GetExposureAttr().Get() == 2
+    assert UsdLux.ShapingAPI(key.GetPrim()).GetShapingConeAngleAttr().Get() == 30
     world = UsdGeom.XformCache().GetLocalToWorldTransform(key.GetPrim())
     assert np.allclose(world.ExtractTranslation(), (1, 2, 3))
     assert UsdLux.RectLight(stage.GetPrimAtPath("/Lights/Key_Light_1")).GetWidthAttr().Get() == 2
