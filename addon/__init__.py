@@ -18,11 +18,12 @@ from . import (
     render_settings,
     runtime,
     screen,
+    usd_hook,
 )
 
 _MODULES = (
     *(preferences, runtime, render_settings, engine, overlay, compositing_guard),
-    *(keying, operators, panels, panel_render),
+    *(keying, operators, usd_hook, panels, panel_render),
 )
 
 

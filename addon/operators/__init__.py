@@ -14,6 +14,7 @@ from . import (
     compositing,
     controls,
     display,
+    face_mesh,
     files,
     problems,
     reconstruct,
@@ -24,7 +25,7 @@ from . import (
 )
 
 _PARTS = (
-    *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, display),
+    *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, face_mesh, display),
     *(caching, problems, checking, compositing),
 )
 CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
@@ -33,9 +34,11 @@ CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    usd.register_menus()
 
 
 def unregister() -> None:
+    usd.unregister_menus()
     reporting.unregister()
     if bpy.app.timers.is_registered(checking.redraw_preferences):
         bpy.app.timers.unregister(checking.redraw_preferences)

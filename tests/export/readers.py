@@ -84,7 +84,9 @@ class Glb:
         if "bufferView" in entry:
             values[:] = self._view(entry["bufferView"], dtype, entry["count"] * columns).reshape(values.shape)
         if sparse := entry.get("sparse"):
-            rows = self._view(sparse["indices"]["bufferView"], np.dtype(np.uint32), sparse["count"])
+            rows = self._view(
+                sparse["indices"]["bufferView"], np.dtype(_DTYPES[sparse["indices"]["componentType"]]), sparse["count"]
+            )
             values[rows] = self._view(sparse["values"]["bufferView"], dtype, sparse["count"] * columns).reshape(
                 -1, columns
             )
