@@ -12,11 +12,21 @@ from __future__ import annotations
 from ..rig.build import HeadObjects
 from ..take_files import TakeOptions
 from .animation import channels, export_take, import_take, key_table, reenact, set_channels
-from .output import add_camera, export_ply, export_usd, render_animation, render_still
+from .output import (
+    add_camera,
+    export_face,
+    export_ply,
+    export_splats,
+    export_usd,
+    import_usd,
+    render_animation,
+    render_still,
+)
 from .scene import attach, detach, heads, load, reconstruct, save, start_backend, stop_backend
 
 __all__ = [
-    "HeadObjects", "TakeOptions", "add_camera", "attach", "channels", "detach", "export_ply", "export_take",
-    "export_usd", "heads", "import_take", "key_table", "load", "reconstruct", "reenact", "render_animation",
-    "render_still", "save", "set_channels", "start_backend", "stop_backend",
+    "HeadObjects", "TakeOptions", "add_camera", "attach", "channels", "detach", "export_face", "export_ply",
+    "export_splats", "export_take", "export_usd", "heads", "import_take", "import_usd", "key_table", "load",
+    "reconstruct", "reenact", "render_animation", "render_still", "save", "set_channels", "start_backend",
+    "stop_backend",
 ]  # fmt: skip
