@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from mathutils import Matrix
 
+from gshead_backend import avatar as avatars  # its names load safetensors and msgspec when they are first used
 from gshead_backend.avatar import drive
-from gshead_backend.avatar.file import avatar_to_bytes
 from gshead_backend.errors import ArgumentError
 
 from . import compat, heads, storage
@@ -79,7 +79,7 @@ def import_heads(context: Any, path: str | Path, *, with_animation: bool = True)
     made, notes = [], []
     for head in found:
         takes = take_of(head, Path(path).stem) if with_animation and len(head.poses) > 1 else None
-        new = heads.add_head(context, avatar_to_bytes(head.avatar))
+        new = heads.add_head(context, avatars.avatar_to_bytes(head.avatar))
         _place(new.rig, head.matrices, head.up_axis)
         if takes is not None:
             apply_take(new.rig, takes[0], fps=scene_fps(context.scene))
