@@ -12,6 +12,7 @@ from mathutils import Matrix
 from gshead_backend import avatar as avatars  # its names load safetensors and msgspec when they are first used
 from gshead_backend.avatar import drive
 from gshead_backend.errors import ArgumentError
+from gshead_backend.export.allowed import check_exportable
 
 from . import compat, heads, storage
 from .rig.axes import BLENDER_TO_HEAD
@@ -43,6 +44,7 @@ def _write(context: Any, mesh_object: Any, path: Path, frames: range, progress: 
     if path.suffix.lower() not in FORMATS:
         raise ArgumentError(f"'{path.name}' must end in {', '.join(FORMATS)}.")
     avatar = storage.read(mesh_object.data).avatar
+    check_exportable(avatar)
     samples = sample_head(context, mesh_object, frames, with_camera=False)
 
     def splats() -> Iterator[tuple[int, Any]]:

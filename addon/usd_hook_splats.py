@@ -23,6 +23,9 @@ def add_splats(pxr: Any, stage: Any, avatars: Mapping[str, Avatar], choice: str)
     usd = usd_modules(pxr)
     notes, meshes = [], _meshes(usd, stage)
     for name, avatar in avatars.items():
+        if avatar.portrait is not None:
+            notes.append(f"'{name}' is drawn by a network and has no splats to write.")
+            continue
         mesh = next((m for m in meshes if _is(usd, m, name)), None)
         if mesh is None:
             notes.append(f"'{name}' is not in the USD file, and neither are its splats.")

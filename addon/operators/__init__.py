@@ -15,18 +15,19 @@ from . import (
     controls,
     display,
     face_mesh,
+    farm,
     files,
+    picking,
     problems,
     reconstruct,
     reenact,
-    reporting,
     takes,
     usd,
 )
 
 _PARTS = (
     *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, face_mesh, display),
-    *(caching, problems, checking, compositing),
+    *(caching, problems, checking, compositing, picking, farm),
 )
 CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 
@@ -35,11 +36,12 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     usd.register_menus()
+    picking.register()
 
 
 def unregister() -> None:
+    picking.unregister()
     usd.unregister_menus()
-    reporting.unregister()
     if bpy.app.timers.is_registered(checking.redraw_preferences):
         bpy.app.timers.unregister(checking.redraw_preferences)
     for cls in reversed(CLASSES):

@@ -14,7 +14,8 @@ from ..errors import Cancelled, GsheadError
 VERBS = {
     "reconstruct": "a portrait photo becomes an avatar (.gshead)",
     "render": "an avatar becomes frames (PNG or OpenEXR)",
-    "gagavatar": "a photo and a take become frames by the published network",
+    "render-blend": "frames of a .blend with heads, in a headless Blender; run again, it goes on",
+    "farm": "an animation on all devices of this machine, or as a job for a farm's manager",
     "reduce": "the same avatar with fewer splats: smaller files, faster frames",
     "export": "an avatar becomes USD, glTF, PLY or SPZ",
     "import-usd": "a USD file that gshead wrote becomes an avatar and a take again",

@@ -57,9 +57,11 @@ def export(
     if part and (mode != "clips" or ending not in USD_ENDINGS):
         raise ArgumentError("--part is for --mode clips.")
     from ..avatar import load_avatar
+    from ..export.allowed import check_exportable
 
     check_writable(out)
     person = load_avatar(avatar)
+    check_exportable(person)
     animation, numbers = read_take(take, frames)
     if ending in USD_ENDINGS:
         files = _usd(out, person, animation, numbers, mode, half, chunk, part, light, texture)

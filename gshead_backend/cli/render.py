@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from .. import __version__
 from ..errors import ArgumentError
 from .console import Progress, emit, parse, parse_color, parse_frames, parse_size
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..avatar import Avatar, Take
-    from ..avatar.types import Splats
     from ..camera import Camera
     from ..head import HeadPose
 
@@ -28,9 +30,12 @@ def main(args: Sequence[str]) -> int:
 def render(
     avatar: tyro.conf.Positional[Path], /, out: Annotated[Path, tyro.conf.arg(aliases=["-o"])], *,
     take: Path | None = None, frames: str = "", size: str = "512x512", yaw: float = 0.0, pitch: float = 0.0,
-    format: Literal["png", "exr"] = "png", background: str = "transparent", device: str = "auto", json: bool = False,
+    format: Literal["png", "exr"] = "png", background: str = "transparent", device: str = "auto", again: bool = False,
+    json: bool = False,
 ) -> int:  # fmt: skip
     """Render frames of an avatar into a folder, as 0001.png, 0002.png and so on, or into one video.
+
+    Run it again at any time: frames that are whole, and of the same avatar, take and settings, are kept.
 
     Args:
         avatar: a .gshead file.
@@ -44,6 +49,7 @@ def render(
         format: png (8-bit sRGB, straight alpha) or exr (linear, premultiplied, with depth).
         background: transparent, white, black, grey or #rrggbb; png only.
         device: auto, cpu, cuda or cuda:N.
+        again: render all frames, also those that are there.
         json: print the result as one JSON object.
     """
     color, pixels = parse_color(background), parse_size(size)
@@ -53,70 +59,91 @@ def render(
 
     from ..avatar import load_avatar
     from ..avatar.framing import portrait_camera
-    from ..raster.rasterize import rasterize
+    from ..export.frames import camera_metadata, write_exr, write_png
+    from ..export.video import KINDS
+    from ..farm.frames import FrameFolder, file_sha256
+    from ..methods.draw import Draw, drawer_of
+    from ..server.devices import resolve_device
 
     person = load_avatar(avatar)
     animation, numbers = read_take(take, frames)
     camera = portrait_camera(person, pixels, yaw, pitch)
-    splats_at, device = _driver(person, device)
-    fps = animation.fps if animation else 24.0
-    notes = {"avatar": person.name, "method": person.method, "head": person.head.name, "fps": fps}
-    progress, times = Progress(), []
-    with _output(out, format, color, pixels, fps, camera, notes) as (write, files):
-        progress(0.0, "Preparing")
-        try:
-            for i, number in enumerate(numbers):
+    behind = None if color is None else np.array(color, np.float32)
+    progress, files, kept, times = Progress(), [], [], []
+    progress(0.0, "Preparing")
+    device = resolve_device(device)
+    if out.suffix.lower() in KINDS:
+        return _video(out, person, animation, numbers, camera, behind, device, json)
+    notes = {
+        "avatar": person.name, "method": person.method, "head": person.head.name,
+        "fps": animation.fps if animation else 24.0, **camera_metadata(camera),
+    }  # fmt: skip
+    made_from = [file_sha256(path) for path in (avatar, take) if path is not None]
+    settings = {"size": pixels, "yaw": yaw, "pitch": pitch, "background": background, "device": device}
+    folder = FrameFolder(out, hashlib.sha256(repr((made_from, format, settings)).encode()).hexdigest())
+    folder.sweep()
+    try:
+        draw: Draw | None = None
+        for i, number in enumerate(numbers):
+            path = out / f"{number:04d}.{format}"
+            files.append(str(path))
+            with folder.claimed(number) as mine:
+                if not mine or (not again and folder.valid(number)):
+                    kept.append(number)
+                    continue
+                draw = draw or drawer_of(person, device)
                 started = time.perf_counter()
-                drawn = rasterize(splats_at(pose_at(person, animation, number)), camera)
-                frame = [np.asarray(_to_numpy(a)) for a in (drawn.color, drawn.alpha, drawn.depth)]
+                drawn = draw(pose_at(person, animation, number), camera)
+                rgb, alpha, depth = drawn.color, drawn.alpha, drawn.depth
                 times.append(time.perf_counter() - started)
-                write(number, *frame)
-                progress((i + 1) / len(numbers), f"Frame {number}")
-        finally:
-            progress.close()
-    median = statistics.median(times)
+                scratch = folder.scratch(number)
+                scratch = scratch.with_name(f"{scratch.name}.{format}")
+                if format == "exr":
+                    write_exr(scratch, rgb, alpha, depth, metadata={**notes, "frame": number})
+                elif behind is not None:
+                    write_png(scratch, rgb + (1 - alpha[..., None]) * behind)
+                else:
+                    write_png(scratch, rgb, alpha)
+                folder.finish(number, scratch, times[-1], {"gshead": __version__})
+            progress((i + 1) / len(numbers), f"Frame {number}")
+    finally:
+        progress.close()
+    folder.write_manifest(numbers)
+    median = statistics.median(times or [0.0])
     result = {
-        "files": [str(path) for path in files], "size": list(pixels), "splats": len(person), "device": device,
+        "files": files, "kept": kept, "size": list(pixels), "splats": len(person), "device": device,
         "milliseconds_per_frame": round(1000 * median, 2),
     }  # fmt: skip
-    count = f"{len(numbers)} frames" if len(numbers) > 1 else "1 frame"
-    emit(
-        result,
-        f"{count} in {files[0] if len(files) == 1 else out}: {1000 * median:.0f} ms each (median, {device})",
-        as_json=json,
-    )
+    count = f"{len(files)} frames" if len(files) > 1 else files[0]
+    some = f", {len(kept)} were there" if kept else ""
+    emit(result, f"{count} in {out}: {1000 * median:.0f} ms each (median, {device}){some}", as_json=json)
     return 0
 
 
-@contextlib.contextmanager
-def _output(
-    out: Path, format: Literal["png", "exr"], color: tuple[float, float, float] | None, size: tuple[int, int],
-    fps: float, camera: Camera, notes: dict[str, str | float],
-) -> Iterator[tuple[Callable[..., None], list[Path]]]:  # fmt: skip
-    """``write(number, rgb, alpha, depth)`` into a video or a folder, and the files that it makes."""
-    from ..export.frames import camera_metadata, write_exr, write_png
-    from ..export.video import KINDS, video_writer
+def _video(
+    out: Path, person: Avatar, animation: Take | None, numbers: list[int], camera: Camera,
+    behind: np.ndarray | None, device: str, json: bool,
+) -> int:  # fmt: skip
+    """Frames into one video file."""
+    from ..export.video import video_writer
+    from ..methods.draw import drawer_of
 
-    def over(rgb: Any, alpha: Any) -> Any:
-        return rgb if color is None else rgb + (1 - alpha[..., None]) * color
-
-    files: list[Path] = []
-    if out.suffix.lower() in KINDS:
-        with video_writer(out, size, fps, transparent=color is None) as add:
-            files.append(out)
-            yield (lambda _, rgb, alpha, depth: add(over(rgb, alpha), alpha if color is None else None)), files
-        return
-
-    def write(number: int, rgb: Any, alpha: Any, depth: Any) -> None:
-        path = out / f"{number:04d}.{format}"
-        if format == "exr":
-            metadata = {**notes, "frame": number, **camera_metadata(camera)}
-            write_exr(path, rgb, alpha, depth, metadata=metadata)
-        else:
-            write_png(path, over(rgb, alpha), alpha if color is None else None)
-        files.append(path)
-
-    yield write, files
+    progress, size = Progress(), (camera.width, camera.height)
+    try:
+        with video_writer(out, size, animation.fps if animation else 24.0, transparent=behind is None) as write:
+            draw = drawer_of(person, device)
+            for i, number in enumerate(numbers):
+                drawn = draw(pose_at(person, animation, number), camera)
+                if behind is None:
+                    write(drawn.color, drawn.alpha)
+                else:
+                    write(drawn.color + (1 - drawn.alpha[..., None]) * behind)
+                progress((i + 1) / len(numbers), f"Frame {number}")
+    finally:
+        progress.close()
+    result = {"files": [str(out)], "size": list(size), "splats": len(person), "device": device}
+    emit(result, f"{out}: {len(numbers)} frames of {size[0]}x{size[1]}", as_json=json)
+    return 0
 
 
 def read_take(path: Path | None, frames: str) -> tuple[Take | None, list[int]]:
@@ -135,21 +162,3 @@ def pose_at(avatar: Avatar, take: Take | None, frame: int) -> HeadPose:
     from ..head import HeadPose
 
     return HeadPose.neutral(avatar.head.expression_count) if take is None else take.pose(avatar.head, frame)
-
-
-def _driver(avatar: Avatar, device: str) -> tuple[Callable[[HeadPose], Splats], str]:
-    """``drive`` on the chosen device: numba on the CPU, torch on CUDA."""
-    from ..server.devices import resolve_device
-
-    chosen = resolve_device(device)
-    if chosen == "cpu":
-        from ..avatar.drive_fast import drive_fast
-
-        return (lambda pose: drive_fast(avatar, pose)), chosen
-    from ..avatar.drive_torch import TorchAvatar
-
-    return TorchAvatar(avatar, chosen).drive, chosen
-
-
-def _to_numpy(array: object) -> object:
-    return array.detach().cpu().numpy() if hasattr(array, "detach") else array  # type: ignore[attr-defined]

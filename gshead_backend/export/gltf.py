@@ -18,6 +18,7 @@ from ..avatar.types import Avatar, Splats
 from ..errors import ArgumentError
 from ..files import write_atomic
 from ..head import HeadPose
+from .allowed import check_exportable
 from .gltf_file import ARRAY_BUFFER, Gltf
 from .gltf_head import Morphs, add_head
 from .ply import checked_splats, rgb_to_sh
@@ -41,8 +42,10 @@ def export_glb(
         texture: bake one from the splats for the mesh.
 
     Raises:
-        ArgumentError: nothing to write, or values out of range. ExportError: the file cannot be written.
+        ArgumentError: nothing to write, or values out of range.
+        ExportError: the file cannot be written, or a network draws this head.
     """
+    check_exportable(avatar)
     if not 0 < fps <= 1000:
         raise ArgumentError(f"fps must lie in 0..1000, got {fps}.")
     if morphs not in ("arkit", "rig"):

@@ -30,6 +30,7 @@ from ..camera import Camera
 from ..errors import ArgumentError, ExportError
 from ..files import atomic_path, write_atomic
 from ..head import HeadPose
+from .allowed import check_exportable
 from .texture import texture_png
 from .usd_clips import CHUNK, chunk_path, write_clips
 from .usd_look import Light, write_lights, write_material
@@ -70,8 +71,9 @@ def export_usd(
 
     Raises:
         ArgumentError: no pose, a wrong ending or number of cameras or transforms.
-        ExportError: the file cannot be written.
+        ExportError: the file cannot be written, or a network draws this head.
     """
+    check_exportable(avatar)
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         raise ArgumentError(f"'{path.name}' does not end in {', '.join(ENDINGS)}.")

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..errors import ArgumentError, ExportError
 from ..files import atomic_path, write_atomic
+from .allowed import check_exportable
 from .texture import texture_png
 from .usd_look import write_lights
 from .usd_scene import Scene, write_stage_metadata
@@ -51,6 +52,7 @@ def export_chunk(path: str | Path, *, pxr: Any, **arguments: Any) -> Path:
             ``vertices`` and ``precision``, of this chunk's frames alone.
     Raises: as ``export_usd``.
     """
+    check_exportable(arguments["avatar"])
     given = {"fps": 24.0, "start_frame": 1, "vertices": None, "precision": "float", "progress": None} | arguments
     scene = Scene.create(**given, camera=None, transform=None, lights=(), mode="clips", up_axis="Y", mesh_purpose=None)
     return write_chunk(usd_modules(pxr), Path(path), scene, 0, len(scene.poses))
