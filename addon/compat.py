@@ -119,6 +119,12 @@ def bundled_pxr() -> Any:
     return pxr
 
 
+def native_splats() -> bool:
+    """Whether this Blender draws point clouds as Gaussian splats itself (5.3 and later are to; 5.2 does not)."""
+    settings = bpy.types.PointCloud.bl_rna.properties.get("render_type")
+    return settings is not None and any("SPLAT" in item.identifier for item in settings.enum_items)
+
+
 def bone_selected(bone: Any) -> bool:
     """Whether a pose bone is selected (kept with the pose since 5.0)."""
     return bool(bone.select if hasattr(bone, "select") else bone.bone.select)
