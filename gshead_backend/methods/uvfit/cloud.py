@@ -106,7 +106,7 @@ def any_tangent(normal: np.ndarray) -> np.ndarray:
 
 def bind(
     cloud: Cloud, surface: HeadSurface, rest: np.ndarray, *, betas: np.ndarray, vertex_offsets: np.ndarray,
-    name: str, provenance: dict,
+    name: str, provenance: dict, method: str = "uvfit",
 ) -> Avatar:  # fmt: skip
     """Express the splats in the rest frames of their triangles: the finished avatar."""
     frames = triangle_frames(rest, surface.faces)
@@ -124,7 +124,7 @@ def bind(
         offset=offset.astype(np.float32), rotation=rotation.astype(np.float32),
         log_scale=np.log(np.maximum(cloud.sigma, 1e-5)).astype(np.float32),
         opacity_logit=cloud.opacity_logit.astype(np.float32),
-        color=np.clip(cloud.color, 0, 1).astype(np.float32), name=name, method="uvfit", provenance=provenance,
+        color=np.clip(cloud.color, 0, 1).astype(np.float32), name=name, method=method, provenance=provenance,
     )  # fmt: skip
 
 
