@@ -19,9 +19,10 @@ from .drive_net import DriveNet
 VERSION = 1
 PATCH, COARSE = 16, 8
 _TOKENS = (PICTURE // PATCH) ** 2
-_STATIC_UNITS = (0.01, 0.01, 0.01, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 2.0)
+_STATIC_UNITS = (0.01, 0.01, 0.01, 0.3, 0.3, 0.3, 0.0, 0.0, 0.0, 2.0)
+"""Sizes stay: the lattice's splats are coarser than an avatar's; what was learned about theirs would not hold there."""
 _MOVED_UNITS = (0.004, 0.004, 0.004, 0.1, 0.1, 0.1)
-_KNOWN = 0.9  # of a colour's correction is withheld where the photo surely shows it
+_KNOWN = 0.25  # confidence of the photo's colours from which they are left alone
 
 
 class Prediction(NamedTuple):
@@ -46,6 +47,7 @@ class RarNet(nn.Module):
     flat: Tensor
     coarse: Tensor
     movable: Tensor
+    groups: Tensor
     static_units: Tensor
     moved_units: Tensor
 
@@ -66,10 +68,11 @@ class RarNet(nn.Module):
         self.up2, self.up1, self.up0 = _conv(dim + 4 * w, 4 * w), _conv(6 * w, 2 * w), _conv(3 * w, w)
         self.static = nn.Conv2d(w, STATIC, 1)
         self.basis = nn.Conv2d(2 * w, 6 * codes, 1)
-        self.light = nn.Sequential(nn.Linear(dim + GLOBALS, 64), nn.GELU(), nn.Linear(64, 27))
-        for last in (self.static, self.light[2]):  # a network that has learned nothing leaves uvfit's avatar
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        told = nn.Linear(64, 27)
+        self.light = nn.Sequential(nn.Linear(dim + GLOBALS, 64), nn.GELU(), told)
+        for last in (self.static, told):  # a network that has learned nothing leaves uvfit's avatar
+            for value in last.parameters():
+                nn.init.zeros_(value)
         self.drive = DriveNet(features, codes)
         self.register_buffer("flat", flat, persistent=False)
         row, column = flat // size, flat % size
@@ -102,10 +105,10 @@ class RarNet(nn.Module):
         static = self._texels(self.static(full)) * self.static_units
         basis = self.basis(half).flatten(2)[:, :, self.coarse].transpose(1, 2).unflatten(2, (6, self.codes))
         basis = basis * self.moved_units[:, None] * self.groups[:, None]
-        sure = (channels[..., 6:7] / 0.5).clamp(0, 1)
+        sure = (channels[..., 6:7] / _KNOWN).clamp(0, 1)
         allowed = torch.cat(
             [
-                self.movable[None, :, None].expand(b, -1, 3), (1 - _KNOWN * sure).expand(-1, -1, 3),
+                self.movable[None, :, None].expand(b, -1, 3), (1 - sure).expand(-1, -1, 3),
                 self.movable[None, :, None].expand(b, -1, 4),
             ], 2,
         )  # fmt: skip
