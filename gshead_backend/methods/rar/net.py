@@ -41,11 +41,13 @@ class RarNet(nn.Module):
             queries'. heads: of attention. codes: of the drive network, a multiple of three. tokens: channels of an
             outside backbone's image tokens, 0 = the transformer trained here.
         flat: (M,) int64 places of the texels in the flattened map. size: texels a side. movable: (M,) 0..1 where shape
-            may change. groups: (M, 3) 0..1 where eyes, mouth and expression may move splats.
+            may change. glow: (M, 9) irradiance at the texels under each spherical harmonic.
+        groups: (M, 3) 0..1 where eyes, mouth and expression may move splats.
     """
 
     flat: Tensor
     coarse: Tensor
+    glow: Tensor
     movable: Tensor
     groups: Tensor
     static_units: Tensor
@@ -53,14 +55,14 @@ class RarNet(nn.Module):
 
     def __init__(
         self, *, width: int, dim: int, depth: int, heads: int, codes: int, flat: Tensor, size: int, movable: Tensor,
-        groups: Tensor, features: int, tokens: int = 0,
+        glow: Tensor, groups: Tensor, features: int, tokens: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.size, self.codes = size, codes
         w = width
         self.backbone = SmallVit(dim, depth, heads) if not tokens else nn.Linear(tokens, dim)
         self.fact = nn.Linear(GLOBALS, dim)
-        self.stem = _conv(len(CHANNELS) + 1, w)
+        self.stem = _conv(len(CHANNELS) + 2, w)
         self.down1, self.down2 = _down(w, 2 * w), _down(2 * w, 4 * w)
         self.down3 = nn.Conv2d(4 * w, dim, 3, 2, 1)
         self.where = nn.Parameter(0.02 * torch.randn(1, (size // COARSE) ** 2, dim))
@@ -77,6 +79,7 @@ class RarNet(nn.Module):
         self.register_buffer("flat", flat, persistent=False)
         row, column = flat // size, flat % size
         self.register_buffer("coarse", (row // 2) * (size // 2) + column // 2, persistent=False)
+        self.register_buffer("glow", glow, persistent=False)
         self.register_buffer("movable", movable, persistent=False)
         self.register_buffer("static_units", torch.tensor(_STATIC_UNITS), persistent=False)
         self.register_buffer("moved_units", torch.tensor(_MOVED_UNITS), persistent=False)
@@ -91,7 +94,7 @@ class RarNet(nn.Module):
         b = channels.shape[0]
         image = self.backbone(picture if tokens is None else tokens)
         context = torch.cat([image, self.fact(facts)[:, None]], 1)
-        e0 = self.stem(self._map(channels))
+        e0 = self.stem(self._map(torch.cat([channels, self._shade(facts)], 2)))
         e1 = self.down1(e0)
         e2 = self.down2(e1)
         side = self.size // COARSE
@@ -114,6 +117,14 @@ class RarNet(nn.Module):
         )  # fmt: skip
         light = 2 * facts[:, :27] + self.light(torch.cat([context.mean(1), facts], 1))
         return Prediction(static * allowed, basis, light.unflatten(1, (9, 3)))
+
+    def _shade(self, facts: Tensor) -> Tensor:
+        """(B, M, 1) how much of the light that the photo is read to have arrives at each texel: log of its share of the
+        mean. It tells the hidden side's brightness, which the colours mirrored from the seen side do not."""
+        luminance = 2 * facts[:, :27].unflatten(1, (9, 3)).mean(2)
+        arriving = (luminance @ self.glow.T).clamp(min=0)
+        mean = arriving.mean(1, keepdim=True).clamp(min=1e-3)
+        return (arriving / mean + 0.1).log()[..., None]
 
     def _map(self, channels: Tensor) -> Tensor:
         """(B, M, C) to (B, C + 1, S, S); the last channel says where there is surface."""
