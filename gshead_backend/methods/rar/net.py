@@ -74,7 +74,7 @@ class RarNet(nn.Module):
         self.basis = nn.Conv2d(2 * w, 6 * codes, 1)
         told = nn.Linear(64, 27)
         self.light = nn.Sequential(nn.Linear(dim + GLOBALS, 64), nn.GELU(), told)
-        for last in (self.static, told):  # a network that has learned nothing leaves uvfit's avatar
+        for last in (self.static, self.basis, told):  # a network that has learned nothing leaves uvfit's avatar
             for value in last.parameters():
                 nn.init.zeros_(value)
         with torch.no_grad():
