@@ -77,19 +77,18 @@ class ReconstructJob(Job):
 
     what = "reconstruction"
 
-    def __init__(self, session: Session, portrait: bytes, *, quality: str, name: str) -> None:
+    def __init__(self, session: Session, portrait: bytes, *, quality: str, method: str, name: str) -> None:
         super().__init__()
         self.preview = b""
         self.summary: Any = None
         self.data = b""
-        self._wish = session, portrait, quality, name
+        self._wish = session, portrait, {"quality": quality, "method": method, "name": name}
         self.start()
 
     def work(self) -> None:
-        session, portrait, quality, name = self._wish
+        session, portrait, wish = self._wish
         self.summary, self.data = session.reconstruct(
-            portrait, quality=quality, name=name, on_progress=self._progress, on_preview=self._show,
-            cancel=self.cancel,
+            portrait, **wish, on_progress=self._progress, on_preview=self._show, cancel=self.cancel,
         )  # fmt: skip
 
     def _show(self, data: bytes) -> None:
@@ -128,6 +127,19 @@ def clip_of(path: str | Path) -> Path:
     """The clip that a file browser's choice means: a video, or the folder of a picture that was chosen."""
     path = Path(path)
     return path.parent if path.suffix.lower() in PICTURES else path
+
+
+def clip_wish(path: str | Path, scene_rate: float, fps: float = 0.0) -> tuple[Path, dict[str, Any]]:
+    """The clip, and the ``name`` and ``fps`` that ``track_clip`` is to be given for it.
+
+    Args:
+        path: of a video, a folder of pictures or one of them.
+        fps: 0 for a video's own, and for pictures ``scene_rate``.
+    """
+    clip = clip_of(path)
+    folder = clip.is_dir()
+    name = (clip.name if folder else clip.stem)[:60] or "Take"
+    return clip, {"name": name, "fps": fps or (scene_rate if folder else 0.0)}
 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")

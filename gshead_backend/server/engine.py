@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,16 @@ import numpy as np
 
 from ..avatar.types import Avatar, Splats
 from ..camera import Camera
-from ..errors import LimitError, ProtocolError, RenderError
-from ..protocol.limits import scaled
-from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, Motion
+from ..errors import LimitError, RenderError
+from ..protocol.messages import AvatarInfo, Motion
 from .devices import resolve_device
 from .levels import Levels
-from .shots import HeadInstance, Made, Picture, Preview, Progress, Shot
+from .shots import HeadInstance, Made, Picture, Preview, Progress, Shot, camera_of, check_fit, empty_frame, frame_info
+from .studio import Studio
 
 if TYPE_CHECKING:
     from ..avatar.drive_fast import LastFrame
+    from ..raster.types import Rendered
     from .frames_cuda import FramePipeline, Ticket
 
 
@@ -41,6 +43,11 @@ class Engine:
 
             self._pipeline, self.batch = FramePipeline(self.device), BATCHES[-1]
         self._avatars: dict[str, Levels] = {}
+        self._studio = Studio(self.device)
+
+    def attend(self, note: Callable[[str], None]) -> None:
+        """``note`` is told, many times a second, what long work is doing."""
+        self._studio.note = note
 
     def warm_up(self, progress: Progress) -> None:
         """Draws one splat into a tiny frame: that compiles, or loads, everything a frame needs."""
@@ -75,6 +82,8 @@ class Engine:
         avatar = avatar_from_bytes(data)
         if len(avatar) > limit_splats:
             raise LimitError(f"The avatar has {len(avatar)} splats; the limit is {limit_splats}.")
+        if avatar.portrait is not None:
+            self._studio.check()
         self._avatars[avatar_id] = levels = Levels(avatar, self._ready)
         if self._pipeline is not None:
             self._pipeline.prepare(levels.whole)
@@ -92,6 +101,7 @@ class Engine:
 
     def unload(self, avatar_id: str) -> None:
         """Forgets an avatar."""
+        self._studio.forget(avatar_id)
         levels = self._avatars.pop(avatar_id, None)
         if levels is not None and self._pipeline is not None:
             levels.let_go()
@@ -111,18 +121,22 @@ class Engine:
 
     def _draw(self, shot: Shot, free: Callable[[], None]) -> Picture:
         start = time.perf_counter()
-        view, heads, dtype = _camera(shot.camera, shot.scale), shot.heads, shot.dtype
+        view, heads, dtype = camera_of(shot.camera, shot.scale), shot.heads, shot.dtype
         if not heads:
-            parts = _empty_frame(view, dtype)
+            parts = empty_frame(view, dtype)
         else:
             parts = self._draw_on_cpu(view, shot, free)
         parts = parts if shot.depth else parts[:1]
-        return _info(shot, view, time.perf_counter() - start), parts
+        return frame_info(shot, view, time.perf_counter() - start), parts
 
     def _draw_on_cpu(self, view: Camera, shot: Shot, free: Callable[[], None]) -> list[np.ndarray]:
         from ..raster import rasterize
         from .packing_cpu import draw_frame, pack_frame
 
+        if any(self._is_painted(head, shot) for head in shot.heads):
+            rendered = self._draw_painted(view, shot)
+            free()
+            return [pack_frame(rendered.color, rendered.alpha, shot.dtype), np.ascontiguousarray(rendered.depth, "<f4")]
         splats, view = self._placed(view, shot)
         if shot.dtype == "uint8":
             parts = list(draw_frame(splats, view))
@@ -132,19 +146,51 @@ class Engine:
         free()
         return [pack_frame(rendered.color, rendered.alpha, shot.dtype), np.ascontiguousarray(rendered.depth, "<f4")]
 
+    def _is_painted(self, head: HeadInstance, shot: Shot) -> bool:
+        """A network draws it; but where that takes seconds, a moving picture shows its splats."""
+        moving = shot.splats > 0 and not shot.final
+        return self._levels(head).avatar.portrait is not None and not (moving and self._studio.slow)
+
+    def _painted(self, view: Camera, head: HeadInstance, shot: Shot) -> Rendered:
+        avatar = self._levels(head).avatar
+        check_fit(head, avatar.head.expression_count, avatar.head.vertex_count)
+        return self._studio.draw(avatar, head, view, exact=shot.final)
+
+    def _draw_painted(self, view: Camera, shot: Shot) -> Rendered:
+        """Heads that a network draws, with the others, as numpy arrays."""
+        import torch
+
+        from ..raster import rasterize
+        from ..raster.compose import merge
+        from ..raster.types import Rendered
+
+        painted = [head for head in shot.heads if self._is_painted(head, shot)]
+        layers = [self._painted(view, head, shot) for head in painted]
+        if others := [head for head in shot.heads if not self._is_painted(head, shot)]:
+            seen = rasterize(*self._placed(view, replace(shot, heads=others)))
+            layers.append(Rendered(*(torch.from_numpy(a) for a in (seen.color, seen.alpha, seen.depth))))
+        drawn = merge(layers)
+        return Rendered(drawn.color.numpy(), drawn.alpha.numpy(), drawn.depth.numpy())
+
     def _draw_on_gpu(
         self, pipeline: FramePipeline, shots: Sequence[Shot], free: Callable[[], None]
     ) -> AbstractContextManager[list[Picture]]:
         from .frames_cuda import FrameWish, HeadWish
 
         start = time.perf_counter()
-        views = [_camera(shot.camera, shot.scale) for shot in shots]
+        views = [camera_of(shot.camera, shot.scale) for shot in shots]
         tickets: list[Ticket] = []
         kind = lambda s: (s[0].dtype, s[0].depth, s[0].final)  # noqa: E731
         for (dtype, depth, final), group in groupby(zip(shots, views, strict=True), kind):
             wishes = [
                 FrameWish(
-                    view, tuple(HeadWish(self._avatar(h, s.splats), h.matrix, h.pose, h.vertices) for h in s.heads)
+                    view,
+                    tuple(
+                        HeadWish(self._avatar(h, s.splats), h.matrix, h.pose, h.vertices)
+                        for h in s.heads
+                        if not self._is_painted(h, s)
+                    ),
+                    tuple(partial(self._painted, view, h, s) for h in s.heads if self._is_painted(h, s)),
                 )
                 for s, view in group
             ]
@@ -157,7 +203,7 @@ class Engine:
                 frames = [frame for ticket in tickets for frame in ticket.result()]
                 seconds = (time.perf_counter() - start) / len(shots)
                 yield [
-                    (_info(shot, view, seconds), [a for a in frame if a is not None])
+                    (frame_info(shot, view, seconds), [a for a in frame if a is not None])
                     for shot, view, frame in zip(shots, views, frames, strict=True)
                 ]
             finally:
@@ -177,12 +223,16 @@ class Engine:
         return concatenate([transform_splats(self._drive(h, shot.splats), h.matrix) for h in shot.heads]), view
 
     def _avatar(self, head: HeadInstance, splats: int) -> Any:
+        levels = self._levels(head)
+        avatar, model = levels.pick(splats), levels.avatar.head
+        check_fit(head, model.expression_count, model.vertex_count)
+        return avatar
+
+    def _levels(self, head: HeadInstance) -> Levels:
         levels = self._avatars.get(head.avatar_id)
         if levels is None:
             raise RenderError(f"The avatar {head.avatar_id[:12]}… is not in the worker's memory.")
-        avatar, model = levels.pick(splats), levels.avatar.head
-        _check_fit(head, model.expression_count, model.vertex_count)
-        return avatar
+        return levels
 
     def _drive(self, head: HeadInstance, splats: int, last: LastFrame | None = None) -> Splats:
         from ..avatar.drive_fast import drive_fast, drive_vertices_fast
@@ -196,40 +246,19 @@ class Engine:
     def reconstruct(
         self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
     ) -> Made:
-        """Portrait bytes to ``.gshead`` bytes. ``progress`` raises ``Cancelled`` when the user asked to stop.
+        """See ``making.reconstruct``."""
+        from .making import reconstruct
 
-        ``preview`` is given the bytes of an unfinished avatar, where the method has one to show.
-        """
-        from ..avatar.file import avatar_to_bytes
-        from ..head import default_head
-        from ..methods import ReconstructOptions, get_method
-        from ..portrait import fit_portrait
-
-        start = time.perf_counter()
-        function = get_method(method)
-        head = default_head()
-        fit = fit_portrait(portrait, head, progress=lambda f, text: progress(0.25 * f, text))
-        options = ReconstructOptions(
-            quality=quality, name=name, device=self.device,  # type: ignore[arg-type]
-            preview=lambda unfinished: preview(avatar_to_bytes(unfinished)),
-        )  # fmt: skip
-        avatar = function(fit, head, options, lambda f, text: progress(0.25 + 0.7 * f, text))
-        progress(0.96, "Packing the avatar")
-        data = avatar_to_bytes(avatar)
-        return Made(data, tuple(fit.warnings), time.perf_counter() - start)
+        return reconstruct(portrait, method, quality, name, self.device, progress, preview)
 
     def track(
         self, path: str, clip: bytes, progress: Progress, *, name: str, fps: float, smooth: float, motion: Motion,
         center: bool,
     ) -> Made:  # fmt: skip
-        """A clip, by its path or its bytes, to a take's JSON. ``progress`` raises ``Cancelled`` as above."""
-        from .clips import track_clip
+        """See ``making.track``."""
+        from .making import track
 
-        start = time.perf_counter()
-        text, warnings = track_clip(
-            path, clip, progress, name=name, fps=fps or None, smooth=smooth, motion=motion, center=center
-        )
-        return Made(text.encode(), warnings, time.perf_counter() - start)
+        return track(path, clip, progress, name=name, fps=fps, smooth=smooth, motion=motion, center=center)
 
     def free_memory(self) -> None:
         """After an out-of-memory error: gives cached device memory back."""
@@ -240,32 +269,3 @@ class Engine:
             import torch
 
             torch.cuda.empty_cache()
-
-
-def _empty_frame(view: Camera, dtype: Dtype) -> list[np.ndarray]:
-    shape = (view.height, view.width)
-    return [np.zeros((*shape, 4), dtype), np.full(shape, np.inf, np.float32)]
-
-
-def _info(shot: Shot, view: Camera, seconds: float) -> FrameInfo:
-    return FrameInfo(
-        view.width, view.height, shot.dtype, "srgb" if shot.dtype == "uint8" else "linear-rec709",
-        parts=["rgba", "depth"] if shot.depth else ["rgba"], seconds=seconds,
-    )  # fmt: skip
-
-
-def _camera(spec: CameraSpec, scale: float) -> Camera:
-    camera = Camera(
-        spec.width, spec.height, np.array(spec.K).reshape(3, 3), np.array(spec.viewmat).reshape(4, 4), spec.near,
-        spec.far, spec.orthographic,
-    )  # fmt: skip
-    return camera if scale == 1.0 else camera.resized(scaled(spec.width, scale), scaled(spec.height, scale))
-
-
-def _check_fit(head: HeadInstance, expressions: int, vertices: int) -> None:
-    if head.pose is not None and head.pose.expression.size != expressions:
-        raise ProtocolError(
-            f"The pose has {head.pose.expression.size} expression values; this avatar's head has {expressions}."
-        )
-    if head.vertices is not None and head.vertices.shape[0] != vertices:
-        raise ProtocolError(f"{head.vertices.shape[0]} vertices were sent; this avatar's head has {vertices}.")
