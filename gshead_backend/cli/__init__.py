@@ -19,6 +19,7 @@ VERBS = {
     "reduce": "the same avatar with fewer splats: smaller files, faster frames",
     "export": "an avatar becomes USD, glTF, PLY or SPZ",
     "import-usd": "a USD file that gshead wrote becomes an avatar and a take again",
+    "relight": "an avatar in another light: one lamp, from where you say",
     "track": "a video of a face becomes a take that drives any avatar",
     "take": "a Live Link Face recording becomes a take, and a take a recording",
     "serve": "run the backend that Blender talks to",

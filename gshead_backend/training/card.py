@@ -21,6 +21,9 @@ _ABOUT = {
     "on feature maps of MediaPipe's selfie segmentation (Apache-2.0), which are not trained further.",
     "regressor": "Reads 52 ARKit weights, gaze, head pose and light from a face, with uncertainties. It stands on "
     "features of MediaPipe's face landmark and iris networks (Apache-2.0), which are not trained further.",
+    "rar": "Reads one fitted portrait (the head crop, and what it shows on the head's UV map) and corrects the splats "
+    "that uvfit places: shape, above all of hair, colours of what the photo hides, how they change with the face; also "
+    "it tells the light as spherical harmonics. The avatar is fitted to the photo afterwards.",
 }
 _LIMITS = (
     "Trained on rendered synthetic people only (what MediaPipe's networks were trained on, their own cards tell). It "

@@ -10,4 +10,8 @@ from .regressor_task import RegressorTask
 
 def make_task(config: TrainConfig) -> Task:
     """A new task; one belongs to one training."""
+    if config.network == "rar":
+        from .rar_task import RarTask
+
+        return RarTask(config)
     return ParserTask(config) if config.network == "parser" else RegressorTask(config)
