@@ -80,6 +80,13 @@ _NEEDS = (
     ),
     *(
         Need(
+            f"sega_{stage}", SHIPPED, ("(sega)",), "Apache-2.0", "comes with gshead",
+            f"gshead train sega --stage {stage}",
+        )
+        for stage in ("identity", "motion", "decoders")
+    ),
+    *(
+        Need(
             name.removesuffix(".tflite"), FETCHED, ("portraits", "tracking"), ASSETS_LICENSE, WHEEL,
             "gshead assets fetch", digest,
         )

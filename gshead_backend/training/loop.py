@@ -19,7 +19,7 @@ from ..errors import ArgumentError, FileFormatError
 from ..files import atomic_path
 from ..portrait.nets.weights import Header, load_weights, save_weights
 from .config import TrainConfig
-from .data import Crops, Stream, batches
+from .data import Stream, batches
 
 STATE = "state.pt"
 LOG = "log.jsonl"
@@ -27,15 +27,17 @@ SAVE_SECONDS = 120
 
 
 class Task(Protocol):
-    """What a network learns."""
+    """What a network learns. Its corpus has a length, and a ``column("seed")``; ``item`` and ``still`` make a sample
+    of it, changed at random and as it is."""
 
     name: str
 
     def make_net(self) -> nn.Module: ...
     def header(self, step: int) -> Header: ...
-    def look_at(self, crops: Crops) -> None: ...
-    def item(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
-    def still(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
+    def corpus(self, folder: Path, split: str, limit: int | None = None) -> Any: ...
+    def look_at(self, crops: Any) -> None: ...
+    def item(self, crops: Any, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
+    def still(self, crops: Any, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
     def loss(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]: ...
     def measure(self, net: nn.Module, batches: Any, device: torch.device) -> dict[str, Any]: ...
 
@@ -81,7 +83,7 @@ def train(
         ArgumentError: no data, or ``out`` belongs to another configuration. FileFormatError: damaged files.
     """
     out.mkdir(parents=True, exist_ok=True)
-    crops = Crops(data, "train")
+    crops = task.corpus(data, "train")
     task.look_at(crops)
     where = torch.device(device)
     run = _start(task, config, out, where, resume)
@@ -121,8 +123,12 @@ def train(
 
 def validate(task: Task, config: TrainConfig, net: nn.Module, data: Path, device: torch.device) -> dict[str, Any]:
     """Metrics on the validation split, unchanged pictures; on the training split when there is no other."""
-    split = "validation" if any((data / "validation").glob("*.safetensors")) else "train"
-    crops = Crops(data, split, config.validation_samples)
+    try:
+        split = "validation"
+        crops = task.corpus(data, split, config.validation_samples)
+    except ArgumentError:
+        split = "train"
+        crops = task.corpus(data, split, config.validation_samples)
     stream = Stream(crops, task.still, 0)
     size = min(config.batch, len(crops))
     loader = batches(stream, size, 0, len(crops) // size, 0, pin=False)
@@ -170,6 +176,8 @@ def _step(
     with torch.no_grad():
         for mean, new in zip(run.averaged.parameters(), run.net.parameters(), strict=True):
             mean.lerp_(new, 1 - keep)
+        for mean, new in zip(run.averaged.buffers(), run.net.buffers(), strict=True):
+            mean.copy_(new)
     return {"loss": loss.item(), **parts}
 
 
