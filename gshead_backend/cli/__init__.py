@@ -16,6 +16,7 @@ VERBS = {
     "render": "an avatar becomes frames (PNG or OpenEXR)",
     "gagavatar": "a photo and a take become frames by the published network",
     "reduce": "the same avatar with fewer splats: smaller files, faster frames",
+    "relight": "an avatar in another light: one lamp, from where you say",
     "export": "an avatar becomes USD or PLY",
     "track": "a video of a face becomes a take that drives any avatar",
     "take": "a Live Link Face recording becomes a take, and a take a recording",

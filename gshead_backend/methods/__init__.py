@@ -13,7 +13,7 @@ from ..head.model import HeadModel
 from ..portrait.types import PortraitFit, Progress
 
 Quality = Literal["draft", "standard", "high"]
-METHODS = ("uvfit", "sega")
+METHODS = ("uvfit", "rar", "sega")
 DEFAULT_METHOD = "uvfit"
 
 

@@ -27,6 +27,9 @@ _ABOUT = {
     "mean of its code is what method sega's dynamic decoder starts from.",
     "sega_decoders": "Corrects the splats that uvfit places on a portrait's head: a static decoder for the whole head, "
     "a dynamic one for the face under an expression. Made for one sega_identity and one sega_motion.",
+    "rar": "Reads one fitted portrait (the head crop, and what it shows on the head's UV map) and corrects the splats "
+    "that uvfit places: shape, above all of hair, colours of what the photo hides, how they change with the face; also "
+    "it tells the light as spherical harmonics. The avatar is fitted to the photo afterwards.",
 }
 _LIMITS = (
     "Trained on rendered synthetic people only (what MediaPipe's networks were trained on, their own cards tell). It "

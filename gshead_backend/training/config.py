@@ -48,6 +48,19 @@ class Augment(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
         return cls(**dict.fromkeys(cls.__struct_fields__, 0.0))
 
 
+class HeadTraining(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """How a learned head is trained.
+
+    Attributes:
+        views: pictures of a person a step. pixels: of their side; fewer show the large things first.
+        structure: weight of 1 - SSIM.
+    """
+
+    views: Annotated[int, Meta(ge=1, le=8)] = 3
+    pixels: Annotated[int, Meta(ge=32, le=192)] = 192
+    structure: Annotated[float, Meta(ge=0, le=10)] = 0.2
+
+
 class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One training.
 
@@ -62,10 +75,10 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         identity: the same for features of the identity network. ablate: a part of ``sega`` to leave out: "static",
             all texels static; "dynamic", all dynamic; "prior", no identity network.
         amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
-        validate_every: steps. validation_samples: at most so many.
+        validate_every: steps. validation_samples: at most so many. heads: of learned heads only.
     """
 
-    network: Literal["parser", "regressor", "sega_identity", "sega_motion", "sega_decoders"]
+    network: Literal["parser", "regressor", "rar", "sega_identity", "sega_motion", "sega_decoders"]
     shape: dict[str, Count]
     seed: Annotated[int, Meta(ge=0)] = 0
     batch: Count = 16
@@ -85,10 +98,11 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     validate_every: Count = 500
     validation_samples: Count = 256
     augment: Augment = Augment()
+    heads: HeadTraining | None = None
 
     def sha256(self) -> str:
         """Of everything that shapes the result, so not of how long or with how many processes it is computed."""
-        kept = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _TECHNICAL}
+        kept = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _TECHNICAL and v is not None}
         for key in _LATER:  # trainings that began before these keys existed go on
             if not kept[key]:
                 del kept[key]
@@ -134,7 +148,23 @@ PRESETS: dict[str, dict[str, Any]] = {
     "sega-decoders-cpu": {
         "network": "sega_decoders", "shape": {"inputs": 21, "facts": 33, "dim": 32, "latent": 32, "code": 64},
         "batch": 2, "steps": 20_000, "minutes": 30, "lr": 1e-3, "decay": 0.0, "ema": 0.99, "warmup": 30,
-        "validate_every": 200, "validation_samples": 12, "perceptual": 0.05, "identity": 0.1,
+        "validate_every": 200, "validation_samples": 12, "perceptual": 0.03, "identity": 0.05,
+        "heads": {"views": 2, "pixels": 128, "structure": 0.1},
+    },
+    "rar-cpu": {
+        "network": "rar", "shape": {"width": 16, "dim": 96, "depth": 2, "heads": 4, "codes": 12},
+        "batch": 2, "steps": 60_000, "minutes": 60, "lr": 2e-3, "decay": 0.01, "ema": 0.99, "validate_every": 400,
+        "validation_samples": 16, "heads": {"views": 2, "pixels": 128, "structure": 0.1},
+    },
+    "rar-cpu-fine": {
+        "network": "rar", "shape": {"width": 16, "dim": 96, "depth": 2, "heads": 4, "codes": 12},
+        "batch": 2, "steps": 60_000, "minutes": 60, "lr": 8e-4, "decay": 0.01, "ema": 0.995, "validate_every": 400,
+        "validation_samples": 16, "heads": {"views": 2, "pixels": 192, "structure": 0.2},
+    },
+    "rar-gpu": {
+        "network": "rar", "shape": {"width": 24, "dim": 192, "depth": 4, "heads": 6, "codes": 12},
+        "batch": 8, "steps": 40_000, "lr": 1e-3, "decay": 0.01, "ema": 0.999, "workers": 8, "validate_every": 2000,
+        "validation_samples": 64, "heads": {"views": 3, "pixels": 192, "structure": 0.2},
     },
 }  # fmt: skip
 """The ``-gpu`` presets are wider and see more; the ``-cpu`` ones reach something useful in under an hour on a core."""

@@ -18,7 +18,7 @@ from ..methods.uvfit.losses import ssim_map
 from ..portrait.labels import LABEL_INDEX
 from ..raster import rasterize
 from .data import Crops
-from .heads import SIDES, VIEWS, avatar_of, camera_of
+from .heads import SIDES, VIEW, VIEWS, avatar_of, camera_of
 
 _PERSON = ("betas", "vertex_offsets", "base_triangle", "base_bary", "base_offset", "base_rotation", "base_log_scale",
            "base_color", "base_logit", "confidence", "light", "uv_color", "uv_label")  # fmt: skip
@@ -66,6 +66,7 @@ def _tint(item: dict[str, np.ndarray], rng: np.random.Generator) -> None:
     item["channels"][:, 3:6] = item["channels"][:, :3] * trust
     item["picture"][:3] = tinted((item["picture"][:3] + 0.5).transpose(1, 2, 0)).transpose(2, 0, 1) - 0.5
     item["base_color"] = tinted(item["base_color"])
+    item["light"] = item["light"] * gain**2.2
     item["color"] = (tinted(item["color"].astype(np.float32) / 255) * 255 + 0.5).astype(np.uint8)
 
 
@@ -89,24 +90,31 @@ class TrainingPerson:
     targets: list[Target]
 
 
-def people_of(batch: dict[str, Tensor], head: HeadModel) -> list[TrainingPerson]:
-    """The persons of a batch that ``head_item`` made items for."""
+def people_of(batch: dict[str, Tensor], head: HeadModel, pixels: int = VIEW) -> list[TrainingPerson]:
+    """The persons of a batch that ``head_item`` made items for, their pictures ``pixels`` a side."""
     out = []
     for i in range(batch["channels"].shape[0]):
         sample = {k: batch[k][i].cpu().numpy() for k in (*_PERSON, *_VIEW)}
         edited = EditedAvatar(avatar_of(sample, head), batch["channels"].shape[1], batch["channels"].device)
         targets = []
         for k in range(sample["pose"].shape[0]):
+            pose, camera = HeadPose.from_vector(sample["pose"][k]), camera_of(sample, k).resized(pixels, pixels)
             labels = batch["labels"][i, k]
             weight = torch.where(labels == LABEL_INDEX["clothes"], CLOTHES_COUNT, 1.0)
-            targets.append(
-                Target(
-                    HeadPose.from_vector(sample["pose"][k]), camera_of(sample, k), batch["color"][i, k].float() / 255,
-                    batch["matte"][i, k].float() / 255, weight, labels,
-                )
-            )  # fmt: skip
+            color, matte = batch["color"][i, k].float() / 255, batch["matte"][i, k].float() / 255
+            if pixels != VIEW:
+                color, matte, weight, labels = _smaller(color, matte, weight, labels, pixels)
+            targets.append(Target(pose, camera, color, matte, weight, labels))
         out.append(TrainingPerson(edited, targets))
     return out
+
+
+def _smaller(color: Tensor, matte: Tensor, weight: Tensor, labels: Tensor, pixels: int) -> tuple[Tensor, ...]:
+    layers = torch.cat([color * matte[..., None], matte[..., None], weight[..., None]], -1)
+    small = F.interpolate(layers.permute(2, 0, 1)[None], (pixels, pixels), mode="area")[0].permute(1, 2, 0)
+    matte = small[..., 3]
+    near = F.interpolate(labels[None, None].float(), (pixels, pixels), mode="nearest")[0, 0].to(labels.dtype)
+    return small[..., :3] / matte.clamp(min=1e-3)[..., None], matte, small[..., 4], near
 
 
 def nothing(person: TrainingPerson) -> Tensor:

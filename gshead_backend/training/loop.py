@@ -19,7 +19,7 @@ from ..errors import ArgumentError, FileFormatError
 from ..files import atomic_path
 from ..portrait.nets.weights import Header, load_weights, save_weights
 from .config import TrainConfig
-from .data import Stream, batches
+from .data import Crops, Stream, batches
 
 STATE = "state.pt"
 LOG = "log.jsonl"
@@ -27,14 +27,15 @@ SAVE_SECONDS = 120
 
 
 class Task(Protocol):
-    """What a network learns. Its corpus has a length, and a ``column("seed")``; ``item`` and ``still`` make a sample
-    of it, changed at random and as it is."""
+    """What a network learns. ``item`` and ``still`` make a sample of a corpus, changed at random and as it is.
+
+    A task may have ``corpus(folder, split, limit)``: something with a length and a ``column("seed")``, not ``Crops``.
+    """
 
     name: str
 
     def make_net(self) -> nn.Module: ...
     def header(self, step: int) -> Header: ...
-    def corpus(self, folder: Path, split: str, limit: int | None = None) -> Any: ...
     def look_at(self, crops: Any) -> None: ...
     def item(self, crops: Any, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
     def still(self, crops: Any, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
@@ -83,7 +84,7 @@ def train(
         ArgumentError: no data, or ``out`` belongs to another configuration. FileFormatError: damaged files.
     """
     out.mkdir(parents=True, exist_ok=True)
-    crops = task.corpus(data, "train")
+    crops = _corpus(task, data, "train")
     task.look_at(crops)
     where = torch.device(device)
     run = _start(task, config, out, where, resume)
@@ -125,16 +126,20 @@ def validate(task: Task, config: TrainConfig, net: nn.Module, data: Path, device
     """Metrics on the validation split, unchanged pictures; on the training split when there is no other."""
     try:
         split = "validation"
-        crops = task.corpus(data, split, config.validation_samples)
+        crops = _corpus(task, data, split, config.validation_samples)
     except ArgumentError:
         split = "train"
-        crops = task.corpus(data, split, config.validation_samples)
+        crops = _corpus(task, data, split, config.validation_samples)
     stream = Stream(crops, task.still, 0)
     size = min(config.batch, len(crops))
     loader = batches(stream, size, 0, len(crops) // size, 0, pin=False)
     net.eval()
     told = task.measure(net, loader, device)
     return {**told, "split": split, "samples": len(crops) // size * size}
+
+
+def _corpus(task: Task, folder: Path, split: str, limit: int | None = None) -> Any:
+    return getattr(task, "corpus", Crops)(folder, split, limit)
 
 
 def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, resume: str) -> Run:

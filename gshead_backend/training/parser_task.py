@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, cast
 
 import cv2
@@ -42,9 +41,6 @@ class ParserTask:
     def header(self, step: int) -> Header:
         c = self.config
         return Header(self.name, VERSION, dict(c.shape), list(LABELS), step, c.seed, c.sha256())
-
-    def corpus(self, folder: Path, split: str, limit: int | None = None) -> Crops:
-        return Crops(folder, split, limit)
 
     def look_at(self, crops: Crops) -> None:
         """Nothing of the data is needed beforehand."""

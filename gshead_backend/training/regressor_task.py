@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,9 +47,6 @@ class RegressorTask:
         c = self.config
         scale = {"light": [float(v) for v in self.light_scale]}
         return Header(self.name, VERSION, dict(c.shape), LABELS, step, c.seed, c.sha256(), scale)
-
-    def corpus(self, folder: Path, split: str, limit: int | None = None) -> Crops:
-        return Crops(folder, split, limit)
 
     def look_at(self, crops: Crops) -> None:
         """Take the units of the light, the weights of rare channels and a linear start from the training data."""

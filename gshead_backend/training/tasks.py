@@ -7,6 +7,7 @@ from collections.abc import Callable
 from .config import TrainConfig
 from .loop import Task
 from .parser_task import ParserTask
+from .rar_task import RarTask
 from .regressor_task import RegressorTask
 from .sega.decoders_task import DecodersTask
 from .sega.identity_task import IdentityTask
@@ -17,6 +18,6 @@ def make_task(config: TrainConfig) -> Task:
     """A new task; one belongs to one training."""
     kinds: dict[str, Callable[[TrainConfig], Task]] = {
         "parser": ParserTask, "regressor": RegressorTask, "sega_identity": IdentityTask,
-        "sega_motion": MotionTask, "sega_decoders": DecodersTask,
+        "sega_motion": MotionTask, "sega_decoders": DecodersTask, "rar": RarTask,
     }  # fmt: skip
     return kinds[config.network](config)

@@ -15,7 +15,7 @@ from torch import nn
 from gshead_backend.avatar.drive import drive
 from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes
 from gshead_backend.avatar.types import Avatar
-from gshead_backend.errors import Cancelled
+from gshead_backend.errors import Cancelled, UnsupportedError
 from gshead_backend.head import HeadModel, default_head
 from gshead_backend.methods import ReconstructOptions, get_method
 from gshead_backend.methods.common.edits import dynamic_of
@@ -183,5 +183,11 @@ def test_without_weights_it_is_uvfit_and_says_so(
     monkeypatch.setenv("GSHEAD_WEIGHTS", str(tmp_path))
     avatar = get_method("sega")(portrait.fit, head, DRAFT, no_progress)
     assert avatar.method == "uvfit"
-    (warning,) = [w for w in avatar.provenance["warnings"] if "sega" in w]
-    assert "gshead train sega --stage decoders" in warning
+    assert "sega has no weights here" in avatar.provenance["fallback"]
+
+
+def test_another_head_is_refused(weights: Callable[..., Path], portrait: Portrait, head: HeadModel) -> None:
+    weights()
+    other = replace(head, name="other")
+    with pytest.raises(UnsupportedError, match="another one"):
+        get_method("sega")(portrait.fit, other, DRAFT, no_progress)

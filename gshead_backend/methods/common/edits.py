@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...avatar.drive_torch import TorchAvatar
+from ...avatar.drive_torch import SplatFrames, TorchAvatar
 from ...avatar.types import Avatar, DynamicResidual, Splats
 from ...head.pose import HeadPose
 from ..uvfit.cloud import Cloud
@@ -97,6 +97,7 @@ class EditedAvatar:
         self._torch = TorchAvatar(avatar, device)
         axes = np.ascontiguousarray(rest_axes(avatar)[:count])
         self._axes = torch.as_tensor(axes, device=device)
+        self._frames: dict[bytes, SplatFrames] = {}
 
     def overrides(self, static: Tensor, moved: Tensor | None = None) -> dict[str, Tensor]:
         """Splat parameters for ``TorchAvatar.drive``.
@@ -120,6 +121,8 @@ class EditedAvatar:
         }
 
     def drive(self, pose: HeadPose, overrides: Mapping[str, Tensor]) -> Splats:
-        """Torch splats of a pose."""
-        # Not TorchAvatar.vertices: it makes every expression dense first, which pays only when a person stays.
-        return self._torch.drive_vertices(self.avatar.personal.vertices(pose), pose, overrides)
+        """Torch splats of a pose; the vertices come from numpy, whose sparse head costs far less for a few poses."""
+        key = pose.to_vector().tobytes()
+        if key not in self._frames:
+            self._frames[key] = self._torch.frames(self.avatar.personal.vertices(pose))
+        return self._torch.place(self._frames[key], pose, overrides)

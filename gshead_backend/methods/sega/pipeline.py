@@ -11,8 +11,9 @@ import torch
 
 from ...avatar.drive import pose_features
 from ...avatar.types import Avatar
-from ...errors import MissingWeightsError
+from ...errors import MissingWeightsError, UnsupportedError
 from ...head.arkit import ARKIT_NAMES
+from ...head.catalog import default_head
 from ...head.model import HeadModel
 from ...head.pose import HeadPose
 from ...head.skinning import pose_from_arkit
@@ -25,6 +26,8 @@ from ..uvfit.pipeline import reconstruct as reconstruct_untrained
 from ..uvfit.presets import chosen
 from .decoders import load_decoders
 from .distil import MAX_RANK, Distilled, distil, error_by_channel
+from .identity import load_identity
+from .motion import load_motion
 from .prior import Prior
 
 TUNE_STEPS = 40
@@ -40,17 +43,16 @@ _log = logging.getLogger(__name__)
 def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, progress: Progress) -> Avatar:
     """Turn a fitted portrait into an avatar.
 
-    Without the networks' weights it is ``uvfit``'s avatar, and its provenance says why.
+    Without the networks' weights it is ``uvfit``'s avatar, and its provenance says so.
 
     Raises ``Cancelled`` when ``progress`` does, ``UnsupportedError`` for a head that the networks do not know.
     """
     try:
-        load_decoders()
+        load_all(head)
     except MissingWeightsError as missing:
-        _log.warning("sega falls back to uvfit: %s", missing)
+        _log.warning("%s The head is made by uvfit instead.", missing)
         avatar = reconstruct_untrained(fit, head, options, progress)
-        warnings = [*avatar.provenance["warnings"], f"Made by uvfit instead of sega: {missing} {missing.remedy}"]
-        return replace(avatar, provenance={**avatar.provenance, "warnings": warnings})
+        return replace(avatar, provenance={**avatar.provenance, "fallback": f"sega has no weights here: {missing}"})
 
     def predict(seen: Observation) -> tuple[Edits, dict[str, Any]]:
         steps = TUNE_STEPS if chosen(options).iterations > 0 else 0
@@ -59,6 +61,24 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
         return edits_of(prior.tuned(base_avatar(seen), steps, progress), steps)
 
     return reconstruct_with(predict, "sega", fit, head, options, progress)
+
+
+def load_all(head: HeadModel) -> None:
+    """Read every network of the method.
+
+    Raises:
+        MissingWeightsError: one is not installed. FileFormatError: one is damaged.
+        UnsupportedError: they were trained on another head's UV map.
+    """
+    load_decoders()
+    load_identity()
+    load_motion()
+    trained = default_head()
+    if head.sha256 != trained.sha256:
+        raise UnsupportedError(
+            f"The weights of sega were trained on the UV map of '{trained.name}'; '{head.name}' has another one.",
+            remedy="Use the default head, or the method uvfit, which works on any head.",
+        )
 
 
 def edits_of(prior: Prior, steps: int = 0, rank: int = MAX_RANK) -> tuple[Edits, dict[str, Any]]:

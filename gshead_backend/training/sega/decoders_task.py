@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import cached_property
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -23,7 +22,7 @@ from ...methods.sega.facial import FacialCrop, facial_crop
 from ...methods.sega.identity import load_identity
 from ...methods.sega.motion import expression_codes
 from ...portrait.nets.weights import Header
-from ..config import TrainConfig
+from ..config import HeadTraining, TrainConfig
 from ..data import Crops
 from ..head_views import Target, chosen_views, draw, head_item, nothing, people_of, picture_loss, scores
 from ..heads import BEHIND, OTHER_EXPRESSIONS, SIDES, VIEWS, avatar_of
@@ -32,7 +31,6 @@ from ..perceptual import FrozenFeatures
 OFFSET, LARGE = 0.02, 1.0
 """Weights of squared shifts (in cm) and of splats that grow beyond ``LARGEST``."""
 LARGEST = float(np.log(0.012))
-VIEWS_A_STEP = 2
 STILL = (0, 1, 3, 4, VIEWS - 1)
 """Views that validation looks at."""
 GROUPS = ("source", *["side" if max(map(abs, s)) <= 45 else "far side" for s in SIDES], *["behind"] * len(BEHIND),
@@ -46,6 +44,7 @@ class DecodersTask:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
+        self.how = config.heads or HeadTraining()
         self.flags = flags_of(config.ablate)
 
     @cached_property
@@ -71,14 +70,11 @@ class DecodersTask:
         c = self.config
         return Header(self.name, VERSION, dict(c.shape), list(self.flags), step, c.seed, c.sha256())
 
-    def corpus(self, folder: Path, split: str, limit: int | None = None) -> Crops:
-        return Crops(folder, split, limit)
-
     def look_at(self, crops: Any) -> None:
         """Nothing of the data is needed beforehand."""
 
     def item(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return self._seen(head_item(crops, index, chosen_views(rng, VIEWS_A_STEP), rng))
+        return self._seen(head_item(crops, index, chosen_views(rng, self.how.views), rng))
 
     def still(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return self._seen(head_item(crops, index, np.array(STILL), None))
@@ -99,12 +95,14 @@ class DecodersTask:
     def loss(self, net: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """``.8 L1 + .2 (1 - SSIM) + .5 mask`` of every view, features and identity of one, small shifts and splats."""
         parts: dict[str, list[Tensor]] = defaultdict(list)
-        for i, person in enumerate(people_of(batch, self.head)):
+        for i, person in enumerate(people_of(batch, self.head, self.how.pixels)):
             told = self.told(net, batch, i)
             before = person.edited.overrides(nothing(person))["log_scale"][: person.edited.count]
             for v, target in enumerate(person.targets):
                 seen = draw(person, target, told[v])
-                parts["photo"].append(picture_loss(seen, target, 0.2 + 0.7 * float(torch.rand(()))))
+                parts["photo"].append(
+                    picture_loss(seen, target, 0.2 + 0.7 * float(torch.rand(())), structure=self.how.structure)
+                )
                 parts["offset"].append((told[v][:, SHIFT] * 100).square().sum(1).mean())
                 grown = (before + told[v][:, LOG_SCALE] - LARGEST).clamp(min=0) * (told[v][:, LOG_SCALE] > 0)
                 parts["scale"].append(grown.mean())

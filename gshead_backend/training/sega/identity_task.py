@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any, cast
 
 import cv2
@@ -47,9 +46,6 @@ class IdentityTask:
     def header(self, step: int) -> Header:
         c = self.config
         return Header(self.name, VERSION, dict(c.shape), [], step, c.seed, c.sha256())
-
-    def corpus(self, folder: Path, split: str, limit: int | None = None) -> Crops:
-        return Crops(folder, split, limit)
 
     def look_at(self, crops: Crops) -> None:
         """Nothing of the data is needed beforehand."""
