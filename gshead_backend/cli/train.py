@@ -177,7 +177,7 @@ def rar(
 
 
 def sega(
-    *, stage: Literal["identity", "motion", "decoders"], data: Path = Path(), config: str = "",
+    *, stage: Literal["identity", "motion", "decoders", "ablations"], data: Path = Path(), config: str = "",
     out: Path = Path("out/train/sega"), minutes: float | None = None, piece_minutes: float | None = None,
     device: str = "auto", threads: int = 0, resume: str = "auto", json: bool = False,
 ) -> int:  # fmt: skip
@@ -185,8 +185,9 @@ def sega(
 
     Args:
         stage: identity, a VQ-VAE of head crops; motion, a VAE of the head's own deformation, which needs no data;
-            decoders, which use the installed weights of the other two ($GSHEAD_WEIGHTS).
-        data: of identity: a folder made by 'gshead train data'; of decoders: by 'gshead train heads'.
+            decoders, which use the installed weights of the other two ($GSHEAD_WEIGHTS); ablations, which trains the
+            decoders without one part of the method at a time, --minutes each, and prints a table.
+        data: of identity: a folder made by 'gshead train data'; of the others: by 'gshead train heads'.
         config: a preset or a JSON/TOML file; the stage's CPU preset when empty.
         out: folder of the method; every stage has its own folder in it.
         minutes: train so long in all, whatever the configuration says.
@@ -196,8 +197,34 @@ def sega(
         resume: auto goes on where the folder stands, never starts anew, a weight file is a warm start.
         json: print the result as one JSON object.
     """
+    if stage == "ablations":
+        return _ablations(data, config or "sega-decoders-cpu", out / stage, minutes, device, threads, json)
     network, name = f"sega_{stage}", config or f"sega-{stage}-cpu"
     return _train(network, data, name, out / stage, minutes, piece_minutes, device, threads, resume, json)
+
+
+def _ablations(
+    data: Path, name: str, out: Path, minutes: float | None, device: str, threads: int, json: bool
+) -> int:  # fmt: skip
+    import msgspec
+    import torch
+
+    from ..server.devices import resolve_device
+    from ..training.config import load_config
+    from ..training.sega.ablations import ablations, table
+
+    config = load_config(name, "sega_decoders")
+    if minutes is not None:
+        config = msgspec.structs.replace(config, minutes=minutes)
+    if threads:
+        torch.set_num_threads(threads)
+    progress = Progress()
+    try:
+        rows = ablations(config, data, out, device=resolve_device(device), progress=progress)
+    finally:
+        progress.close()
+    emit({"rows": rows}, table(rows), as_json=json)
+    return 0
 
 
 def _train(

@@ -73,7 +73,8 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         cells: share of the pixels that a step of the parser looks at, half of it where classes meet.
         perceptual: weight of the loss on frozen features, where a network has one; 0 leaves it out.
         identity: the same for features of the identity network. ablate: a part of ``sega`` to leave out: "static",
-            all texels static; "dynamic", all dynamic; "prior", no identity network.
+            all texels static; "dynamic", all dynamic; "prior", no identity network; "tuning", no tuning to
+            the photo.
         amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
         validate_every: steps. validation_samples: at most so many. heads: of learned heads only.
     """
@@ -92,7 +93,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     cells: Annotated[float, Meta(gt=0, le=1)] = 1.0
     perceptual: Annotated[float, Meta(ge=0, le=100)] = 0.0
     identity: Annotated[float, Meta(ge=0, le=100)] = 0.0
-    ablate: Literal["", "static", "dynamic", "prior"] = ""
+    ablate: Literal["", "static", "dynamic", "prior", "tuning"] = ""
     amp: bool = True
     workers: Annotated[int, Meta(ge=0, le=64)] = 0
     validate_every: Count = 500

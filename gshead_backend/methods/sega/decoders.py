@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from .facial import FacialCrop
 
 NAME = "sega_decoders"
-ABLATIONS = {"": (), "static": ("all_static",), "dynamic": ("all_dynamic",), "prior": ("no_prior",)}
-"""What the paper leaves out, and the flags that a weight file carries because the network is another one without."""
+ABLATIONS = {
+    "": (), "static": ("all_static",), "dynamic": ("all_dynamic",), "prior": ("no_prior",), "tuning": ("no_tuning",),
+}  # fmt: skip
+"""What the paper leaves out, and the flags of the weight file that say so to ``reconstruct``."""
 
 
 @dataclass(frozen=True)

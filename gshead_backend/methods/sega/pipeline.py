@@ -55,8 +55,8 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
         return replace(avatar, provenance={**avatar.provenance, "fallback": f"sega has no weights here: {missing}"})
 
     def predict(seen: Observation) -> tuple[Edits, dict[str, Any]]:
-        steps = TUNE_STEPS if chosen(options).iterations > 0 else 0
         prior = Prior.of(seen)
+        steps = TUNE_STEPS if chosen(options).iterations > 0 and "no_tuning" not in prior.flags else 0
         torch.manual_seed(options.seed)
         return edits_of(prior.tuned(base_avatar(seen), steps, progress), steps)
 

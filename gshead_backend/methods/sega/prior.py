@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,21 +14,16 @@ from ...avatar.types import Avatar
 from ...head.pose import HeadPose
 from ...head.skinning import PersonalHead
 from ...portrait.types import Progress
-from ...raster import rasterize
 from ..common.edits import EditedAvatar
 from ..common.observe import Observation
-from ..uvfit.losses import photo_loss
 from .decoders import corrections, identity_of, load_decoders, observed_maps
 from .decoders_net import DecodersNet
 from .facial import FacialCrop, facial_crop
 from .motion import expression_codes
+from .tuning import Photo, tuned
 
 TUNE_PIXELS = 256
-RATE = 3e-4
-HOLD = 0.3
-"""How firmly tuned corrections are held to those before tuning where the photo shows nothing; a tenth where it does."""
-CLOTHES = 0.25
-_LIKE = torch.tensor([0.005] * 3 + [0.1] * 3 + [0.3] * 3 + [2.0])
+CLOTHES = 0.25  # what a pixel of clothes counts: heads are learned here
 
 
 @dataclass
@@ -100,43 +94,15 @@ class Prior:
         Args:
             base: the splats to be corrected, those of the texels first. told: called with the loss of every step.
         """
-        if steps <= 0:
-            return self
-        tune = _Tuning(replace(self, net=copy.deepcopy(self.net).requires_grad_(True)), base)
-        for i in range(steps):
-            progress(i / steps, "tuning the decoders to the photo")
-            told(tune.step())
-        tune.prior.net.requires_grad_(False)
-        return tune.prior
-
-
-class _Tuning:
-    def __init__(self, prior: Prior, base: Avatar) -> None:
-        self.prior = prior
-        scene, lattice = prior.seen.built.scene, prior.seen.lattice
+        scene, lattice = self.seen.built.scene, self.seen.lattice
         fit, size = scene.fit, (TUNE_PIXELS, TUNE_PIXELS)
-        small = lambda a: cv2.resize(np.ascontiguousarray(a, np.float32), size, interpolation=cv2.INTER_AREA)  # noqa: E731
-        self.camera = fit.camera.resized(*size)
-        self.color, self.matte = torch.from_numpy(small(scene.photo)), torch.from_numpy(small(fit.matte))
-        self.weight = 1 - (1 - CLOTHES) * torch.from_numpy(small(scene.classes.clothes))
-        self.edited = EditedAvatar(base, len(lattice))
-        self.pose = fit.pose
-        self.codes = prior.codes([fit.pose])
-        with torch.no_grad():
-            self.start = prior.corrections(self.codes)[0]
-        trust = torch.from_numpy(prior.seen.built.cloud.confidence[: len(lattice)].astype(np.float32))
-        self.hold = HOLD * (1.1 - trust.clamp(0, 1))[:, None]
-        self.adam = torch.optim.Adam(prior.net.parameters(), lr=RATE, betas=(0.9, 0.99))
-
-    def step(self) -> float:
-        """One step of Adam; returns the loss before it."""
-        told = self.prior.corrections(self.codes)[0]
-        splats = self.edited.drive(self.pose, self.edited.overrides(told))
-        seen = rasterize(splats, self.camera)
-        photo = photo_loss(seen.color, seen.alpha, self.color, self.matte, self.weight, 0.5)
-        drift = (((told - self.start) / _LIKE).square() * self.hold).mean()
-        loss = photo + drift
-        self.adam.zero_grad(set_to_none=True)
-        loss.backward()
-        self.adam.step()
-        return loss.item()
+        color, matte, clothes = (
+            torch.from_numpy(cv2.resize(np.ascontiguousarray(a, np.float32), size, interpolation=cv2.INTER_AREA))
+            for a in (scene.photo, fit.matte, scene.classes.clothes)
+        )
+        trust = torch.from_numpy(self.seen.built.cloud.confidence[: len(lattice)].astype(np.float32))
+        photo = Photo(fit.pose, fit.camera.resized(*size), color, matte, 1 - (1 - CLOTHES) * clothes, trust)
+        codes = self.codes([fit.pose])
+        say = lambda net: replace(self, net=net).corrections(codes)[0]  # noqa: E731
+        edited = EditedAvatar(base, len(lattice))
+        return replace(self, net=tuned(self.net, say, edited, photo, steps, progress=progress, told=told))
