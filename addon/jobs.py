@@ -77,19 +77,18 @@ class ReconstructJob(Job):
 
     what = "reconstruction"
 
-    def __init__(self, session: Session, portrait: bytes, *, quality: str, name: str) -> None:
+    def __init__(self, session: Session, portrait: bytes, *, quality: str, method: str, name: str) -> None:
         super().__init__()
         self.preview = b""
         self.summary: Any = None
         self.data = b""
-        self._wish = session, portrait, quality, name
+        self._wish = session, portrait, {"quality": quality, "method": method, "name": name}
         self.start()
 
     def work(self) -> None:
-        session, portrait, quality, name = self._wish
+        session, portrait, wish = self._wish
         self.summary, self.data = session.reconstruct(
-            portrait, quality=quality, name=name, on_progress=self._progress, on_preview=self._show,
-            cancel=self.cancel,
+            portrait, **wish, on_progress=self._progress, on_preview=self._show, cancel=self.cancel,
         )  # fmt: skip
 
     def _show(self, data: bytes) -> None:

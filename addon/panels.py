@@ -66,7 +66,10 @@ class GSHEAD_PT_head(_HeadTab, bpy.types.Panel):
             return
         column = layout.column(align=True)
         column.label(text=mesh.name, icon="USER")
-        column.label(text=f"{len(avatar):,} splats on {avatar.head.name}")
+        if avatar.portrait is None:
+            column.label(text=f"{len(avatar):,} splats on {avatar.head.name}")
+        else:
+            column.label(text=f"Drawn by a network, on {avatar.head.name}")
         column.label(text=f"Made with {avatar.method}" if avatar.method else "Method unknown")
         for problem in health.problems(mesh):
             draw_text(layout, context, problem, icon="ERROR")

@@ -1,4 +1,4 @@
-"""Quality presets of reconstruction and what they cost. No bpy here."""
+"""Methods and quality presets of reconstruction, and what they cost. No bpy here."""
 
 from __future__ import annotations
 
@@ -9,5 +9,21 @@ QUALITIES = (
 )
 """Identifier, label and tooltip, in the order of cost. Times are of a machine without a GPU."""
 COSTS = {"draft": "20,000 splats, 5 s", "standard": "60,000 splats, 20 s", "high": "150,000 splats, 1 min"}
+METHODS = (
+    ("uvfit", "Splats", "Splats fitted to the photo: plays at full speed anywhere, and can be exported"),
+    (
+        "sega",
+        "SEGA",
+        "Networks trained on synthetic people correct and move the splats, then they are fitted to the photo; some 15 "
+        "seconds longer",
+    ),
+    (
+        "gagavatar",
+        "GAGAvatar",
+        "A published network draws the head: needs its weights and a FLAME head on the backend's machine, and a GPU to "
+        "play; cannot be exported",
+    ),
+)
+"""Identifier, label and tooltip."""
 PORTRAITS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 """Endings of files that may be dropped into the viewport."""

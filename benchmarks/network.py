@@ -11,10 +11,12 @@ import torch
 from measure import Report, Row, timed
 from torch.utils.flop_counter import FlopCounterMode
 
+from gshead_backend.camera import Camera
 from gshead_backend.head import HeadPose, PersonalHead, default_head
 from gshead_backend.methods.gagavatar import recipe
 from gshead_backend.methods.gagavatar.config import RELEASED
 from gshead_backend.methods.gagavatar.layout import used_shapes
+from gshead_backend.methods.gagavatar.lifting import opencv_camera
 from gshead_backend.methods.gagavatar.network import Identity, Network
 from gshead_backend.methods.gagavatar.raster import rasterize_features
 from gshead_backend.methods.gagavatar.stages import Weights
@@ -48,14 +50,15 @@ def measure_gagavatar(report: Report, device: str) -> None:
 
     with torch.inference_mode():
         identity = network.identity(image, given.source)
-        raster, _ = rasterize_features(identity.placed(points), given.driven, RELEASED.size)
+        camera = opencv_camera(given.driven, RELEASED.size)
+        raster = _raster(identity, points, camera)
         count("parameters and stored noise", sum(v.numel() for v in network.state_dict().values()) / 1e6, "million")
         count("photo to Gaussians", _giga_flops(lambda: network.identity(image, given.source)), "GFLOP")
         count("neural renderer", _giga_flops(lambda: network.upsampler(raster[None])), "GFLOP")
         time_it("photo to Gaussians, once a person", lambda: network.identity(image, given.source))
-        time_it("a frame, 512²", lambda: network.frame(identity, points, given.driven), PAPER)
+        time_it("a frame, 512²", lambda: network.frame(identity, points, camera), PAPER)
         time_it("of it: drive, on the default head", lambda: person.vertices(moving))
-        time_it("of it: raster, 180,255 splats, 32 channels", lambda: _raster(network, identity, points, given.driven))
+        time_it("of it: raster, 180,255 splats, 32 channels", lambda: _raster(identity, points, camera))
         time_it("of it: neural renderer", lambda: network.upsampler(raster[None]))
     if device.startswith("cuda"):
         count("peak memory on the device", torch.cuda.max_memory_allocated() / 2**20, "MiB")
@@ -63,6 +66,6 @@ def measure_gagavatar(report: Report, device: str) -> None:
     count("peak memory of the process", peak / (2**20 if sys.platform == "darwin" else 1024), "MiB")
 
 
-def _raster(network: Network, identity: Identity, points: torch.Tensor, camera: np.ndarray) -> object:
-    placed = identity.placed(points, unit=points.is_cuda)
-    return rasterize_features(placed, camera, network.config.size)
+def _raster(identity: Identity, points: torch.Tensor, camera: Camera) -> torch.Tensor:
+    drawn = rasterize_features(identity.placed(points, unit=points.is_cuda), camera)
+    return drawn.color.permute(2, 0, 1).contiguous()

@@ -15,6 +15,7 @@ from mathutils import Matrix
 from gshead_backend.avatar import drive
 from gshead_backend.avatar.framing import portrait_camera
 from gshead_backend.errors import ArgumentError, Cancelled, RenderError, from_code
+from gshead_backend.export.allowed import check_exportable
 from gshead_backend.export.ply import export_ply as write_ply
 
 from .. import storage
@@ -104,6 +105,7 @@ def export_ply(context: Any, mesh_object: Any, path: Path, frame: float | None) 
         if frame is not None:
             scene.frame_set(int(frame // 1), subframe=frame % 1)
         avatar = storage.read(mesh_object.data).avatar
+        check_exportable(avatar)
         state = read_state(mesh_object, avatar, context.evaluated_depsgraph_get())
     finally:
         if frame is not None:

@@ -49,25 +49,29 @@ def stop_backend() -> None:
 
 
 def reconstruct(
-    portrait: str | Path | bytes, *, quality: Quality = "standard", name: str = "", on_progress: Progress | None = None,
-    cancel: threading.Event | None = None,
+    portrait: str | Path | bytes, *, quality: Quality = "standard", name: str = "", method: str = "uvfit",
+    on_progress: Progress | None = None, cancel: threading.Event | None = None,
 ) -> HeadObjects:  # fmt: skip
     """Make a rigged head from a photo and add it to the active collection; seconds to minutes.
 
     Args:
         portrait: path or bytes of an image file that shows one face from the front.
         quality: about 20, 60 or 150 thousand splats. name: of the objects; the file's by default.
+        method: "uvfit", or "gagavatar" where its weights and a FLAME head are installed (docs/methods.md).
         on_progress: called with (fraction 0..1, text). cancel: set it, from there or another thread, to stop.
     Returns:
         Its objects: ``.mesh`` and ``.rig``.
     Raises:
-        FileFormatError: the file cannot be read. PortraitError: no usable face. BackendError: it failed or died.
+        FileFormatError: the file cannot be read. MissingWeightsError: of the method.
+        PortraitError: no usable face. BackendError: it failed or died.
         Cancelled.
     """
     path = None if isinstance(portrait, bytes) else full_path(portrait)
     data = portrait if isinstance(portrait, bytes) else read_portrait(path)
     name = name or (path.stem if path is not None else "") or "Head"
-    _, avatar = runtime.session.reconstruct(data, quality=quality, name=name, on_progress=on_progress, cancel=cancel)
+    _, avatar = runtime.session.reconstruct(
+        data, quality=quality, name=name, method=method, on_progress=on_progress, cancel=cancel
+    )
     return scene_heads.add_head(bpy.context, avatar, name)
 
 

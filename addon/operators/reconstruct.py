@@ -9,7 +9,7 @@ import bpy
 
 from .. import heads, runtime
 from ..jobs import ReconstructJob, read_portrait
-from ..quality import COSTS, PORTRAITS, QUALITIES
+from ..quality import COSTS, METHODS, PORTRAITS, QUALITIES
 from .modal import ModalJob
 from .reporting import reports_errors
 
@@ -31,6 +31,8 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
         default="standard",
     )
 
+    method: bpy.props.EnumProperty(name="Method", description="What makes and draws the head", items=METHODS)
+
     def invoke(self, context: Any, event: Any) -> set[str]:
         if self.filepath:  # dropped into the viewport
             return context.window_manager.invoke_props_dialog(self, width=320, confirm_text="Reconstruct")
@@ -40,7 +42,9 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
     def draw(self, context: Any) -> None:
         if self.filepath and context.area.type != "FILE_BROWSER":
             self.layout.label(text=Path(self.filepath).name, icon="IMAGE_DATA")
+        self.layout.prop(self, "method")
         column = self.layout.column(align=True)
+        column.active = self.method == "uvfit"  # the others have one quality
         for identifier, label, _ in QUALITIES:
             column.prop_enum(self, "quality", identifier, text=f"{label}: {COSTS[identifier]}")
 
@@ -50,10 +54,10 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
         portrait = read_portrait(path)
         self._name = path.stem or "Head"
         self._shown = 0  # session uid of the mesh object that stands in until the head is finished
+        wish = {"quality": self.quality, "method": self.method, "name": self._name}
         if bpy.app.background:
-            return self._finish(context, *runtime.session.reconstruct(portrait, quality=self.quality, name=self._name))
-        job = ReconstructJob(runtime.session, portrait, quality=self.quality, name=self._name)
-        return self.start_job(context, job)
+            return self._finish(context, *runtime.session.reconstruct(portrait, **wish))
+        return self.start_job(context, ReconstructJob(runtime.session, portrait, **wish))
 
     def job_runs(self, context: Any, job: Any) -> None:
         if job.preview and not self._shown:

@@ -1,7 +1,8 @@
 """The ``.gshead`` avatar file: one safetensors file whose header carries one JSON document.
 
-Tensors of the avatar stand under ``splats.*`` and ``avatar.*``, a low-rank residual under ``dynamic.*``, an embedded
-head under ``head.*``. The JSON document is the value of the safetensors metadata key ``gshead``::
+Tensors of the avatar stand under ``splats.*`` and ``avatar.*``, a low-rank residual under ``dynamic.*``, what a neural
+renderer reads under ``portrait.*`` (format 1.1), an embedded head under ``head.*``. The JSON document is the value of
+the safetensors metadata key ``gshead``::
 
     {"format": [1, 0], "created_with": "gshead 0.1.0", "name": "...", "method": "uvfit", "provenance": {...},
      "head": {"name": "...", "license": "CC0-1.0", "sha256": null or "...", "meta": null or {...}}}
@@ -32,12 +33,13 @@ from .layout import (
     FORMAT_VERSION,
     LAYOUT,
     MAX_FILE_BYTES,
+    PORTRAIT_LAYOUT,
     REQUIRED,
     check_avatar,
     check_header,
     parse_json,
 )
-from .types import Avatar, DynamicResidual
+from .types import Avatar, DynamicResidual, NetworkPortrait
 
 EMBEDDABLE_LICENSES = frozenset({"CC0-1.0", "MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause"})
 _HEAD = "head."
@@ -97,9 +99,15 @@ def avatar_to_bytes(avatar: Avatar) -> bytes:
             "dynamic.gain": _f32(avatar.dynamic.gain),
             "dynamic.bias": _f32(avatar.dynamic.bias),
         }
+    version = FORMAT_VERSION if avatar.portrait is not None else (1, 0)
+    if avatar.portrait is not None:
+        tensors |= {
+            "portrait.image": np.ascontiguousarray(avatar.portrait.image, np.uint8),
+            "portrait.camera": _f32(avatar.portrait.camera),
+        }
     head_document, head_tensors = _pack_head(avatar.head)
     document = {
-        "format": list(FORMAT_VERSION),
+        "format": list(version),
         "created_with": f"gshead {__version__}",
         "name": avatar.name,
         "method": avatar.method,
@@ -153,6 +161,7 @@ def describe_avatar(data: bytes) -> dict[str, Any]:
         "created_with": document["created_with"],
         "head": document["head"]["name"],
         "head_embedded": document["head"].get("sha256") is None,
+        "drawn_by_network": "portrait.image" in header,
         "splats": header["splats.triangle"]["shape"][0],
         "bytes": len(data),
         "bytes_by_part": dict(sorted(parts.items())),
@@ -171,8 +180,8 @@ def _assemble(tensors: Mapping[str, np.ndarray], document: Mapping[str, Any], he
         triangle=get["splats.triangle"], bary=np.column_stack([two, 1 - two[:, 0] - two[:, 1]]),
         region=get["splats.region"], offset=get["splats.offset"], rotation=get["splats.rotation"],
         log_scale=get["splats.log_scale"], opacity_logit=get["splats.opacity_logit"], color=get["splats.color"],
-        dynamic=_unpack_dynamic(tensors), name=document["name"], method=document["method"],
-        provenance=document["provenance"],
+        dynamic=_unpack_dynamic(tensors), portrait=_unpack_portrait(tensors), name=document["name"],
+        method=document["method"], provenance=document["provenance"],
     )  # fmt: skip
     check_avatar(avatar)
     return avatar
@@ -186,6 +195,16 @@ def _unpack_dynamic(tensors: Mapping[str, np.ndarray]) -> DynamicResidual | None
         raise FileFormatError(f"The avatar file has only part of a dynamic residual: {', '.join(present)}.")
     index, basis, gain, bias = (tensors[name].astype(DYNAMIC_LAYOUT[name].memory) for name in DYNAMIC_LAYOUT)
     return DynamicResidual(index, basis, gain, bias)
+
+
+def _unpack_portrait(tensors: Mapping[str, np.ndarray]) -> NetworkPortrait | None:
+    present = [name for name in PORTRAIT_LAYOUT if name in tensors]
+    if not present:
+        return None
+    if len(present) != len(PORTRAIT_LAYOUT):
+        raise FileFormatError(f"The avatar file has only part of a portrait for a network: {', '.join(present)}.")
+    image, camera = (tensors[name] for name in PORTRAIT_LAYOUT)
+    return NetworkPortrait(image, camera)
 
 
 def _pack_head(head: HeadModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ArgumentError, FileFormatError, GsheadError
-from .types import REGIONS, Avatar
+from .types import REGIONS, Avatar, NetworkPortrait
 
-FORMAT_VERSION = (1, 0)
+FORMAT_VERSION = (1, 1)
+"""The newest that is read. A file has the oldest that can hold it: 1.1 only with a portrait for a network."""
 MAX_FILE_BYTES = 512 * 2**20
 MAX_HEADER_BYTES = 4 * 2**20
 MAX_JSON_BYTES = 2**20
@@ -24,6 +25,7 @@ MAX_IDENTITY = 1024
 MAX_EXPRESSIONS = 1024
 MAX_EXPRESSION_VALUES = 20_000_000  # points times expressions: they are dense in memory
 MAX_RANK = 256
+MAX_PIXELS = 1024  # a side of the portrait for a network
 MAX_NAME = 200
 _ITEM_BYTES = {"F32": 4, "F16": 2, "I64": 8, "I32": 4, "I16": 2, "U16": 2, "U8": 1, "I8": 1}
 
@@ -55,9 +57,13 @@ DYNAMIC_LAYOUT: dict[str, Tensor] = {
     "dynamic.gain": Tensor(("F32",), ("rank", "features"), np.float32),
     "dynamic.bias": Tensor(("F32",), ("rank",), np.float32),
 }
+PORTRAIT_LAYOUT: dict[str, Tensor] = {
+    "portrait.image": Tensor(("U8",), ("pixels", "pixels", 3), np.uint8),
+    "portrait.camera": Tensor(("F32",), (3, 4), np.float32),
+}
 LIMITS = {
     "identity": MAX_IDENTITY, "vertices": MAX_VERTICES, "splats": MAX_SPLATS, "dynamic": MAX_SPLATS,
-    "rank": MAX_RANK, "features": MAX_EXPRESSIONS + 3,
+    "rank": MAX_RANK, "features": MAX_EXPRESSIONS + 3, "pixels": MAX_PIXELS,
 }  # fmt: skip
 
 
@@ -85,7 +91,7 @@ def check_header(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     newer = tuple(document["format"]) > FORMAT_VERSION
     for name, entry in header.items():
         shape = _check_entry(name, entry)
-        known = LAYOUT.get(name) or DYNAMIC_LAYOUT.get(name)
+        known = LAYOUT.get(name) or DYNAMIC_LAYOUT.get(name) or PORTRAIT_LAYOUT.get(name)
         if known is not None:
             _check_known(name, entry["dtype"], shape, known, counts)
         elif not name.startswith("head.") and not newer:
@@ -121,6 +127,8 @@ def check_avatar(avatar: Avatar) -> None:
         raise ArgumentError(f"Avatar.color reaches {np.abs(avatar.color).max():g}; colours are about 0..1.")
     if avatar.dynamic is not None:
         _check_dynamic(avatar)
+    if avatar.portrait is not None:
+        _check_portrait(avatar.portrait)
 
 
 def parse_json(
@@ -244,6 +252,18 @@ def _check_dynamic(avatar: Avatar) -> None:
         raise ArgumentError("DynamicResidual.index points outside the avatar's splats.")
     if k > MAX_RANK:
         raise ArgumentError(f"DynamicResidual has rank {k}; at most {MAX_RANK} is allowed.")
+
+
+def _check_portrait(portrait: NetworkPortrait) -> None:
+    image, camera = portrait.image, portrait.camera
+    side = image.shape[0] if image.ndim == 3 else 0
+    if image.dtype != np.uint8 or not 0 < side <= MAX_PIXELS or image.shape != (side, side, 3):
+        raise ArgumentError(f"NetworkPortrait.image must be (S, S, 3) uint8, got {image.shape} {image.dtype}.")
+    if camera.shape != (3, 4) or not np.isfinite(camera).all():
+        raise ArgumentError(f"NetworkPortrait.camera must be (3, 4) and finite, got {camera.shape}.")
+    turn = camera[:, :3].astype(np.float64)
+    if np.abs(turn.T @ turn - np.eye(3)).max() > 1e-3 or np.abs(camera[:, 3]).max() > 1000:
+        raise ArgumentError("NetworkPortrait.camera must be a rotation and a place near the head.")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -52,6 +52,19 @@ class DynamicResidual:
 
 
 @dataclass(frozen=True)
+class NetworkPortrait:
+    """What a neural renderer reads of a person; its pictures take the place of the splats where its weights are.
+
+    Attributes:
+        image: (S, S, 3) uint8 sRGB, the person on black.
+        camera: (3, 4) float32 of the photo, in the conventions of the network (``methods/gagavatar/lifting``).
+    """
+
+    image: np.ndarray
+    camera: np.ndarray
+
+
+@dataclass(frozen=True)
 class Avatar:
     """One person: a head, an identity and splats bound to the triangles of the head's dense mesh.
 
@@ -67,6 +80,7 @@ class Avatar:
         offset: (N, 3) metres in the rest triangle frame. rotation: (N, 4) wxyz. log_scale: (N, 3) log metres.
         opacity_logit: (N,). color: (N, 3) sRGB-encoded 0..1, straight.
         dynamic: optional residual.
+        portrait: of a head that a network draws; the splats then only stand in for it.
         name: display name. method: registry name, e.g. ``"uvfit"``. provenance: JSON-able, how it was made.
     """
 
@@ -82,6 +96,7 @@ class Avatar:
     opacity_logit: np.ndarray
     color: np.ndarray
     dynamic: DynamicResidual | None = None
+    portrait: NetworkPortrait | None = None
     name: str = "head"
     method: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)

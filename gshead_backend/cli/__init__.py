@@ -14,7 +14,6 @@ from ..errors import Cancelled, GsheadError
 VERBS = {
     "reconstruct": "a portrait photo becomes an avatar (.gshead)",
     "render": "an avatar becomes frames (PNG or OpenEXR)",
-    "gagavatar": "a photo and a take become frames by the published network",
     "reduce": "the same avatar with fewer splats: smaller files, faster frames",
     "relight": "an avatar in another light: one lamp, from where you say",
     "export": "an avatar becomes USD or PLY",

@@ -40,8 +40,10 @@ def export(
         raise ArgumentError(f"'{out.name}' must end in {', '.join(USD_ENDINGS)} or .ply.")
     check_writable(out)
     from ..avatar import load_avatar
+    from ..export.allowed import check_exportable
 
     person = load_avatar(avatar)
+    check_exportable(person)
     animation, numbers = read_take(take, frames)
     if out.suffix.lower() == ".ply":
         from ..avatar.drive import drive

@@ -28,10 +28,10 @@ def reconstruct(
     Args:
         photo: JPEG, PNG, WebP or TIFF.
         out: the avatar file to write, ending in .gshead.
-        method: how to reconstruct.
+        method: uvfit, or gagavatar (a published network; 'gshead weights list' says what it needs).
         quality: draft takes a few seconds, standard and high some ten times as long without a GPU.
         name: display name; the photo's name when empty.
-        head: an imported head's name, or a head file.
+        head: an imported head's name, or a head file; with gagavatar the imported FLAME head.
         device: auto, cpu, cuda or cuda:N.
         seed: the same seed, photo and device give the same file.
         splats: about so many, whatever the quality; what a frame costs depends on this number alone.
@@ -44,13 +44,12 @@ def reconstruct(
     progress, started = Progress(), time.perf_counter()
     progress(0.0, "Loading")
     from ..avatar import avatar_from_bytes, avatar_to_bytes, describe_avatar
-    from ..head import load_head
-    from ..methods import ReconstructOptions, get_method
+    from ..methods import ReconstructOptions, get_method, head_for
     from ..portrait.fit import fit_portrait
     from ..server.devices import resolve_device
 
     function = get_method(method)
-    model = load_head(head)
+    model = head_for(method, head)
     options = ReconstructOptions(quality, name or photo.stem[:100], seed, resolve_device(device), splats)
     try:
         fit = fit_portrait(data, model, progress=progress.part(0.0, 0.1))

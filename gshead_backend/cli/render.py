@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,7 +15,6 @@ from .console import Progress, emit, parse, parse_color, parse_frames, parse_siz
 
 if TYPE_CHECKING:
     from ..avatar import Avatar, Take
-    from ..avatar.types import Splats
     from ..head import HeadPose
 
 
@@ -51,20 +50,22 @@ def render(
     from ..avatar import load_avatar
     from ..avatar.framing import portrait_camera
     from ..export.frames import write_exr, write_png
-    from ..raster.rasterize import rasterize
+    from ..methods.draw import drawer_of
+    from ..server.devices import resolve_device
 
     person = load_avatar(avatar)
     animation, numbers = read_take(take, frames)
     camera = portrait_camera(person, pixels, yaw, pitch)
-    splats_at, device = _driver(person, device)
     behind = None if color is None else np.array(color, np.float32)
     progress, files, times = Progress(), [], []
     progress(0.0, "Preparing")
+    device = resolve_device(device)
     try:
+        draw = drawer_of(person, device)
         for i, number in enumerate(numbers):
             started = time.perf_counter()
-            drawn = rasterize(splats_at(pose_at(person, animation, number)), camera)
-            rgb, alpha, depth = (np.asarray(_to_numpy(a)) for a in (drawn.color, drawn.alpha, drawn.depth))
+            drawn = draw(pose_at(person, animation, number), camera)
+            rgb, alpha, depth = drawn.color, drawn.alpha, drawn.depth
             times.append(time.perf_counter() - started)
             path = out / f"{number:04d}.{format}"
             if format == "exr":
@@ -103,21 +104,3 @@ def pose_at(avatar: Avatar, take: Take | None, frame: int) -> HeadPose:
     from ..head import HeadPose
 
     return HeadPose.neutral(avatar.head.expression_count) if take is None else take.pose(avatar.head, frame)
-
-
-def _driver(avatar: Avatar, device: str) -> tuple[Callable[[HeadPose], Splats], str]:
-    """``drive`` on the chosen device: numba on the CPU, torch on CUDA."""
-    from ..server.devices import resolve_device
-
-    chosen = resolve_device(device)
-    if chosen == "cpu":
-        from ..avatar.drive_fast import drive_fast
-
-        return (lambda pose: drive_fast(avatar, pose)), chosen
-    from ..avatar.drive_torch import TorchAvatar
-
-    return TorchAvatar(avatar, chosen).drive, chosen
-
-
-def _to_numpy(array: object) -> object:
-    return array.detach().cpu().numpy() if hasattr(array, "detach") else array  # type: ignore[attr-defined]

@@ -29,6 +29,7 @@ from ..camera import Camera
 from ..errors import ArgumentError, ExportError
 from ..files import atomic_path
 from ..head import HeadPose
+from .allowed import check_exportable
 from .usd_rig import RigWriter, sculpt_offsets
 from .usd_splats import Precision, SplatWriter
 from .usd_stage import set_values, to_matrix, usd_modules, write_camera
@@ -63,8 +64,9 @@ def export_usd(
 
     Raises:
         ArgumentError: no pose, a wrong ending or number of cameras or transforms.
-        ExportError: the file cannot be written.
+        ExportError: the file cannot be written, or a network draws this head.
     """
+    check_exportable(avatar)
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         raise ArgumentError(f"'{path.name}' does not end in {', '.join(ENDINGS)}.")

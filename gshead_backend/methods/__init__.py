@@ -9,11 +9,12 @@ from typing import Literal, Protocol
 
 from ..avatar.types import Avatar
 from ..errors import UnsupportedError
+from ..head.catalog import load_head
 from ..head.model import HeadModel
 from ..portrait.types import PortraitFit, Progress
 
 Quality = Literal["draft", "standard", "high"]
-METHODS = ("uvfit", "rar", "sega")
+METHODS = ("uvfit", "rar", "sega", "gagavatar")
 DEFAULT_METHOD = "uvfit"
 
 
@@ -55,19 +56,26 @@ def get_method(name: str) -> Reconstruct:
     """The method's function; importing it is what loads torch.
 
     Raises:
-        UnsupportedError: an unknown name, or a method whose heads an avatar file cannot hold.
-        MissingWeightsError: of such a method something is not installed; the message says what, and where to get it.
+        UnsupportedError: an unknown name.
+        MissingWeightsError: something that it needs is not installed; the message says what, and where to get it.
     """
     if name == "gagavatar":
         from .needs import FLAME, GAGAVATAR, require
 
         require(GAGAVATAR)
         require(FLAME)
-        raise UnsupportedError(
-            "GAGAvatar's pictures are made by a network: only 3 % of its Gaussians move, so they are no avatar that a "
-            ".gshead file could hold.",
-            remedy="Render frames of a photo with 'gshead gagavatar PHOTO -o FOLDER'.",
-        )
     if name not in METHODS:
         raise UnsupportedError(f"There is no method '{name}'.", remedy=f"Use one of: {', '.join(METHODS)}.")
     return importlib.import_module(f"gshead_backend.methods.{name}").reconstruct
+
+
+def head_for(method: str, head: str = "") -> HeadModel:
+    """The head that a method makes avatars on: the named one (``load_head``), else the one it works best with.
+
+    Raises ``MissingWeightsError`` where that is a FLAME head and none is imported, ``HeadError`` for an unknown name.
+    """
+    if head in ("", "default") and method == "gagavatar":
+        from .needs import FLAME, require
+
+        return load_head(require(FLAME))
+    return load_head(head or "default")

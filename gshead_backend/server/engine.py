@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,11 @@ from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, Motion
 from .devices import resolve_device
 from .levels import Levels
 from .shots import HeadInstance, Made, Picture, Preview, Progress, Shot
+from .studio import Studio
 
 if TYPE_CHECKING:
     from ..avatar.drive_fast import LastFrame
+    from ..raster.types import Rendered
     from .frames_cuda import FramePipeline, Ticket
 
 
@@ -41,6 +44,11 @@ class Engine:
 
             self._pipeline, self.batch = FramePipeline(self.device), BATCHES[-1]
         self._avatars: dict[str, Levels] = {}
+        self._studio = Studio(self.device)
+
+    def attend(self, note: Callable[[str], None]) -> None:
+        """``note`` is told, many times a second, what long work is doing."""
+        self._studio.note = note
 
     def warm_up(self, progress: Progress) -> None:
         """Draws one splat into a tiny frame: that compiles, or loads, everything a frame needs."""
@@ -75,6 +83,8 @@ class Engine:
         avatar = avatar_from_bytes(data)
         if len(avatar) > limit_splats:
             raise LimitError(f"The avatar has {len(avatar)} splats; the limit is {limit_splats}.")
+        if avatar.portrait is not None:
+            self._studio.check()
         self._avatars[avatar_id] = levels = Levels(avatar, self._ready)
         if self._pipeline is not None:
             self._pipeline.prepare(levels.whole)
@@ -92,6 +102,7 @@ class Engine:
 
     def unload(self, avatar_id: str) -> None:
         """Forgets an avatar."""
+        self._studio.forget(avatar_id)
         levels = self._avatars.pop(avatar_id, None)
         if levels is not None and self._pipeline is not None:
             levels.let_go()
@@ -123,6 +134,10 @@ class Engine:
         from ..raster import rasterize
         from .packing_cpu import draw_frame, pack_frame
 
+        if any(self._is_painted(head, shot) for head in shot.heads):
+            rendered = self._draw_painted(view, shot)
+            free()
+            return [pack_frame(rendered.color, rendered.alpha, shot.dtype), np.ascontiguousarray(rendered.depth, "<f4")]
         splats, view = self._placed(view, shot)
         if shot.dtype == "uint8":
             parts = list(draw_frame(splats, view))
@@ -131,6 +146,32 @@ class Engine:
         rendered = rasterize(splats, view)
         free()
         return [pack_frame(rendered.color, rendered.alpha, shot.dtype), np.ascontiguousarray(rendered.depth, "<f4")]
+
+    def _is_painted(self, head: HeadInstance, shot: Shot) -> bool:
+        """A network draws it; but where that takes seconds, a moving picture shows its splats."""
+        moving = shot.splats > 0 and not shot.final
+        return self._levels(head).avatar.portrait is not None and not (moving and self._studio.slow)
+
+    def _painted(self, view: Camera, head: HeadInstance, shot: Shot) -> Rendered:
+        avatar = self._levels(head).avatar
+        _check_fit(head, avatar.head.expression_count, avatar.head.vertex_count)
+        return self._studio.draw(avatar, head, view, exact=shot.final)
+
+    def _draw_painted(self, view: Camera, shot: Shot) -> Rendered:
+        """Heads that a network draws, with the others, as numpy arrays."""
+        import torch
+
+        from ..raster import rasterize
+        from ..raster.compose import merge
+        from ..raster.types import Rendered
+
+        painted = [head for head in shot.heads if self._is_painted(head, shot)]
+        layers = [self._painted(view, head, shot) for head in painted]
+        if others := [head for head in shot.heads if not self._is_painted(head, shot)]:
+            seen = rasterize(*self._placed(view, replace(shot, heads=others)))
+            layers.append(Rendered(*(torch.from_numpy(a) for a in (seen.color, seen.alpha, seen.depth))))
+        drawn = merge(layers)
+        return Rendered(drawn.color.numpy(), drawn.alpha.numpy(), drawn.depth.numpy())
 
     def _draw_on_gpu(
         self, pipeline: FramePipeline, shots: Sequence[Shot], free: Callable[[], None]
@@ -144,7 +185,13 @@ class Engine:
         for (dtype, depth, final), group in groupby(zip(shots, views, strict=True), kind):
             wishes = [
                 FrameWish(
-                    view, tuple(HeadWish(self._avatar(h, s.splats), h.matrix, h.pose, h.vertices) for h in s.heads)
+                    view,
+                    tuple(
+                        HeadWish(self._avatar(h, s.splats), h.matrix, h.pose, h.vertices)
+                        for h in s.heads
+                        if not self._is_painted(h, s)
+                    ),
+                    tuple(partial(self._painted, view, h, s) for h in s.heads if self._is_painted(h, s)),
                 )
                 for s, view in group
             ]
@@ -177,12 +224,16 @@ class Engine:
         return concatenate([transform_splats(self._drive(h, shot.splats), h.matrix) for h in shot.heads]), view
 
     def _avatar(self, head: HeadInstance, splats: int) -> Any:
-        levels = self._avatars.get(head.avatar_id)
-        if levels is None:
-            raise RenderError(f"The avatar {head.avatar_id[:12]}… is not in the worker's memory.")
+        levels = self._levels(head)
         avatar, model = levels.pick(splats), levels.avatar.head
         _check_fit(head, model.expression_count, model.vertex_count)
         return avatar
+
+    def _levels(self, head: HeadInstance) -> Levels:
+        levels = self._avatars.get(head.avatar_id)
+        if levels is None:
+            raise RenderError(f"The avatar {head.avatar_id[:12]}… is not in the worker's memory.")
+        return levels
 
     def _drive(self, head: HeadInstance, splats: int, last: LastFrame | None = None) -> Splats:
         from ..avatar.drive_fast import drive_fast, drive_vertices_fast
@@ -201,13 +252,12 @@ class Engine:
         ``preview`` is given the bytes of an unfinished avatar, where the method has one to show.
         """
         from ..avatar.file import avatar_to_bytes
-        from ..head import default_head
-        from ..methods import ReconstructOptions, get_method
+        from ..methods import ReconstructOptions, get_method, head_for
         from ..portrait import fit_portrait
 
         start = time.perf_counter()
         function = get_method(method)
-        head = default_head()
+        head = head_for(method)
         fit = fit_portrait(portrait, head, progress=lambda f, text: progress(0.25 * f, text))
         options = ReconstructOptions(
             quality=quality, name=name, device=self.device,  # type: ignore[arg-type]

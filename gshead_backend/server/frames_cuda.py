@@ -34,6 +34,7 @@ from ..errors import ArgumentError
 from ..head.pose import HeadPose
 from ..protocol.messages import Dtype
 from ..raster import Rendered, rasterize, rasterize_many
+from ..raster.compose import merge
 from ..raster.gsplat_backend import device_memory, views_array, views_of
 from .packing_torch import pack_frame
 
@@ -62,10 +63,11 @@ class HeadWish:
 
 @dataclass(frozen=True)
 class FrameWish:
-    """One frame: a camera, and no, one or several heads."""
+    """One frame: a camera, and no, one or several heads. ``others``: what else draws into it, on the device."""
 
     camera: Camera
     heads: tuple[HeadWish, ...]
+    others: tuple[Callable[[], Rendered], ...] = ()
 
 
 class Ticket:
@@ -152,9 +154,12 @@ class FramePipeline:
         return packer_of(self._queue.device)
 
     def _draw(self, group: list[FrameWish], batch: int) -> Rendered:
-        if len(group[0].heads) != 1:
+        if _kind(group[0]) is None:
             (wish,) = group
-            rendered = self._draw_heads(wish) if wish.heads else _empty(wish.camera, self._queue.device)
+            layers = [other() for other in wish.others]
+            if wish.heads or not layers:
+                layers.append(self._draw_heads(wish) if wish.heads else _empty(wish.camera, self._queue.device))
+            rendered = merge(layers)
             return Rendered(rendered.color[None], rendered.alpha[None], rendered.depth[None])
         heads = [wish.heads[0] for wish in group]
         cameras = [replace(w.camera, viewmat=w.camera.viewmat @ h.matrix) for w, h in zip(group, heads, strict=True)]
@@ -214,7 +219,7 @@ def _groups(wishes: Sequence[FrameWish]) -> list[list[FrameWish]]:
 
 def _kind(wish: FrameWish) -> tuple[object, ...] | None:
     """Equal for frames that can be drawn at once; None for one that is drawn alone."""
-    if len(wish.heads) != 1:
+    if len(wish.heads) != 1 or wish.others:
         return None
     c, head = wish.camera, wish.heads[0]
     return id(head.avatar), head.vertices is None, c.width, c.height, c.near, c.far, c.orthographic

@@ -74,6 +74,7 @@ class Loop:
         module, _, name = str(self._config["engine"]).partition(":")
         self._engine = getattr(importlib.import_module(module), name)(self._config["device"])
         self._device, self._batch = self.engine.device, self.engine.batch
+        self.engine.attend(self._at_work)
         self._drawing = Drawing(self.engine, self._socket, self._failed)
         self._pulse(force=True)
 
@@ -99,6 +100,11 @@ class Loop:
 
     def _note(self, fraction: float, text: str) -> None:
         self._text = text  # the main thread sends it: sockets belong to one thread
+
+    def _at_work(self, text: str) -> None:
+        """From within long work: it goes on, and this is what it does."""
+        self._text = text
+        self._pulse()
 
     @property
     def engine(self) -> EngineLike:
@@ -167,6 +173,7 @@ class Loop:
         self._take()
         if self._batch == 1 or self._next_draw() is None:
             self._drawing.finish()
+        self._text = ""
 
     def _next_draw(self) -> Draw | None:
         message, parts = self._waiting[0] if self._waiting else (None, [])

@@ -287,6 +287,6 @@ def test_every_field_of_an_avatar_is_in_the_file() -> None:
     """A field added to Avatar must be added to the file as well, with a new minor version."""
     known = {
         "head", "betas", "vertex_offsets", "triangle", "bary", "region", "offset", "rotation", "log_scale",
-        "opacity_logit", "color", "dynamic", "name", "method", "provenance", "_cache",
+        "opacity_logit", "color", "dynamic", "portrait", "name", "method", "provenance", "_cache",
     }  # fmt: skip
     assert {f.name for f in fields(Avatar)} == known

@@ -28,6 +28,9 @@ class FakeEngine:
         self.batch = int(os.environ.get("GSHEAD_FAKE_BATCH", "1"))
         self.avatars: dict[str, bytes] = {}
 
+    def attend(self, note) -> None:
+        self.note = note
+
     def warm_up(self, progress) -> None:
         progress(0.5, "warming")
         time.sleep(float(os.environ.get("GSHEAD_FAKE_WARMING", "0")))

@@ -10,18 +10,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...avatar.drive_fast import drive_fast
 from ...avatar.types import Avatar
 from ...camera import Camera
 from ...errors import FaceTooSmallError, NoFaceError
 from ...head.model import HeadModel
 from ...head.pose import HeadPose
 from ...methods import Quality, ReconstructOptions, get_method
+from ...methods.draw import drawer_of
 from ...portrait.fit import fit_portrait
 from ...portrait.image import decode_photo
 from ...portrait.locate import locate_face
 from ...portrait.types import PortraitFit, Progress, no_progress
-from ...raster import rasterize
 
 Metrics = dict[str, float | None]
 
@@ -113,7 +112,9 @@ def detect(image: np.ndarray) -> np.ndarray | None:
 
 def draw(avatar: Avatar, pose: HeadPose, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Straight colours (H, W, 3) float32 0..1 (black where nothing is) and alpha (H, W)."""
-    seen = rasterize(drive_fast(avatar, pose), camera)
+    if "evaluation_drawer" not in avatar._cache:
+        avatar._cache["evaluation_drawer"] = drawer_of(avatar)
+    seen = avatar._cache["evaluation_drawer"](pose, camera)
     alpha = np.clip(np.asarray(seen.alpha), 0, 1)
     color = np.asarray(seen.color) / np.maximum(alpha, 1e-3)[..., None]
     return np.clip(color, 0, 1).astype(np.float32), alpha.astype(np.float32)

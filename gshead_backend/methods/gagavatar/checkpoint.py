@@ -12,6 +12,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from ...errors import FileFormatError, MissingWeightsError, UnsafePickleError
 from ...files import atomic_path
-from .config import RELEASED, Config
+from .config import RELEASED, Config, config_of
 from .layout import PERCEPTUAL, unused_shapes, used_shapes
 from .network import Network
 
@@ -112,10 +113,27 @@ def _check_entry(name: str, value: Any, shape: tuple[int, ...], path: Path) -> N
         raise FileFormatError(f"{path}: '{name}' holds numbers that are not finite.", remedy=_REMEDY)
 
 
-def save_converted(weights: Mapping[str, Tensor], path: Path, about: Mapping[str, str]) -> None:
-    """Write weights as safetensors; ``about`` becomes part of the header. Raises ``ExportError``."""
+def save_converted(
+    weights: Mapping[str, Tensor], path: Path, about: Mapping[str, str], config: Config = RELEASED
+) -> None:
+    """Write weights as safetensors; ``about`` becomes part of the header, and sizes other than the released ones.
+
+    Raises ``ExportError``.
+    """
+    sizes = {} if config == RELEASED else {"config": json.dumps(asdict(config))}
     with atomic_path(path) as temporary:
-        safetensors.torch.save_file(dict(weights), temporary, {**about, "format": FORMAT})
+        safetensors.torch.save_file(dict(weights), temporary, {**about, **sizes, "format": FORMAT})
+
+
+def read_config(path: Path) -> Config:
+    """The sizes that a converted file is for, from its header alone. Raises ``FileFormatError``."""
+    text = read_about(path).get("config")
+    if text is None:
+        return RELEASED
+    try:
+        return config_of(json.loads(text))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise FileFormatError(f"{path} describes a network that cannot be: {error}.", remedy=_REMEDY) from error
 
 
 def read_about(path: Path) -> dict[str, str]:
@@ -133,9 +151,9 @@ def read_about(path: Path) -> dict[str, str]:
     return {str(k): str(v) for k, v in about.items()}
 
 
-def check_converted(path: Path, config: Config = RELEASED) -> None:
-    """Names and shapes of a converted file, from its header alone. Raises ``FileFormatError``."""
-    read_about(path)
+def check_converted(path: Path) -> Config:
+    """The sizes of a converted file, after a look at names and shapes in its header. Raises ``FileFormatError``."""
+    config = read_config(path)
     try:
         with safe_open(path, "pt") as file:
             names: Iterable[str] = file.keys()
@@ -147,16 +165,17 @@ def check_converted(path: Path, config: Config = RELEASED) -> None:
     for name, shape in wanted.items():
         if shapes[name] != shape:
             raise FileFormatError(f"{path}: '{name}' has shape {shapes[name]}, not {shape}.")
+    return config
 
 
-def load_network(path: Path, device: str = "cpu", config: Config = RELEASED) -> Network:
+def load_network(path: Path, device: str = "cpu") -> Network:
     """The network with the weights of a converted file.
 
     Raises ``MissingWeightsError`` when there is no such file, ``FileFormatError`` when it is another or damaged.
     """
     if not path.is_file():
         raise MissingWeightsError(f"GAGAvatar's weights are not installed: there is no file {path}.", remedy=_REMEDY)
-    check_converted(path, config)
+    config = check_converted(path)
     try:
         weights = safetensors.torch.load_file(path, device=device)
     except (OSError, SafetensorError) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,15 @@ class Config:
 
 RELEASED = Config()
 """What the published weights fit."""
+
+LARGEST = 200_000
+"""Of any size."""
+
+
+def config_of(sizes: Mapping[str, Any]) -> Config:
+    """The released sizes but for those given, as a file has them. Raises ``ValueError``."""
+    config = replace(RELEASED, **{k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()})
+    numbers = [n for v in asdict(config).values() for n in (v if isinstance(v, tuple) else (v,))]
+    if not all(type(n) is int and 0 < n <= LARGEST for n in numbers) or len(config.levels) != 4:
+        raise ValueError(f"a size is not a number from 1 to {LARGEST}")
+    return config

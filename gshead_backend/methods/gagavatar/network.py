@@ -6,7 +6,7 @@ local variable: any number of people and viewports share one network and never s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...camera import Camera
 from ...errors import ArgumentError
 from .config import RELEASED, Config
 from .encoder import Encoder, Features
@@ -70,12 +71,13 @@ class Frame:
 
     Attributes:
         raster: (features, size, size) what the neural renderer saw; the first three channels are a rough picture.
-        alpha: (size, size) 0..1, what the Gaussians cover.
+        alpha: (size, size) 0..1, what the Gaussians cover. depth: (size, size) units, +inf where nothing is.
         rgb: (3, size, size) 0..1, sRGB-encoded, on black.
     """
 
     raster: Tensor
     alpha: Tensor
+    depth: Tensor
     rgb: Tensor
 
 
@@ -128,19 +130,25 @@ class Network(nn.Module):
         )  # fmt: skip
 
     @torch.no_grad()
-    def frame(self, identity: Identity, points: Tensor, camera: np.ndarray, *, raster: str = "auto") -> Frame:
+    def frame(
+        self, identity: Identity, points: Tensor, camera: Camera, *, raster: str = "auto",
+        upsampler: Callable[[Tensor], Tensor] | None = None,
+    ) -> Frame:  # fmt: skip
         """Draw a person.
 
         Args:
             points: (points, 3) vertices of the driven head in the network's units, without the head's own pose.
-            camera: (3, 4), the head's pose included.
-            raster: see ``raster.rasterize_features``.
+            camera: of the network's size, in its units, the head's pose included.
+            raster: see ``raster.rasterize_features``. upsampler: in place of the network's own.
         Raises:
-            ArgumentError: another shape, or the camera is none. RenderError, OutOfMemoryError.
+            ArgumentError: another shape, or another camera. RenderError, OutOfMemoryError.
         """
         if tuple(points.shape) != (self.config.points, 3):
             raise ArgumentError(f"points must have shape ({self.config.points}, 3), got {tuple(points.shape)}.")
         backend = chosen_backend(raster, points.device)
         placed = identity.placed(points, unit=backend != "exact")
-        drawn, alpha = rasterize_features(placed, camera, self.config.size, backend)
-        return Frame(drawn, alpha, self.upsampler(drawn[None])[0])
+        if (camera.width, camera.height) != (self.config.size, self.config.size):
+            raise ArgumentError(f"The camera must have {self.config.size} x {self.config.size} pixels.")
+        drawn = rasterize_features(placed, camera, backend)
+        features = drawn.color.permute(2, 0, 1).contiguous()
+        return Frame(features, drawn.alpha, drawn.depth, (upsampler or self.upsampler)(features[None])[0])

@@ -12,7 +12,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import tyro
 
 from ...errors import ArgumentError, FileFormatError, GsheadError
 from .compare import LIKE_GSPLAT, STRICT, Index, Row, compare, cut_of, parse_cut
-from .config import RELEASED, Config
+from .config import RELEASED, Config, config_of
 
 MAX_BYTES = 64_000_000
 
@@ -49,10 +49,9 @@ def read_golden(path: Path) -> Golden:
         meta = json.loads(str(arrays.pop("meta")))
         number, sizes = meta["S"], meta.get("config", {})
         cuts = {str(name): parse_cut(str(text)) for name, text in meta["slices"].items()}
-        known = {f.name for f in fields(Config)}
-        if not isinstance(number, int) or number < 0 or not set(sizes) <= known:
+        if not isinstance(number, int) or number < 0:
             raise FileFormatError(f"{path} has a description that is not understood.")
-        config = replace(RELEASED, **{k: tuple(v) if isinstance(v, list) else int(v) for k, v in sizes.items()})
+        config = config_of(sizes)
     except GsheadError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -73,6 +72,7 @@ def check(
         FileFormatError: the file names a tensor that is unknown, or holds one of another shape.
     """
     from . import layout, stages
+    from .fast import true_float32
     from .network import Network
 
     config, number = golden.config, golden.number
@@ -91,7 +91,7 @@ def check(
             yield compare(f"w.{name}", kind, golden.arrays[key], probe)
     network = Network.with_weights(weights.used, config).to(device)
     weights.used.clear()
-    with stages.true_float32():
+    with true_float32():
         for name, value in stages.stages(network, number, raster):
             for kind in golden.kinds(name):
                 key = f"{name}|{kind}"

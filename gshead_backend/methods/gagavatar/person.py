@@ -7,17 +7,18 @@ that its landmarks lie in the same window of the photo under the network's lens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
+from ...avatar.types import NetworkPortrait
 from ...camera import Camera
 from ...errors import HeadError, PortraitError
 from ...head.model import HeadModel
 from ...head.pose import HeadPose
 from ...head.rotation import axis_angle_to_matrix
-from ...head.skinning import PersonalHead, joint_transforms
+from ...head.skinning import PersonalHead, dense_expressions, joint_transforms
 from ...portrait.types import PortraitFit
 from .config import RELEASED, Config
 from .lifting import FOCAL, network_camera, opencv_camera
@@ -32,22 +33,6 @@ PARTS = ("mouth_cavity", "gums", "teeth_upper", "teeth_lower", "tongue")
 """Regions that an import adds behind a FLAME head's own vertices."""
 
 
-@dataclass(frozen=True)
-class Person:
-    """A photographed person as the network takes them.
-
-    Attributes:
-        head: with the person's identity. image: (3, image, image) float32 0..1, sRGB-encoded, on black.
-        camera: (3, 4) of the photo, see ``lifting``.
-        error_px: mean error of the landmarks in the window, at 512 pixels.
-    """
-
-    head: PersonalHead
-    image: np.ndarray
-    camera: np.ndarray
-    error_px: float
-
-
 def check_head(head: HeadModel, count: int = RELEASED.points) -> None:
     """Raise ``HeadError`` unless the head's own vertices, apart from what an import adds, are ``count``."""
     names = [name for name in PARTS if name in head.region_names]
@@ -60,14 +45,16 @@ def check_head(head: HeadModel, count: int = RELEASED.points) -> None:
         )
 
 
-def make_person(fit: PortraitFit, head: HeadModel, config: Config = RELEASED) -> Person:
+def make_portrait(fit: PortraitFit, head: HeadModel, config: Config = RELEASED) -> tuple[NetworkPortrait, float]:
     """Cut the network's window out of a fitted portrait.
+
+    Returns:
+        What the network reads, and the mean error of the landmarks in the window, in pixels at 512.
 
     Raises:
         HeadError: the head is not the network's. PortraitError: no camera of the network sees the head so.
     """
     check_head(head, config.points)
-    personal = PersonalHead.create(head, fit.betas)
     warped = PersonalHead.create(head, fit.betas, fit.vertex_offsets).vertices(fit.pose)
     marks = (warped[head.faces[head.landmark_triangles]] * head.landmark_bary[..., None]).sum(1).astype(np.float64)
     seen = fit.camera.project(np.concatenate([np.zeros((1, 3)), marks]))
@@ -77,8 +64,9 @@ def make_person(fit: PortraitFit, head: HeadModel, config: Config = RELEASED) ->
     corner = seen[0, :2] - side / 2  # the head's origin in the middle
     zoom = config.size / side
     target = (np.asarray(fit.landmarks[:count], np.float64) - corner) * zoom
-    viewmat, error = _placed(marks * UNITS, target, fit.camera.viewmat, config.size)
-    return Person(personal, _window(fit, corner, zoom, config), network_camera(viewmat), error * 512 / config.size)
+    camera, error = _placed(marks * UNITS, target, fit.camera.viewmat, config.size)
+    window = _window(fit, corner, zoom, config)
+    return NetworkPortrait(window, network_camera(camera).astype(np.float32)), error * 512 / config.size
 
 
 def _placed(marks: np.ndarray, target: np.ndarray, start: np.ndarray, size: int) -> tuple[Camera, float]:
@@ -100,7 +88,7 @@ def _placed(marks: np.ndarray, target: np.ndarray, start: np.ndarray, size: int)
 
 
 def _window(fit: PortraitFit, corner: np.ndarray, zoom: float, config: Config) -> np.ndarray:
-    """The person on black in the window: (3, image, image) float32 0..1."""
+    """The person on black in the window: (image, image, 3) uint8."""
     cut = fit.image.astype(np.float32) / 255 * fit.matte[..., None]
     scale = zoom * config.image / config.size
     if scale < 1:  # no finer than the window's pixels
@@ -109,28 +97,48 @@ def _window(fit: PortraitFit, corner: np.ndarray, zoom: float, config: Config) -
     shift = -scale * corner + 0.5 * scale - 0.5
     warp = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     out = cv2.warpAffine(cut, warp, (config.image, config.image), flags=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(np.clip(out, 0, 1).transpose(2, 0, 1), np.float32)
+    return np.ascontiguousarray(np.clip(out * 255 + 0.5, 0, 255), np.uint8)
 
 
-def driven_points(person: Person, pose: HeadPose, config: Config = RELEASED) -> np.ndarray:
-    """(points, 3) float32 vertices in the network's units; root, neck and translation are left to the camera."""
+def local_points(head: PersonalHead, pose: HeadPose, config: Config = RELEASED) -> tuple[np.ndarray, np.ndarray]:
+    """(4, 4) where a pose puts the head, and (points, 3) its vertices in metres without that: the network's input."""
     still = np.zeros(3, np.float32)
     local = replace(pose, global_orient=still, neck_pose=still, translation=still)
-    return (person.head.vertices(local)[: config.points] * UNITS).astype(np.float32)
+    return _motion(head, pose), head.vertices(local)[: config.points]
 
 
-def driven_camera(person: Person, pose: HeadPose, yaw: float = 0.0, pitch: float = 0.0) -> np.ndarray:
-    """(3, 4) of a frame: the photo's camera, after the head moved as ``pose`` says.
-
-    Args:
-        yaw, pitch: degrees that the head turns before all, to look at it from elsewhere; positive yaw shows more of the
-            person's left, positive pitch more of the crown.
-    """
+def _motion(head: PersonalHead, pose: HeadPose) -> np.ndarray:
     motion = np.eye(4)
-    motion[:3] = joint_transforms(axis_angle_to_matrix(pose.rotations), person.head.joints)[1]
-    motion[:3, 3] = (motion[:3, 3] + pose.translation) * UNITS
-    turn = np.eye(4)
-    around, over = np.radians([[0.0, -yaw, 0.0], [pitch, 0.0, 0.0]])
-    turn[:3, :3] = axis_angle_to_matrix(over) @ axis_angle_to_matrix(around)
-    camera = opencv_camera(person.camera, 512)
-    return network_camera(replace(camera, viewmat=camera.viewmat @ turn @ motion))
+    motion[:3] = joint_transforms(axis_angle_to_matrix(pose.rotations), head.joints)[1]
+    motion[:3, 3] += pose.translation
+    return motion
+
+
+def own_space(motion: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """(V, 3) vertices without the head's motion (4, 4)."""
+    return (vertices.astype(np.float64) - motion[:3, 3]) @ motion[:3, :3]
+
+
+def rigid_motion(head: PersonalHead, vertices: np.ndarray) -> np.ndarray:
+    """(4, 4) that takes the head at rest to (V, 3) posed vertices, found from those that expressions move least.
+
+    The best rotation of paired points (Kabsch 1976).
+    """
+    steady = _steady(head.model)
+    source, target = head.rest[steady].astype(np.float64), vertices[steady].astype(np.float64)
+    u, _, vt = np.linalg.svd((source - source.mean(0)).T @ (target - target.mean(0)))
+    flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    motion = np.eye(4)
+    motion[:3, :3] = (u @ flip @ vt).T
+    motion[:3, 3] = target.mean(0) - motion[:3, :3] @ source.mean(0)
+    return motion
+
+
+def _steady(model: HeadModel) -> np.ndarray:
+    """Vertices that follow the neck joint alone, and of those the calmest fifth."""
+    if "gagavatar_steady" not in model._cache:
+        moved = np.abs(dense_expressions(model)).reshape(model.expression_count, model.vertex_count, 3).max((0, 2))
+        rigid = np.flatnonzero(model.skin_weights[:, 1] > 0.99)
+        calm = moved[rigid] <= np.quantile(moved[rigid], 0.2)
+        model._cache["gagavatar_steady"] = rigid[calm]
+    return model._cache["gagavatar_steady"]

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from ...avatar.types import Splats
+from ...camera import Camera
 from ...errors import ArgumentError, OutOfMemoryError
 from ...parallel import NUMBA_LOCK, kernel_array
+from ...raster.compose import finish
 from ...raster.cpu import sorting
 from ...raster.rasterize import rasterize
+from ...raster.types import Rendered
 from . import raster_kernels as kernels
-from .lifting import FOCAL, NEAR, opencv_camera
 
 MAX_PAIRS = 1 << 28
 
@@ -80,27 +82,32 @@ def _quaternions(R: Tensor) -> Tensor:
     return torch.linalg.eigh(K)[1][:, :, -1]
 
 
-def rasterize_exactly(placed: Placed, camera: np.ndarray, size: int) -> tuple[Tensor, Tensor]:
-    """Raster (C, size, size) and coverage (size, size), float32 on the CPU, with the public rasterizer's limits.
+def rasterize_exactly(placed: Placed, camera: Camera) -> Rendered:
+    """The raster as ``color``, what is covered, and depths, float32 on the CPU, with the public rasterizer's limits.
 
     Args:
-        camera: (3, 4), see ``lifting``.
+        camera: square, its axis through the middle, in the network's units.
     Raises:
-        ArgumentError: the camera is none. OutOfMemoryError: the Gaussians cover too many tiles.
+        ArgumentError: the camera is another. OutOfMemoryError: the Gaussians cover too many tiles.
     """
     arrays = [
         kernel_array(x.detach().float().cpu().numpy())
         for x in (placed.xyz, placed.rotations, placed.scales, placed.opacities[:, 0], placed.colors)
     ]
     means, quats, scales, opacities, colors = arrays
+    size, focal = camera.width, float(camera.K[0, 0])
+    middle = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
+    if camera.height != size or camera.orthographic or not np.allclose(camera.K, middle, rtol=1e-9):
+        raise ArgumentError("The public rasterizer's camera is square and looks through its middle.")
     n, tiles_x = len(means), -(-size // kernels.TILE)
-    view = kernel_array(opencv_camera(camera, size).viewmat, np.float64)
+    view = kernel_array(camera.viewmat, np.float64)
     geometry, extent = np.empty((n, kernels.GEOMETRY_WIDTH), np.float32), np.empty((n, 4), np.int32)
     pairs = np.empty(n, np.int64)
-    out, alpha = np.zeros((size, size, colors.shape[1]), np.float32), np.empty((size, size), np.float32)
+    out = np.zeros((size, size, colors.shape[1]), np.float32)
+    alpha, depth = np.empty((size, size), np.float32), np.empty((size, size), np.float32)
     with NUMBA_LOCK:
         kernels.project(
-            means, quats, scales, opacities, view, FOCAL * size / 2, size, NEAR, geometry, extent, pairs
+            means, quats, scales, opacities, view, focal, size, camera.near, geometry, extent, pairs
         )  # fmt: skip
         total = int(pairs.sum())
         if total > MAX_PAIRS:
@@ -110,12 +117,12 @@ def rasterize_exactly(placed: Placed, camera: np.ndarray, size: int) -> tuple[Te
         order = sorting.depth_order(pairs, geometry[:, kernels.DEPTH].view(np.uint32))
         members = np.empty(total, np.int32)
         start = sorting.fill_tiles(order, extent, before, tiles_x, tiles_x, members, np.empty(0, np.int32))
-        kernels.blend(geometry, colors, start, members, tiles_x, out, alpha)
-    return torch.from_numpy(out).permute(2, 0, 1).contiguous(), torch.from_numpy(alpha)
+        kernels.blend(geometry, colors, start, members, tiles_x, out, alpha, depth)
+    return finish(torch.from_numpy(out), torch.from_numpy(alpha), torch.from_numpy(depth), None)
 
 
-def rasterize_features(placed: Placed, camera: np.ndarray, size: int, backend: str = "auto") -> tuple[Tensor, Tensor]:
-    """Raster (C, size, size) and coverage (size, size) on the device of the Gaussians.
+def rasterize_features(placed: Placed, camera: Camera, backend: str = "auto") -> Rendered:
+    """The raster as ``color`` (size, size, C), what is covered, and depths, on the device of the Gaussians.
 
     Args:
         backend: "exact" is ``rasterize_exactly``; any other is the project's rasterizer of that name, whose limits are
@@ -127,11 +134,10 @@ def rasterize_features(placed: Placed, camera: np.ndarray, size: int, backend: s
         raise ArgumentError(f"{placed.xyz.shape[0]} places and {placed.colors.shape[0]} colours do not go together.")
     backend = chosen_backend(backend, placed.xyz.device)
     if backend == "exact":
-        raster, alpha = rasterize_exactly(placed, camera, size)
-        return raster.to(placed.xyz.device), alpha.to(placed.xyz.device)
+        drawn, device = rasterize_exactly(placed, camera), placed.xyz.device
+        return Rendered(drawn.color.to(device), drawn.alpha.to(device), drawn.depth.to(device))
     rotations, scales = placed.rotations, placed.scales
     if not placed.unit:
         rotations, scales = unit_rotations(rotations, scales)
     splats = Splats(placed.xyz, rotations, scales, placed.opacities[:, 0], placed.colors)
-    drawn = rasterize(splats, opencv_camera(camera, size), backend=backend)
-    return drawn.color.permute(2, 0, 1).contiguous(), drawn.alpha
+    return rasterize(splats, camera, backend=backend)

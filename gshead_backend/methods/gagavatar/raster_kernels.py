@@ -89,13 +89,17 @@ def project(means, quats, scales, opacities, view, focal, size, near, geometry, 
 
 
 @njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract"})
-def blend(geometry, colors, start, members, tiles_x, out, alpha):
-    """Blend ``colors`` (N, C) front to back into ``out`` (H, W, C); ``alpha`` (H, W) is what they cover."""
+def blend(geometry, colors, start, members, tiles_x, out, alpha, depth):
+    """Blend ``colors`` (N, C) front to back into ``out`` (H, W, C).
+
+    ``alpha`` (H, W) is what they cover, ``depth`` (H, W) the sum of their depths by weight.
+    """
     height, width, channels = out.shape
     for t in prange(start.size - 1):
         x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
         h, w = min(TILE, height - y0), min(TILE, width - x0)
         through = np.ones((TILE, TILE), np.float32)
+        far = np.zeros((TILE, TILE), np.float32)
         done = np.zeros((TILE, TILE), np.bool_)
         left = h * w
         for k in range(start[t], start[t + 1]):
@@ -105,6 +109,7 @@ def blend(geometry, colors, start, members, tiles_x, out, alpha):
             mx, my, opacity = geometry[i, MX], geometry[i, MY], geometry[i, OPACITY]
             cxx, cxy, cyy = geometry[i, CXX], geometry[i, CXY], geometry[i, CYY]
             rx, ry, color = geometry[i, REACH_X], geometry[i, REACH_Y], colors[i]
+            distance = geometry[i, DEPTH]
             first_x, last_x = max(0, math.ceil(mx - rx) - x0), min(w, math.floor(mx + rx) + 1 - x0)
             first_y, last_y = max(0, math.ceil(my - ry) - y0), min(h, math.floor(my + ry) + 1 - y0)
             for y in range(first_y, last_y):
@@ -129,6 +134,8 @@ def blend(geometry, colors, start, members, tiles_x, out, alpha):
                     for c in range(channels):
                         pixel[c] += share * color[c]
                     through[y, x] = after
+                    far[y, x] += share * distance
         for y in range(h):
             for x in range(w):
                 alpha[y0 + y, x0 + x] = _ONE - through[y, x]
+                depth[y0 + y, x0 + x] = far[y, x]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from .config import Config
 from .encoder import Features, resize
 from .gaussians import Gaussians
 from .layout import PERCEPTUAL, used_shapes
-from .lifting import encode_direction, plane
+from .lifting import encode_direction, opencv_camera, plane
 from .network import Network
 from .raster import Placed, rasterize_features
 
@@ -88,7 +87,8 @@ def _units(network: Network, number: int, driven: np.ndarray, raster: str) -> Na
         on_device(fields[name]) for name in ("xyz", "colors", "opacities", "scales", "rotations")
     )
     placed = Placed(xyz, colors, opacities, scales, rotations)
-    yield "unit.raster", _array(rasterize_features(placed, driven, min(c.size, RASTER_TEST_SIZE), raster)[0])
+    view = opencv_camera(driven, min(c.size, RASTER_TEST_SIZE))
+    yield "unit.raster", _array(rasterize_features(placed, view, raster).color.permute(2, 0, 1))
     noise = on_device(0.7 * draw("unit.styleunet.x", 1, c.features, c.size, c.size))
     yield "unit.styleunet", _array(network.upsampler(noise)[0])
 
@@ -107,7 +107,9 @@ def _avatar(network: Network, features: Features, given: recipe.Inputs, raster: 
     device = network.head_base.device
     drawn = {}
     for name, places, camera in (("A", given.points0, given.source), ("B", given.points1, given.driven)):
-        drawn[name] = network.frame(person, torch.from_numpy(places).to(device), camera, raster=raster)
+        drawn[name] = network.frame(
+            person, torch.from_numpy(places).to(device), opencv_camera(camera, network.config.size), raster=raster
+        )
         yield f"{name}.raster", _array(drawn[name].raster)
     for name, frame in drawn.items():
         yield f"{name}.rgb", _array(frame.rgb)
@@ -122,14 +124,3 @@ def _fields(stem: str, g: Gaussians) -> Named:
 
 def _array(value: Tensor) -> np.ndarray:
     return value.detach().float().cpu().numpy()
-
-
-@contextmanager
-def true_float32() -> Iterator[None]:
-    """No TF32 inside: neither in products of matrices nor in convolutions."""
-    matmul, conv = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, conv

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
+from gshead_backend.avatar.types import Avatar, NetworkPortrait
+from gshead_backend.head import HeadModel
+from gshead_backend.methods.gagavatar import recipe
+from gshead_backend.methods.gagavatar.checkpoint import save_converted
 from gshead_backend.methods.gagavatar.compare import cut_of, parse_cut
 from gshead_backend.methods.gagavatar.config import Config
 from gshead_backend.methods.gagavatar.layout import used_shapes
 from gshead_backend.methods.gagavatar.network import Network
+from gshead_backend.methods.gagavatar.person import PARTS
 from gshead_backend.methods.gagavatar.stages import Weights, stages
 
 SMALL = Config(
@@ -35,6 +40,28 @@ def small_weights(number: int = NUMBER) -> Weights:
 
 def small_network(number: int = NUMBER) -> Network:
     return Network.with_weights(small_weights(number).used, SMALL)
+
+
+def config_for(head: HeadModel) -> Config:
+    """The small network, driven by a head's own vertices."""
+    names = [name for name in PARTS if name in head.region_names]
+    return replace(SMALL, points=int(np.flatnonzero(~head.region_mask(*names))[-1]) + 1)
+
+
+def install(folder: Path, head: HeadModel, number: int = NUMBER) -> Path:
+    """A data folder (``$GSHEAD_DATA_DIR``) with random weights of a small network for a head."""
+    config = config_for(head)
+    path = folder / "weights" / "gagavatar.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_converted(Weights(used_shapes(config), number, config).used, path, {"origin": "made up"}, config)
+    return folder
+
+
+def with_portrait(avatar: Avatar, number: int = NUMBER) -> Avatar:
+    """The avatar as if the network drew it, from a made-up picture."""
+    given = recipe.inputs(number, SMALL.image, 10)
+    image = np.ascontiguousarray((given.image.transpose(1, 2, 0) * 255).round().astype(np.uint8))
+    return replace(avatar, portrait=NetworkPortrait(image, given.source.astype(np.float32)), method="gagavatar")
 
 
 def _cut(shape: tuple[int, ...]) -> str:

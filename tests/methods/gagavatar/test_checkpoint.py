@@ -11,8 +11,9 @@ from small import SMALL, small_weights
 
 from gshead_backend.errors import FileFormatError, MissingWeightsError, UnsafePickleError
 from gshead_backend.methods.gagavatar import recipe
-from gshead_backend.methods.gagavatar.checkpoint import load_network, read_released, save_converted
+from gshead_backend.methods.gagavatar.checkpoint import load_network, read_config, read_released, save_converted
 from gshead_backend.methods.gagavatar.layout import released_shapes, unused_shapes
+from gshead_backend.methods.gagavatar.lifting import opencv_camera
 from gshead_backend.methods.gagavatar.network import Network
 
 QKV = "base_model.dino_model.blocks.1.attn.qkv.weight"
@@ -38,16 +39,28 @@ def test_the_released_layout_has_597_entries() -> None:
 def test_a_checkpoint_becomes_a_network_that_draws_the_same(content: dict, tmp_path: Path) -> None:
     weights = read_released(_saved(content, tmp_path), SMALL)
     file = tmp_path / "gagavatar.safetensors"
-    save_converted(weights, file, {"origin": "GAGAvatar.pt"})
+    save_converted(weights, file, {"origin": "GAGAvatar.pt"}, SMALL)
+    assert read_config(file) == SMALL
     given = recipe.inputs(5, SMALL.image, SMALL.points)
-    pictures = []
-    for network in (load_network(file, "cpu", SMALL), Network.with_weights(small_weights().used, SMALL)):
+    camera, pictures = opencv_camera(given.driven, SMALL.size), []
+    for network in (load_network(file), Network.with_weights(small_weights().used, SMALL)):
         person = network.identity(torch.from_numpy(given.image), given.source)
-        pictures.append(network.frame(person, torch.from_numpy(given.points1), given.driven).rgb)
+        pictures.append(network.frame(person, torch.from_numpy(given.points1), camera).rgb)
     # where a file's tensors lie in memory decides which convolution kernels are used, and these round differently
     torch.testing.assert_close(*pictures, rtol=0, atol=1e-5)
+    save_converted(weights, file, {"origin": "GAGAvatar.pt"})
     with pytest.raises(FileFormatError, match="lacks"):
         load_network(file)  # the released sizes need more blocks
+
+
+@pytest.mark.parametrize(
+    "sizes", ['{"image": 0}', '{"images": 70}', "[1]", '{"width": "x"}', '{"levels": [1, 2]}', "{"]
+)
+def test_sizes_that_cannot_be_are_refused(tmp_path: Path, sizes: str) -> None:
+    file = tmp_path / "gagavatar.safetensors"
+    save_converted({"head_base": torch.zeros(1)}, file, {"config": sizes})
+    with pytest.raises(FileFormatError, match="network that cannot be"):
+        load_network(file)
 
 
 def test_half_precision_is_taken(content: dict, tmp_path: Path) -> None:
@@ -129,15 +142,15 @@ def test_a_cut_off_checkpoint_is_refused(content: dict, tmp_path: Path) -> None:
 def test_converted_files_are_checked(content: dict, tmp_path: Path) -> None:
     file = tmp_path / "gagavatar.safetensors"
     with pytest.raises(MissingWeightsError):
-        load_network(file, "cpu", SMALL)
+        load_network(file)
     weights = read_released(_saved(content, tmp_path), SMALL)
-    save_converted(weights | {"head_base": weights["head_base"][:-1].clone()}, file, {})
+    save_converted(weights | {"head_base": weights["head_base"][:-1].clone()}, file, {}, SMALL)
     with pytest.raises(FileFormatError, match="'head_base' has shape"):
-        load_network(file, "cpu", SMALL)
-    save_converted(weights, file, {})
+        load_network(file)
+    save_converted(weights, file, {}, SMALL)
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(FileFormatError):
-        load_network(file, "cpu", SMALL)
+        load_network(file)
     file.write_bytes(b"\xff" * 100)
     with pytest.raises(FileFormatError):
-        load_network(file, "cpu", SMALL)
+        load_network(file)

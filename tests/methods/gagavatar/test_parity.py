@@ -99,14 +99,16 @@ def test_cameras_go_there_and_back() -> None:
 def test_rotations_of_any_length_draw_alike_on_every_rasterizer() -> None:
     fields = recipe.unit_gaussians(3, 400, 8)
     placed = Placed(**{k: torch.from_numpy(v) for k, v in fields.items()})
-    camera = recipe.inputs(3, 70, 10).driven
-    exact, covered = rasterize_features(placed, camera, 96, "exact")
+    camera = opencv_camera(recipe.inputs(3, 70, 10).driven, 96)
+    exact = rasterize_features(placed, camera, "exact")
     rotations, _ = unit_rotations(placed.rotations, placed.scales)
     torch.testing.assert_close(rotations.norm(dim=1), torch.ones(400))
     for backend in ("cpu", "reference"):
-        raster, alpha = rasterize_features(placed, camera, 96, backend)
-        assert float((raster - exact).square().mean().sqrt() / exact.std()) < 5e-3
-        assert float((alpha - covered).abs().mean()) < 2e-3
+        drawn = rasterize_features(placed, camera, backend)
+        assert float((drawn.color - exact.color).square().mean().sqrt() / exact.color.std()) < 5e-3
+        assert float((drawn.alpha - exact.alpha).abs().mean()) < 2e-3
+        solid = (drawn.alpha > 0.5) & (exact.alpha > 0.5)
+        assert float((drawn.depth - exact.depth)[solid].abs().median()) < 1e-3
 
 
 def test_people_and_viewports_never_mix() -> None:
@@ -114,7 +116,8 @@ def test_people_and_viewports_never_mix() -> None:
     sets = [recipe.inputs(n, SMALL.image, SMALL.points) for n in (1, 2)]
 
     def draw(network, person, given, camera):
-        return network.frame(person, torch.from_numpy(given.points1), camera).rgb.numpy().tobytes()
+        view = opencv_camera(camera, SMALL.size)
+        return network.frame(person, torch.from_numpy(given.points1), view).rgb.numpy().tobytes()
 
     def build(network, given):
         return network.identity(torch.from_numpy(given.image), given.source)
@@ -139,4 +142,6 @@ def test_wrong_shapes_are_refused() -> None:
         network.identity(torch.zeros(3, 64, 64), given.source)
     person = network.identity(torch.from_numpy(given.image), given.source)
     with pytest.raises(ArgumentError, match=r"\(300, 3\)"):
-        network.frame(person, torch.zeros(299, 3), given.source)
+        network.frame(person, torch.zeros(299, 3), opencv_camera(given.source, SMALL.size))
+    with pytest.raises(ArgumentError, match="64 x 64"):
+        network.frame(person, torch.zeros(300, 3), opencv_camera(given.source, 65))
