@@ -52,7 +52,7 @@ def corrections(
     """(P, M, 10) of the texels for P expression codes (P, latent) of one portrait; ``static`` where it is known."""
     import torch
 
-    from .decoders_net import fuse
+    from .decoders_net import fuse, gate
 
     static = net.static(maps, latents, facts) if static is None else static
     dynamic = None
@@ -60,7 +60,7 @@ def corrections(
         p = len(codes)
         near = maps[:, :, crop.rows, crop.columns].expand(p, -1, -1, -1)
         dynamic = net.dynamic(near, latents.expand(p, -1, -1, -1), facts.expand(p, -1), codes)
-    both = fuse(static, dynamic, crop).flatten(2)[:, :, torch.from_numpy(lattice.flat)]
+    both = (gate(maps) * fuse(static, dynamic, crop)).flatten(2)[:, :, torch.from_numpy(lattice.flat)]
     return both.transpose(1, 2).expand(len(codes), -1, -1)
 
 
