@@ -53,12 +53,14 @@ class HeadTraining(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
 
     Attributes:
         views: pictures of a person a step. pixels: of their side; fewer show the large things first.
-        structure: weight of 1 - SSIM.
+        structure: weight of 1 - SSIM. backbone: a vision transformer's .safetensors file in DINOv2's layout that reads
+            the photo instead of a transformer trained here; frozen.
     """
 
     views: Annotated[int, Meta(ge=1, le=8)] = 3
     pixels: Annotated[int, Meta(ge=32, le=192)] = 192
     structure: Annotated[float, Meta(ge=0, le=10)] = 0.2
+    backbone: str = ""
 
 
 class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -107,6 +109,8 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         for key in _LATER:  # trainings that began before these keys existed go on
             if not kept[key]:
                 del kept[key]
+        if "heads" in kept:  # what is not used changes nothing
+            kept["heads"] = {k: v for k, v in kept["heads"].items() if v != ""}
         return hashlib.sha256(msgspec.json.encode(kept, order="deterministic")).hexdigest()
 
 

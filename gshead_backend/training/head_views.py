@@ -44,6 +44,7 @@ def head_item(crops: Crops, index: int, views: np.ndarray, rng: np.random.Genera
     for name in ("channels", "picture", "facts"):
         item[name] = np.array(sample[f"observed_{name}"])
     item = {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in item.items()}
+    item["photo_pose"] = np.array(sample["pose"][0])
     item["seed"], item["views"] = np.array(sample["seed"]), np.asarray(views)
     if rng is not None:
         _tint(item, rng)

@@ -212,7 +212,8 @@ def arrays(seed: int, seen: Observation, truth: Truth, person: Person) -> dict[s
     at = (seen.lattice.row, seen.lattice.column)
     half = lambda a: np.asarray(a, np.float16)  # noqa: E731
     return {
-        "seed": np.int64(seed), "observed_channels": half(seen.channels), "observed_picture": half(seen.picture),
+        "seed": np.array(seed, np.int64),
+        "observed_channels": half(seen.channels), "observed_picture": half(seen.picture),
         "observed_facts": seen.facts, "betas": fit.betas.astype(np.float32), "vertex_offsets": half(fit.vertex_offsets),
         "base_triangle": base.triangle[rows].astype(np.int32), "base_bary": base.bary[rows].astype(np.float32),
         "base_offset": base.offset[rows].astype(np.float32), "base_rotation": half(base.rotation[rows]),

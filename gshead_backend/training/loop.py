@@ -153,8 +153,8 @@ def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, res
         _load(run, config, state, device)
     elif resume not in ("auto", "never"):
         weights = load_weights(task.name, task.header(0).version, Path(resume))
-        if weights.header.shape != dict(config.shape):
-            raise ArgumentError(f"{resume} has the shape {weights.header.shape}, not {dict(config.shape)}.")
+        if weights.header.shape != task.header(0).shape:
+            raise ArgumentError(f"{resume} has the shape {weights.header.shape}, not {task.header(0).shape}.")
         net.load_state_dict({k: torch.from_numpy(v) for k, v in weights.arrays.items()})
         averaged.load_state_dict(net.state_dict())
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from ..avatar.drive import pose_features
 from ..head.arkit import ARKIT_NAMES
 from ..head.catalog import default_head
+from ..head.pose import HeadPose
 from ..methods.common.lattice import lattice_of
+from ..methods.rar.backbone import load_backbone
 from ..methods.rar.build import NAME, make_net
 from ..methods.rar.net import VERSION, Prediction, RarNet
 from ..portrait.nets.mirror import ARKIT_MIRROR, LIGHT_SIGNS
@@ -25,7 +28,7 @@ OUTPUTS = ("shift", "color", "log_scale", "logit", "basis", "light")
 _FLIPPED_CHANNELS = (10, 13)
 """x of the normal in the camera's frame and of the place: they change sign in a mirror."""
 _FLIPPED_FACTS = 27
-_RATES = {"shift": 0.06, "rough": 0.3, "scale": 0.02, "logit": 0.002, "moved": 0.3, "light": 0.02}
+_RATES = {"shift": 0.06, "rough": 0.3, "tint": 0.15, "logit": 0.002, "moved": 0.3, "light": 0.02}
 
 
 class RarTask:
@@ -37,15 +40,23 @@ class RarTask:
         self.config = config
         self.how = config.heads or HeadTraining()
         self.head = default_head()
+        self.backbone = load_backbone(Path(self.how.backbone)) if self.how.backbone else None
         self.mirror = torch.from_numpy(lattice_of(self.head).mirror.astype(np.int64))
         self.arkit_mirror = torch.from_numpy(np.asarray(ARKIT_MIRROR).copy())
 
     def make_net(self) -> nn.Module:
-        return make_net(self.head, dict(self.config.shape))
+        return make_net(self.head, self._shape())
+
+    def _shape(self) -> dict[str, int]:
+        outside = {"tokens": self.backbone.channels} if self.backbone is not None else {}
+        return {**self.config.shape, **outside}
 
     def header(self, step: int) -> Header:
         c = self.config
-        return Header(self.name, VERSION, dict(c.shape), list(OUTPUTS), step, c.seed, c.sha256())
+        stands_on = self.backbone.sha256 if self.backbone is not None else ""
+        return Header(
+            self.name, VERSION, self._shape(), list(OUTPUTS), step, c.seed, c.sha256(), backbone=stands_on
+        )  # fmt: skip
 
     def look_at(self, crops: Crops) -> None:
         """Nothing of the data is needed beforehand."""
@@ -62,12 +73,12 @@ class RarTask:
         """The network's answer; for items marked "flip" the mirror image of its answer to their mirror image."""
         inputs = [batch[k] for k in ("channels", "picture", "facts")]
         if "flip" not in batch or not bool(batch["flip"].any()):
-            return net(*inputs)
+            return net(*inputs, self._tokens(inputs[1]))
         flip, mirror = batch["flip"].bool(), self.mirror.to(inputs[0].device)
         channels, picture, facts = (
             torch.where(_like(flip, a), b, a) for a, b in zip(inputs, self._turned(inputs), strict=True)
         )
-        said = net(channels, picture, facts)
+        said = net(channels, picture, facts, self._tokens(picture))
         sign = said.static.new_tensor([-1.0] + [1.0] * 9)
         signs6 = sign[:6, None]
         light = said.light * said.light.new_tensor(LIGHT_SIGNS)[:, None]
@@ -76,6 +87,9 @@ class RarTask:
             torch.where(_like(flip, said.basis), said.basis[:, mirror] * signs6, said.basis),
             torch.where(_like(flip, said.light), light, said.light),
         )
+
+    def _tokens(self, picture: Tensor) -> Tensor | None:
+        return None if self.backbone is None else self.backbone.tokens(picture)
 
     def _turned(self, inputs: list[Tensor]) -> list[Tensor]:
         channels, picture, facts = inputs
@@ -86,14 +100,15 @@ class RarTask:
         facts[:, _FLIPPED_FACTS] *= -1
         return [channels, picture.flip(3), facts]
 
-    def codes(self, net: RarNet, target: Target, flip: bool) -> Tensor:
-        """(K,) of a target's pose; of the mirrored pose where the network saw the mirror image."""
-        x = torch.from_numpy(pose_features(target.pose)).to(net.flat.device)
+    def codes(self, net: RarNet, target: Target, photo_pose: Tensor, flip: bool) -> Tensor:
+        """(K,) of a target's pose less those of the photo's; of the mirrored poses where the mirror image was seen."""
+        poses = (target.pose, HeadPose.from_vector(photo_pose.cpu().numpy()))
+        x = torch.from_numpy(np.stack([pose_features(p) for p in poses])).to(net.flat.device)
         if flip:
-            arkit = x[: len(ARKIT_NAMES)][self.arkit_mirror]
-            jaw = x[-3:] * x.new_tensor([1.0, -1.0, -1.0])
-            x = torch.cat([arkit, jaw])
-        return net.drive(x[None])[0]
+            arkit = x[:, : len(ARKIT_NAMES)][:, self.arkit_mirror]
+            x = torch.cat([arkit, x[:, -3:] * x.new_tensor([1.0, -1.0, -1.0])], 1)
+        now, photo = net.drive(x)
+        return now - photo
 
     def loss(self, net: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """Pictures from several sides, and small, smooth corrections where these do not tell."""
@@ -103,14 +118,14 @@ class RarTask:
         people = people_of(batch, self.head, self.how.pixels)
         for i, person in enumerate(people):
             for k, target in enumerate(person.targets):
-                moved = said.basis[i] @ self.codes(rar, target, bool(batch["flip"][i]))
+                moved = said.basis[i] @ self.codes(rar, target, batch["photo_pose"][i], bool(batch["flip"][i]))
                 seen = draw(person, target, said.static[i], moved)
                 one = picture_loss(seen, target, float(batch["grey"][i, k]), structure=self.how.structure)
                 parts["picture"] = parts["picture"] + one / (len(people) * len(person.targets))
         shift = said.static[..., :3]
         parts["shift"] = _RATES["shift"] * (shift / 0.01).square().mean()
         parts["rough"] = _RATES["rough"] * self._rough(rar, shift / 0.01)
-        parts["scale"] = _RATES["scale"] * said.static[..., 6:9].square().mean()
+        parts["tint"] = _RATES["tint"] * said.static[..., 3:6].square().mean()
         parts["logit"] = _RATES["logit"] * said.static[..., 9].square().mean()
         parts["moved"] = _RATES["moved"] * (said.basis / rar.moved_units[:, None]).square().mean() * 0.01
         parts["light"] = _RATES["light"] * (said.light - batch["light"]).abs().mean()
@@ -139,13 +154,13 @@ class RarTask:
         light = []
         for batch in batches:
             batch = {k: v.to(device) for k, v in batch.items()}
-            said = rar(batch["channels"], batch["picture"], batch["facts"])
+            said = self.ask(rar, batch)
             light.append(float((said.light - batch["light"]).abs().mean() / batch["light"].abs().mean()))
             for i, person in enumerate(people_of(batch, self.head)):
                 for name, views in groups.items():
                     for k in views:
                         target = person.targets[k]
-                        moved = said.basis[i] @ self.codes(rar, target, False)
+                        moved = said.basis[i] @ self.codes(rar, target, batch["photo_pose"][i], False)
                         self._score(found, name, person, target, said.static[i], moved)
         mean = {k: float(np.mean(v)) for k, v in found.items()}
         gain = mean["psnr_sides"] - mean["uvfit_psnr_sides"] + 10 * (mean["iou_sides"] - mean["uvfit_iou_sides"])

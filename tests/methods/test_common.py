@@ -151,3 +151,12 @@ def test_corrections_survive_the_fit_and_the_file(portrait: Portrait, head: Head
     rest = portrait.truth.head
     deep = drive(again, arkit_pose(rest)).means[:, 2].min() - drive(plain, arkit_pose(rest)).means[:, 2].min()
     assert deep < -0.02
+
+
+def test_one_portrait_leaves_the_lattice_as_it_was_for_the_next(portrait: Portrait, head: HeadModel) -> None:
+    lattice = lattice_of(head, SMALL)
+    before = lattice.triangle.copy()
+    first, second = (observe_portrait(portrait.fit, head, SMALL) for _ in range(2))
+    np.testing.assert_array_equal(lattice.triangle, before)
+    np.testing.assert_array_equal(first.built.samples.triangle, before)
+    np.testing.assert_array_equal(first.channels, second.channels)

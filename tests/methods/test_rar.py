@@ -7,16 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from synthetic_portrait import Portrait, arkit_pose, make_portrait
 
 from gshead_backend.avatar.drive import pose_features
 from gshead_backend.cli import main
-from gshead_backend.errors import ArgumentError, UnsupportedError
+from gshead_backend.errors import ArgumentError, FileFormatError, MissingWeightsError, UnsupportedError
 from gshead_backend.head import HeadModel, default_head
 from gshead_backend.methods import ReconstructOptions, get_method
 from gshead_backend.methods.common.light import irradiance, lamp, relit
 from gshead_backend.methods.common.observe import observe_portrait
+from gshead_backend.methods.gagavatar.config import Config
+from gshead_backend.methods.gagavatar.vit import VisionTransformer
+from gshead_backend.methods.rar.backbone import load_backbone
 from gshead_backend.methods.rar.build import NAME, SIZES, make_net
 from gshead_backend.methods.rar.drive_net import linearised
 from gshead_backend.methods.rar.net import VERSION, RarNet
@@ -43,6 +47,7 @@ def weights(head: HeadModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A small network that pushes the hidden head outward, installed as if it had been trained."""
     torch.manual_seed(0)
     net = make_net(head, TINY)
+    assert net.static.bias is not None
     with torch.no_grad():
         net.static.bias[2] = -1.5
     header = Header(NAME, VERSION, dict(TINY), [], 7, 0, "c" * 64)
@@ -107,12 +112,13 @@ def test_the_linear_form_is_exact_where_the_network_is_linear(head: HeadModel) -
     torch.manual_seed(0)
     net = make_net(head, TINY).drive
     with torch.no_grad():
-        for bent in net.bent:
-            bent[2].weight.zero_()
-    gain, bias, error = linearised(net, head)
+        for name, value in net.named_parameters():
+            if name.startswith("bent") and name.endswith("2.weight"):
+                value.zero_()
+    gain, error = linearised(net, head)
     assert error < 0.05
     x = pose_features(arkit_pose(head, jawOpen=0.6, mouthSmile=0.5))
-    np.testing.assert_allclose(gain @ x + bias, net(torch.from_numpy(x)[None])[0].detach().numpy(), atol=0.02)
+    np.testing.assert_allclose(gain @ x, net(torch.from_numpy(x)[None])[0].detach().numpy(), atol=0.02)
 
 
 def test_what_is_driven_has_the_same_size_for_every_network(portrait: Portrait, head: HeadModel) -> None:
@@ -154,3 +160,26 @@ def test_relight_on_the_command_line(weights: RarNet, portrait: Portrait, head: 
     assert main(["relight", str(tmp_path / "a.gshead"), "-o", str(tmp_path / "b.gshead"), "--yaw", "60"]) == 0
     assert np.abs(load_avatar(tmp_path / "b.gshead").color - load_avatar(tmp_path / "a.gshead").color).max() > 0.02
     assert main(["relight", str(tmp_path / "a.gshead"), "-o", str(tmp_path / "b.gshead"), "--strength", "3"]) == 2
+
+
+def test_an_outside_backbone_is_read_and_asked_for_by_its_hash(
+    portrait: Portrait, head: HeadModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    vit = VisionTransformer(Config(image=12 * 14, patch=14, width=64, depth=2, heads=1))
+    file = tmp_path / "vit.safetensors"
+    safetensors.torch.save_file(vit.state_dict(), file)
+    backbone = load_backbone(file)
+    assert backbone.tokens(torch.zeros(2, 6, 128, 128)).shape == (2, 256, 64)
+    shape = {**TINY, "tokens": 64}
+    net = make_net(head, shape)
+    header = Header(NAME, VERSION, shape, [], 1, 0, "c" * 64, backbone=backbone.sha256)
+    save_weights(tmp_path / "rar.safetensors", header, {k: v.numpy() for k, v in net.state_dict().items()})
+    monkeypatch.setenv("GSHEAD_WEIGHTS", str(tmp_path))
+    with pytest.raises(MissingWeightsError, match=backbone.sha256[:16]):
+        get_method("rar")(portrait.fit, head, DRAFT, no_progress)
+    monkeypatch.setenv("GSHEAD_BACKBONE", str(file))
+    assert get_method("rar")(portrait.fit, head, DRAFT, no_progress).method == "rar"
+    safetensors.torch.save_file({"pos_embed": torch.zeros(1, 5, 8)}, file)
+    with pytest.raises(FileFormatError, match="DINOv2"):
+        get_method("rar")(portrait.fit, head, DRAFT, no_progress)

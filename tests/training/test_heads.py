@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -15,11 +15,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
 
-from synthetic_portrait import Portrait, arkit_pose, camera_at, make_portrait
+from synthetic_portrait import Portrait, arkit_pose, camera_at, make_portrait  # pyright: ignore[reportMissingImports]
 
 from gshead_backend.avatar.drive import drive
 from gshead_backend.head import HeadModel, PersonalHead, default_head
 from gshead_backend.methods.common.observe import observe_portrait
+from gshead_backend.methods.rar.net import RarNet
 from gshead_backend.portrait.nets.mirror import LIGHT_SIGNS
 from gshead_backend.raster import rasterize
 from gshead_backend.training.config import Augment, TrainConfig, load_config
@@ -132,7 +133,7 @@ def test_uvfits_splats_come_back_from_the_file(folder: Path, head: HeadModel) ->
 def test_the_mirror_image_gets_the_mirrored_answer(folder: Path) -> None:
     task = RarTask(tiny())
     torch.manual_seed(0)
-    net = task.make_net()
+    net = cast(RarNet, task.make_net())
     torch.nn.init.normal_(net.static.weight, std=0.3)
     batch = first_batch(folder, task, still=True)
     plain = task.ask(net, {**batch, "flip": torch.tensor([False, False])})

@@ -83,7 +83,7 @@ class Lattice:
         wanted = np.clip(np.sqrt(0.5 * length[self.triangle] * self.share), 2e-4, 0.012)
         normal = (cross / np.maximum(length, 1e-20)[:, None])[self.triangle]
         spacing = local_spacing(self.at(vertices), normal, self.part, wanted).astype(np.float32)
-        return Samples(self.triangle, self.bary, spacing)
+        return Samples(self.triangle.copy(), self.bary.copy(), spacing)
 
     def lookup(self, triangle: np.ndarray, bary: np.ndarray) -> Lookup:
         """How maps are read at the points (N,), (N, 3) of the surface."""
@@ -186,7 +186,10 @@ def _lattice(key: str, size: int) -> Lattice:
     corner = head.uv[head.uv_faces].astype(np.float64) * size
     texels = 0.5 * np.abs(_cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]))
     share = 1 / np.maximum(texels[triangle], 1e-3)
-    return Lattice(surface, size, row, column, triangle, bary, part, mean, np.asarray(mirror, np.int32), share)
+    arrays = (row, column, triangle, bary, part, mean, np.asarray(mirror, np.int32), share)
+    for array in arrays:  # one lattice serves every portrait of the process
+        array.setflags(write=False)
+    return Lattice(surface, size, *arrays)
 
 
 def _key(points: np.ndarray, part: np.ndarray) -> np.ndarray:

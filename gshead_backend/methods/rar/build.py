@@ -13,9 +13,12 @@ from ...head.catalog import default_head
 from ...head.model import HeadModel
 from ...portrait.nets.weights import Weights, load_weights, weights_folder
 from ..common.lattice import SIZE, lattice_of
+from ..common.light import COSINE, sh_basis
+from ..uvfit.surface import smoothstep, vertex_normals
 from .drive_net import region_groups
 from .net import VERSION, RarNet
 
+_FACE = (0.006, 0.02)  # metres beyond the landmarks, between which shape becomes free
 NAME = "rar"
 SIZES = {
     "S": {"width": 16, "dim": 96, "depth": 2, "heads": 4, "codes": 12},
@@ -30,12 +33,17 @@ def make_net(head: HeadModel, shape: dict[str, int]) -> RarNet:
     sizes = dict(shape)
     lattice = lattice_of(head, sizes.pop("texels", SIZE))
     surface = lattice.surface
+    normal = lattice.at(vertex_normals(surface.vertices, surface.faces))
+    glow = sh_basis(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)) * COSINE
+    # Faces are what the fit knows best; what training people's fits get wrong there does not hold for others'.
+    beside = smoothstep(lattice.at(surface.face_distance) / surface.scale, *_FACE) * (lattice.part == 0)
     loose = (~surface.rigid[lattice.triangle] & (lattice.part == 0)).astype(np.float64)
     distances = {"eye": surface.eye_distance, "lip": surface.lip_distance, "brow": surface.brow_distance}
     groups = region_groups({k: lattice.at(v) for k, v in distances.items()}, surface.scale, loose)
     return RarNet(
         flat=torch.from_numpy(lattice.flat), size=lattice.size, features=head.expression_count + 3,
-        movable=torch.from_numpy((lattice.part == 0).astype(np.float32)),
+        movable=torch.from_numpy(beside.astype(np.float32)),
+        glow=torch.from_numpy(glow.astype(np.float32)),
         groups=torch.from_numpy(groups.astype(np.float32)), **sizes,
     )  # fmt: skip
 

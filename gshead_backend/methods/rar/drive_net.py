@@ -65,8 +65,8 @@ def region_groups(surface_distances: dict[str, np.ndarray], scale: float, loose:
 
 
 @torch.no_grad()
-def linearised(net: DriveNet, head: HeadModel) -> tuple[np.ndarray, np.ndarray, float]:
-    """Gain (K, E + 3), bias (K,) of the best linear map over sampled expressions, and its relative error.
+def linearised(net: DriveNet, head: HeadModel) -> tuple[np.ndarray, float]:
+    """Gain (K, E + 3) of the best linear map over sampled expressions, and its relative error.
 
     An avatar plays these without the network: every row is a Gaussian shape key.
     """
@@ -85,4 +85,4 @@ def linearised(net: DriveNet, head: HeadModel) -> tuple[np.ndarray, np.ndarray, 
             A.T @ A + ridge, A.T @ y[:, g * third : (g + 1) * third]
         ).T
     error = float(np.sqrt(((x @ gain.T - y) ** 2).mean() / max((y**2).mean(), 1e-12)))
-    return gain.astype(np.float32), np.zeros(y.shape[1], np.float32), error
+    return gain.astype(np.float32), error

@@ -19,9 +19,10 @@ from .drive_net import DriveNet
 VERSION = 1
 PATCH, COARSE = 16, 8
 _TOKENS = (PICTURE // PATCH) ** 2
-_STATIC_UNITS = (0.01, 0.01, 0.01, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 2.0)
+_STATIC_UNITS = (0.01, 0.01, 0.01, 0.3, 0.3, 0.3, 0.0, 0.0, 0.0, 2.0)
+"""Sizes stay: the lattice's splats are coarser than an avatar's; what was learned about theirs would not hold there."""
 _MOVED_UNITS = (0.004, 0.004, 0.004, 0.1, 0.1, 0.1)
-_KNOWN = 0.9  # of a colour's correction is withheld where the photo surely shows it
+_KNOWN = 0.25  # confidence of the photo's colours from which they are left alone
 
 
 class Prediction(NamedTuple):
@@ -40,25 +41,28 @@ class RarNet(nn.Module):
             queries'. heads: of attention. codes: of the drive network, a multiple of three. tokens: channels of an
             outside backbone's image tokens, 0 = the transformer trained here.
         flat: (M,) int64 places of the texels in the flattened map. size: texels a side. movable: (M,) 0..1 where shape
-            may change. groups: (M, 3) 0..1 where eyes, mouth and expression may move splats.
+            may change. glow: (M, 9) irradiance at the texels under each spherical harmonic.
+        groups: (M, 3) 0..1 where eyes, mouth and expression may move splats.
     """
 
     flat: Tensor
     coarse: Tensor
+    glow: Tensor
     movable: Tensor
+    groups: Tensor
     static_units: Tensor
     moved_units: Tensor
 
     def __init__(
         self, *, width: int, dim: int, depth: int, heads: int, codes: int, flat: Tensor, size: int, movable: Tensor,
-        groups: Tensor, features: int, tokens: int = 0,
+        glow: Tensor, groups: Tensor, features: int, tokens: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.size, self.codes = size, codes
         w = width
         self.backbone = SmallVit(dim, depth, heads) if not tokens else nn.Linear(tokens, dim)
         self.fact = nn.Linear(GLOBALS, dim)
-        self.stem = _conv(len(CHANNELS) + 1, w)
+        self.stem = _conv(len(CHANNELS) + 2, w)
         self.down1, self.down2 = _down(w, 2 * w), _down(2 * w, 4 * w)
         self.down3 = nn.Conv2d(4 * w, dim, 3, 2, 1)
         self.where = nn.Parameter(0.02 * torch.randn(1, (size // COARSE) ** 2, dim))
@@ -66,14 +70,16 @@ class RarNet(nn.Module):
         self.up2, self.up1, self.up0 = _conv(dim + 4 * w, 4 * w), _conv(6 * w, 2 * w), _conv(3 * w, w)
         self.static = nn.Conv2d(w, STATIC, 1)
         self.basis = nn.Conv2d(2 * w, 6 * codes, 1)
-        self.light = nn.Sequential(nn.Linear(dim + GLOBALS, 64), nn.GELU(), nn.Linear(64, 27))
-        for last in (self.static, self.light[2]):  # a network that has learned nothing leaves uvfit's avatar
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        told = nn.Linear(64, 27)
+        self.light = nn.Sequential(nn.Linear(dim + GLOBALS, 64), nn.GELU(), told)
+        for last in (self.static, told):  # a network that has learned nothing leaves uvfit's avatar
+            for value in last.parameters():
+                nn.init.zeros_(value)
         self.drive = DriveNet(features, codes)
         self.register_buffer("flat", flat, persistent=False)
         row, column = flat // size, flat % size
         self.register_buffer("coarse", (row // 2) * (size // 2) + column // 2, persistent=False)
+        self.register_buffer("glow", glow, persistent=False)
         self.register_buffer("movable", movable, persistent=False)
         self.register_buffer("static_units", torch.tensor(_STATIC_UNITS), persistent=False)
         self.register_buffer("moved_units", torch.tensor(_MOVED_UNITS), persistent=False)
@@ -88,7 +94,7 @@ class RarNet(nn.Module):
         b = channels.shape[0]
         image = self.backbone(picture if tokens is None else tokens)
         context = torch.cat([image, self.fact(facts)[:, None]], 1)
-        e0 = self.stem(self._map(channels))
+        e0 = self.stem(self._map(torch.cat([channels, self._shade(facts)], 2)))
         e1 = self.down1(e0)
         e2 = self.down2(e1)
         side = self.size // COARSE
@@ -102,15 +108,23 @@ class RarNet(nn.Module):
         static = self._texels(self.static(full)) * self.static_units
         basis = self.basis(half).flatten(2)[:, :, self.coarse].transpose(1, 2).unflatten(2, (6, self.codes))
         basis = basis * self.moved_units[:, None] * self.groups[:, None]
-        sure = (channels[..., 6:7] / 0.5).clamp(0, 1)
+        sure = (channels[..., 6:7] / _KNOWN).clamp(0, 1)
         allowed = torch.cat(
             [
-                self.movable[None, :, None].expand(b, -1, 3), (1 - _KNOWN * sure).expand(-1, -1, 3),
+                self.movable[None, :, None].expand(b, -1, 3), (1 - sure).expand(-1, -1, 3),
                 self.movable[None, :, None].expand(b, -1, 4),
             ], 2,
         )  # fmt: skip
         light = 2 * facts[:, :27] + self.light(torch.cat([context.mean(1), facts], 1))
         return Prediction(static * allowed, basis, light.unflatten(1, (9, 3)))
+
+    def _shade(self, facts: Tensor) -> Tensor:
+        """(B, M, 1) how much of the light that the photo is read to have arrives at each texel: log of its share of the
+        mean. It tells the hidden side's brightness, which the colours mirrored from the seen side do not."""
+        luminance = 2 * facts[:, :27].unflatten(1, (9, 3)).mean(2)
+        arriving = (luminance @ self.glow.T).clamp(min=0)
+        mean = arriving.mean(1, keepdim=True).clamp(min=1e-3)
+        return (arriving / mean + 0.1).log()[..., None]
 
     def _map(self, channels: Tensor) -> Tensor:
         """(B, M, C) to (B, C + 1, S, S); the last channel says where there is surface."""

@@ -14,7 +14,7 @@ from ..common.observe import CHANNELS
 from .facial import FacialCrop
 
 VERSION = 1
-HELD = 0.85
+HELD = 0.95
 _EVIDENCE = tuple(CHANNELS.index(name) for name in ("confidence", "hair", "clothes"))
 _POOLED = 4  # the identity's latents are averaged on a grid of so many cells a side
 
@@ -98,7 +98,7 @@ class DecodersNet(nn.Module):
         self.fixed = MapDecoder(inputs, STATIC, code + facts, (w0, w1, w2, w3))
         self.moving = MapDecoder(inputs, STATIC, code + facts + latent, (d0, d1, d2))
         unit = torch.empty(STATIC)
-        unit[SHIFT], unit[COLOR], unit[LOG_SCALE], unit[LOGIT] = 0.01, 0.1, 0.3, 2.0
+        unit[SHIFT], unit[COLOR], unit[LOG_SCALE], unit[LOGIT] = 0.01, 0.1, 0.1, 2.0
         self.register_buffer("unit", unit[:, None, None], persistent=False)
 
     def static(self, maps: Tensor, latents: Tensor, facts: Tensor) -> Tensor:

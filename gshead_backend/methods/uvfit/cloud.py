@@ -89,8 +89,8 @@ def make_cloud(surface: HeadSurface, samples: Samples, shell: Shell, rest: np.nd
                         ("tongue", "mouth"), ("cavity", "mouth"), ("socket", "eye")):  # fmt: skip
         region[part == PARTS.index(name)] = REGIONS.index(value)
     return Cloud(
-        triangle=samples.triangle, bary=samples.bary, part=part, region=region, hair=hair, clothes=clothes,
-        lid=lid, mean=blend(surface.vertices), rest=blend(outer),
+        triangle=samples.triangle.copy(), bary=samples.bary.copy(), part=part, region=region, hair=hair,
+        clothes=clothes, lid=lid, mean=blend(surface.vertices), rest=blend(outer),
         posed=blend(outer_posed), normal=normal, posed_normal=posed_normal,
         tangent=any_tangent(normal), sigma=sigma, color=np.full((n, 3), 0.5), confidence=np.zeros(n),
         opacity_logit=np.full(n, OPACITY_LOGIT),

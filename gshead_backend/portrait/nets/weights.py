@@ -24,10 +24,11 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     """Who made a weight file, and for which code.
 
     Attributes:
-        network: "parser" or "regressor". version: of the network's architecture and inputs; code of another version
-            cannot use the file. shape: arguments that the network is built with. labels: names of the outputs.
+        network: whose weights. version: of the network's architecture and inputs; code of another version cannot use
+            the file. shape: arguments that the network is built with. labels: names of the outputs.
         step: training steps. seed: of the training. config: sha256 of the training configuration.
         scale: numbers that outputs are multiplied with, by name (empty when there are none).
+        backbone: sha256 of the outside image backbone that it stands on; empty when there is none.
     """
 
     network: str
@@ -38,6 +39,7 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     seed: int = 0
     config: str = ""
     scale: dict[str, list[float]] = {}
+    backbone: str = ""
     format: str = FORMAT
 
 
