@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,9 +150,10 @@ def test_all_stages_learn_four_people(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(MissingWeightsError, match="sega_motion"):
         run(config, data, tmp_path / "out")
     write_crops(tmp_path / "crops", 4)
-    run(tiny("sega_identity"), tmp_path / "crops", folder)
     motion = tiny("sega_motion", shape={**SHAPES["sega_motion"], "size": 128})
-    run(motion, tmp_path / "crops", folder)
+    for stage in (tiny("sega_identity"), motion):
+        run(stage, tmp_path / "crops", tmp_path / stage.network)
+        shutil.copy(tmp_path / stage.network / f"{stage.network}.safetensors", folder)
     outcome = run(config, data, tmp_path / "out")
     psnr, iou = outcome.metrics["psnr"], outcome.metrics["iou"]
     assert outcome.metrics["score"] > 0.2
