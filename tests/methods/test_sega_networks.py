@@ -149,7 +149,7 @@ def test_changes_that_are_linear_in_the_pose_are_distilled_exactly() -> None:
     features = np.stack([pose_features(p) for p in poses(200)])
     origin = features[7]
     changes = linear_changes(features - origin, 6, 40)
-    told = distil(features, changes, origin, rank=16)
+    told = distil(features, changes, origin, rank=16, enough=1 - 1e-9)
     assert told.basis.shape == (40, 10, 6)
     assert told.share() > 0.999
     np.testing.assert_allclose(told(features) / UNIT, changes / UNIT, atol=0.02 * np.abs(changes / UNIT).max())
@@ -160,13 +160,24 @@ def test_the_distilled_error_is_what_the_report_says() -> None:
     features = np.stack([pose_features(p) for p in poses(150)])
     origin = np.zeros(features.shape[1])
     changes = linear_changes(features, 20, 30) + 2 * UNIT * np.sin(40 * features[:, :1, None])
-    told = distil(features, changes, origin, rank=6)
+    told = distil(features, changes, origin, rank=6, enough=1.0)
     error = np.sqrt(np.mean(((told(features) - changes) / UNIT) ** 2))
     assert told.rank_error > 0
     assert told.linear_error > 0.3
     assert error == pytest.approx(np.hypot(told.linear_error, told.rank_error), rel=0.05)
-    assert distil(features, changes, origin, rank=30).rank_error < 0.2 * told.rank_error
+    assert distil(features, changes, origin, rank=30, enough=1.0).rank_error < 0.2 * told.rank_error
     assert told.basis.shape[2] == 6
+
+
+def test_faint_changes_and_faint_directions_are_left_out() -> None:
+    features = np.stack([pose_features(p) for p in poses(150)])
+    origin = features[0]
+    changes = linear_changes(features - origin, 5, 40)
+    changes[:, :25] *= 1e-4
+    told = distil(features, changes, origin, rank=50)
+    assert (np.abs(told.basis).max((1, 2)) == 0).sum() == 25
+    assert told.basis.shape[2] <= 5
+    assert told.share() > 0.97
 
 
 def test_no_change_is_no_error() -> None:

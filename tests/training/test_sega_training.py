@@ -22,6 +22,7 @@ from gshead_backend.training.config import PRESETS, Augment, TrainConfig, load_c
 from gshead_backend.training.data import Crops
 from gshead_backend.training.heads import make_head_chunk
 from gshead_backend.training.loop import Outcome, train
+from gshead_backend.training.sega import ablations as ablations_module
 from gshead_backend.training.sega.decoders_task import DecodersTask
 from gshead_backend.training.sega.identity_task import CLOSE, identity_item
 from gshead_backend.training.sega.motion_task import Movements
@@ -128,6 +129,19 @@ def test_every_preset_of_sega_is_small_and_ablations_are_checked(tmp_path: Path)
         load_config(str(file))
 
 
+def test_ablations_leave_out_what_they_say() -> None:
+    config = load_config("sega-decoders-cpu")
+    tasks = {k: DecodersTask(msgspec.structs.replace(config, **v)) for k, v in ablations_module.VARIANTS.items()}
+    assert tasks["all static"].flags == ("all_static",)
+    assert tasks["all dynamic"].crop.shape == (tasks["sega"].lattice.size,) * 2
+    assert tasks["sega"].crop.shape != tasks["all dynamic"].crop.shape
+    assert tasks["no perceptual term"].config.perceptual == 0 < tasks["sega"].config.perceptual
+    assert len({t.config.sha256() for t in tasks.values()}) == len(tasks)
+    row = {k: (20.0 + i, 0.9) for i, k in enumerate(("source", "far side", "side", "expression"))}
+    text = ablations_module.table({"sega": row})
+    assert text.splitlines()[-1] == "| sega | 20.00 / 0.900 | 21.00 / 0.900 | 22.00 / 0.900 | 23.00 / 0.900 |"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(bool(missing_assets()), reason="the portrait networks are not installed (gshead assets fetch)")
 def test_all_stages_learn_four_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,3 +173,10 @@ def test_all_stages_learn_four_people(tmp_path: Path, monkeypatch: pytest.Monkey
     assert outcome.metrics["score"] > 0.2
     assert psnr["sega far side"] > psnr["untrained far side"]
     assert iou.keys() == psnr.keys()
+    os.rename(data / "train", data / "validation")
+    os.symlink(data / "validation", data / "train")
+    monkeypatch.setattr(ablations_module, "VARIANTS", {"sega": {}})
+    short = msgspec.structs.replace(config, steps=1, validation_samples=2)
+    rows = ablations_module.ablations(short, data, tmp_path / "ablations")
+    assert rows.keys() == {"untrained", "no tuning", "sega"}
+    assert rows["sega"]["source"][0] > rows["no tuning"]["source"][0]

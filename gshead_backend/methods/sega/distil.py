@@ -13,7 +13,10 @@ import numpy as np
 
 from ..common.edits import COLOR, LOG_SCALE, LOGIT, SHIFT, STATIC
 
-MAX_RANK = 64
+MAX_RANK = 16
+"""A frame reads the whole basis: 52 directions more than double the time of a frame, and a dozen tell nearly all."""
+ENOUGH = 0.99  # of the fitted changes' energy: no more directions than that takes
+FAINT = 0.1  # of ``UNIT``, root mean square over poses: points that change less stay still
 UNIT = np.empty(STATIC)
 """Changes of a splat's numbers that look about equally large: 1 mm, a fiftieth of the colours' range, 10 % ..."""
 UNIT[SHIFT], UNIT[COLOR], UNIT[LOG_SCALE], UNIT[LOGIT] = 1e-3, 0.02, 0.1, 0.5
@@ -26,7 +29,8 @@ class Distilled:
 
     Attributes:
         basis: (M, 10, K) of ``edits.STATIC`` channels. gain: (K, F). bias: (K,).
-        linear_error: root mean square of what is not linear in the pose. rank_error: of what the rank leaves out.
+        linear_error: root mean square of what is not linear in the pose. rank_error: of what the rank leaves
+            out, and of faint changes.
         change: of the changes themselves. All three in units of ``UNIT``, so about just noticeable differences.
     """
 
@@ -53,12 +57,16 @@ class Distilled:
         return 1.0 if self.change == 0 else 1 - lost / self.change**2
 
 
-def distil(features: np.ndarray, changes: np.ndarray, origin: np.ndarray, rank: int = MAX_RANK) -> Distilled:
+def distil(
+    features: np.ndarray, changes: np.ndarray, origin: np.ndarray, rank: int = MAX_RANK, *, enough: float = ENOUGH,
+    faint: float = FAINT,
+) -> Distilled:  # fmt: skip
     """Fit linear changes to those of a network.
 
     Args:
         features: (P, F) what ``avatar.drive.pose_features`` says of P poses. changes: (P, M, 10) of M points.
         origin: (F,) features of the pose in which nothing changes, neither before nor after. rank: K at most.
+        enough, faint: see ``ENOUGH``, ``FAINT``.
     """
     poses, points = changes.shape[:2]
     y = (changes / UNIT).reshape(poses, -1).astype(np.float64)
@@ -68,14 +76,17 @@ def distil(features: np.ndarray, changes: np.ndarray, origin: np.ndarray, rank: 
     slope = np.linalg.solve(gram + ridge * np.eye(len(gram)), x.T @ y)  # (F, 10 M)
     fitted = x @ slope
     values, axes = np.linalg.eigh(fitted @ fitted.T)  # the small side: there are fewer poses than numbers
-    order = np.argsort(values)[::-1][:rank]
+    order = np.argsort(values)[::-1]
+    share = np.cumsum(values[order]) / max(float(values.sum()), 1e-30)
+    order = order[: min(rank, int(np.searchsorted(share, enough)) + 1)]
     order = order[values[order] > 1e-12 * max(float(values.max()), 1e-30)]
     along = (fitted.T @ axes[:, order]) / np.sqrt(values[order])  # (10 M, K) orthonormal
-    gain = (slope @ along).T
-    kept = (x @ gain.T) @ along.T
     usual = np.sqrt(values[order] / poses)  # codes of about 1, so that the basis is in the units of what it changes
-    gain /= usual[:, None]
-    basis = (along * usual * np.tile(UNIT, points)[:, None]).reshape(points, STATIC, -1)
+    gain = (slope @ along).T / usual[:, None]
+    basis = (along * usual).reshape(points, STATIC, -1)
+    basis[np.sqrt((basis**2).sum(2)).max(1) < faint] = 0
+    kept = (x @ gain.T) @ basis.reshape(len(y[0]), -1).T
+    basis = basis * UNIT[:, None]
     return Distilled(
         basis.astype(np.float32), gain.astype(np.float32), (-gain @ origin).astype(np.float32),
         _rms(y - fitted), _rms(fitted - kept), _rms(y),
