@@ -75,7 +75,8 @@ def test_the_network_shapes_the_head_and_tells_the_light(weights: RarNet, portra
     assert avatar.method == "rar"
     assert len(avatar) == len(plain)
     moved = np.linalg.norm(avatar.offset - plain.offset, axis=1)
-    assert np.median(moved) == pytest.approx(0.015, abs=0.003)
+    assert np.quantile(moved, 0.9) == pytest.approx(0.015, abs=0.003)
+    assert np.quantile(moved, 0.05) < 1e-6  # eyes, teeth and the middle of the face stay where the fit put them
     assert np.asarray(avatar.provenance["light"]).shape == (9, 3)
     assert avatar.provenance["weights"]["step"] == 7
     again = get_method("rar")(portrait.fit, head, DRAFT, no_progress)

@@ -58,12 +58,14 @@ def edit_cloud(cloud: Cloud, edits: Edits) -> Cloud:
     return out
 
 
-def dynamic_of(avatar: Avatar, edits: Edits, least: float = 2e-5) -> DynamicResidual | None:
-    """The residual of the first N splats of ``avatar``; splats that hardly change are left out."""
+def dynamic_of(avatar: Avatar, edits: Edits, least: float = 2e-4) -> DynamicResidual | None:
+    """The residual of the first N splats of ``avatar``; those that no single expression changes by ``least`` metres, or
+    in colour by ``least`` times 40, are left out."""
     if edits.basis is None or edits.gain is None or edits.bias is None:
         return None
     n = len(edits.static)
-    moved = np.abs(edits.basis).max((1, 2)) > least
+    reach = np.abs(edits.basis @ edits.gain).max(2)
+    moved = (reach[:, :3].max(1) > least) | (reach[:, 3:].max(1) > 40 * least)
     index = np.flatnonzero(moved).astype(np.int32)
     if not index.size:
         return None

@@ -6,7 +6,7 @@ residual, whose cost depends on the number of splats and codes alone.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ _TOKENS = (PICTURE // PATCH) ** 2
 _STATIC_UNITS = (0.01, 0.01, 0.01, 0.3, 0.3, 0.3, 0.0, 0.0, 0.0, 2.0)
 """Sizes stay: the lattice's splats are coarser than an avatar's; what was learned about theirs would not hold there."""
 _MOVED_UNITS = (0.004, 0.004, 0.004, 0.1, 0.1, 0.1)
+_GAMMA, _SKY = 2.2, 0.15
+_SHADED = 1.0  # at first, a hidden colour is as much darker as the light that reaches it is less
 _KNOWN = 0.25  # confidence of the photo's colours from which they are left alone
 
 
@@ -68,13 +70,15 @@ class RarNet(nn.Module):
         self.where = nn.Parameter(0.02 * torch.randn(1, (size // COARSE) ** 2, dim))
         self.blocks = nn.ModuleList(CrossBlock(dim, heads) for _ in range(depth))
         self.up2, self.up1, self.up0 = _conv(dim + 4 * w, 4 * w), _conv(6 * w, 2 * w), _conv(3 * w, w)
-        self.static = nn.Conv2d(w, STATIC, 1)
+        self.static = nn.Conv2d(w, STATIC + 1, 1)
         self.basis = nn.Conv2d(2 * w, 6 * codes, 1)
         told = nn.Linear(64, 27)
         self.light = nn.Sequential(nn.Linear(dim + GLOBALS, 64), nn.GELU(), told)
-        for last in (self.static, told):  # a network that has learned nothing leaves uvfit's avatar
+        for last in (self.static, self.basis, told):  # a network that has learned nothing leaves uvfit's avatar
             for value in last.parameters():
                 nn.init.zeros_(value)
+        with torch.no_grad():
+            cast(Tensor, self.static.bias)[STATIC] = _SHADED
         self.drive = DriveNet(features, codes)
         self.register_buffer("flat", flat, persistent=False)
         row, column = flat // size, flat % size
@@ -94,7 +98,8 @@ class RarNet(nn.Module):
         b = channels.shape[0]
         image = self.backbone(picture if tokens is None else tokens)
         context = torch.cat([image, self.fact(facts)[:, None]], 1)
-        e0 = self.stem(self._map(torch.cat([channels, self._shade(facts)], 2)))
+        shade = self._shade(channels, facts)
+        e0 = self.stem(self._map(torch.cat([channels, shade], 2)))
         e1 = self.down1(e0)
         e2 = self.down2(e1)
         side = self.size // COARSE
@@ -105,7 +110,11 @@ class RarNet(nn.Module):
         x = self.up2(torch.cat([_twice(x), e2], 1))
         half = self.up1(torch.cat([_twice(x), e1], 1))
         full = self.up0(torch.cat([_twice(half), e0], 1))
-        static = self._texels(self.static(full)) * self.static_units
+        said = self._texels(self.static(full))
+        static = said[..., :STATIC] * self.static_units
+        color = channels[..., :3] + 0.5
+        shaded = color * ((said[..., STATIC:] * shade / _GAMMA).clamp(-1.5, 0.7).exp() - 1)
+        static = torch.cat([static[..., :3], static[..., 3:6] + shaded, static[..., 6:]], 2)
         basis = self.basis(half).flatten(2)[:, :, self.coarse].transpose(1, 2).unflatten(2, (6, self.codes))
         basis = basis * self.moved_units[:, None] * self.groups[:, None]
         sure = (channels[..., 6:7] / _KNOWN).clamp(0, 1)
@@ -118,13 +127,14 @@ class RarNet(nn.Module):
         light = 2 * facts[:, :27] + self.light(torch.cat([context.mean(1), facts], 1))
         return Prediction(static * allowed, basis, light.unflatten(1, (9, 3)))
 
-    def _shade(self, facts: Tensor) -> Tensor:
-        """(B, M, 1) how much of the light that the photo is read to have arrives at each texel: log of its share of the
-        mean. It tells the hidden side's brightness, which the colours mirrored from the seen side do not."""
+    def _shade(self, channels: Tensor, facts: Tensor) -> Tensor:
+        """(B, M, 1) log of how much of the light that is read from the face arrives at each texel, beside what the
+        photo shows. It tells the hidden side's brightness, which colours taken over from the seen side do not."""
         luminance = 2 * facts[:, :27].unflatten(1, (9, 3)).mean(2)
         arriving = (luminance @ self.glow.T).clamp(min=0)
-        mean = arriving.mean(1, keepdim=True).clamp(min=1e-3)
-        return (arriving / mean + 0.1).log()[..., None]
+        seen = channels[..., 6] + 1e-3
+        mean = ((arriving * seen).sum(1) / seen.sum(1)).clamp(min=1e-3)[:, None]
+        return ((arriving / mean + _SKY) / (1 + _SKY)).log()[..., None]
 
     def _map(self, channels: Tensor) -> Tensor:
         """(B, M, C) to (B, C + 1, S, S); the last channel says where there is surface."""
