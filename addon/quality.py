@@ -18,6 +18,12 @@ METHODS = (
         "on the backend's machine it is Splats",
     ),
     (
+        "sega",
+        "SEGA",
+        "Networks trained on synthetic people correct and move the splats, then they are fitted to the photo; some 15 "
+        "seconds longer",
+    ),
+    (
         "gagavatar",
         "GAGAvatar",
         "A published network draws the head: needs its weights and a FLAME head on the backend's machine, and a GPU to "

@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import ArgumentError
 from .console import Progress, emit, parse_actions
@@ -15,7 +15,7 @@ UNFINISHED = 75  # as EX_TEMPFAIL: call again to go on
 
 
 def main(args: Sequence[str]) -> int:
-    actions = {"data": data, "parser": parser, "regressor": regressor, "heads": heads, "rar": rar}
+    actions = {"data": data, "parser": parser, "regressor": regressor, "heads": heads, "rar": rar, "sega": sega}
     return parse_actions(actions, "train", args)
 
 
@@ -176,6 +176,57 @@ def rar(
     return _train("rar", data, config, out, minutes, piece_minutes, device, threads, resume, json)
 
 
+def sega(
+    *, stage: Literal["identity", "motion", "decoders", "ablations"], data: Path = Path(), config: str = "",
+    out: Path = Path("out/train/sega"), minutes: float | None = None, piece_minutes: float | None = None,
+    device: str = "auto", threads: int = 0, resume: str = "auto", json: bool = False,
+) -> int:  # fmt: skip
+    """Train one stage of method sega.
+
+    Args:
+        stage: identity, a VQ-VAE of head crops; motion, a VAE of the head's own deformation, which needs no data;
+            decoders, which use the installed weights of the other two ($GSHEAD_WEIGHTS); ablations, which trains the
+            decoders without one part of the method at a time, --minutes each, and prints a table.
+        data: of identity: a folder made by 'gshead train data'; of the others: by 'gshead train heads'.
+        config: a preset or a JSON/TOML file; the stage's CPU preset when empty.
+        out: folder of the method; every stage has its own folder in it.
+        minutes: train so long in all, whatever the configuration says.
+        piece_minutes: stop after so long with exit code 75; the same command goes on.
+        device: auto, cpu, cuda or cuda:N.
+        threads: of torch on the CPU; 0 = as torch chooses.
+        resume: auto goes on where the folder stands, never starts anew, a weight file is a warm start.
+        json: print the result as one JSON object.
+    """
+    if stage == "ablations":
+        return _ablations(data, config or "sega-decoders-cpu", out / stage, minutes, device, threads, json)
+    network, name = f"sega_{stage}", config or f"sega-{stage}-cpu"
+    return _train(network, data, name, out / stage, minutes, piece_minutes, device, threads, resume, json)
+
+
+def _ablations(
+    data: Path, name: str, out: Path, minutes: float | None, device: str, threads: int, json: bool
+) -> int:  # fmt: skip
+    import msgspec
+    import torch
+
+    from ..server.devices import resolve_device
+    from ..training.config import load_config
+    from ..training.sega.ablations import ablations, table
+
+    config = load_config(name, "sega_decoders")
+    if minutes is not None:
+        config = msgspec.structs.replace(config, minutes=minutes)
+    if threads:
+        torch.set_num_threads(threads)
+    progress = Progress()
+    try:
+        rows = ablations(config, data, out, device=resolve_device(device), progress=progress)
+    finally:
+        progress.close()
+    emit({"rows": rows}, table(rows), as_json=json)
+    return 0
+
+
 def _train(
     network: str, data: Path, name: str, out: Path, minutes: float | None, piece_minutes: float | None, device: str,
     threads: int, resume: str, json: bool,
@@ -207,7 +258,8 @@ def _train(
         progress.close()
     limit = f" --minutes {minutes:g}" if minutes is not None else ""
     warm = "" if resume in ("auto", "never") else f" --resume {shlex.quote(Path(resume).name)}"
-    command = f"gshead train {network} --config {shlex.quote(name)} --data DATA{limit}{warm}"
+    verb = network if "_" not in network else "{} --stage {}".format(*network.split("_"))
+    command = f"gshead train {verb} --config {shlex.quote(name)} --data DATA{limit}{warm}"
     card = write_card(out, config, outcome, task.header(0).version, where, command)
     weights = out / f"{network}.safetensors"
     result = {

@@ -26,9 +26,7 @@ from ..head.catalog import load_head
 from ..head.model import HeadModel
 from ..head.pose import HeadPose
 from ..head.skinning import PersonalHead
-from ..methods.common.observe import LEFTOVER, Observation, observe_portrait
-from ..methods.uvfit.cloud import bind
-from ..methods.uvfit.leftovers import fade_bust
+from ..methods.common.observe import LEFTOVER, UNSEEN, Observation, base_avatar, observe_portrait
 from ..portrait.fit import fit_portrait
 from ..portrait.types import PortraitFit
 from ..protocol.transfer import linear_to_srgb
@@ -55,7 +53,6 @@ OTHER_EXPRESSIONS = 2
 VIEWS = 1 + len(SIDES) + len(BEHIND) + OTHER_EXPRESSIONS
 _PITCH, _SPREAD = 22.0, 60.0
 _MISSED = 0.02  # metres between true and fitted face after alignment, beyond which the detector saw something else
-_UNSEEN = -12.0  # opacity logit of what stands for nothing
 
 
 @dataclass(frozen=True)
@@ -203,20 +200,6 @@ def _camera(points: np.ndarray, yaw: float, pitch: float, rng: np.random.Generat
     return Camera(VIEW, VIEW, K, look_at(eye, middle))
 
 
-def base_avatar(seen: Observation, name: str = "base") -> Avatar:
-    """``uvfit``'s splats on the lattice, as an avatar; the first M are the texels'."""
-    built = seen.built
-    fit, surface = built.scene.fit, built.scene.surface
-    cloud = replace(built.cloud, opacity_logit=built.cloud.opacity_logit.copy())
-    fade_bust(fit, surface, cloud, built.scene.posed)
-    folded = np.zeros(len(cloud), bool)
-    folded[: built.on_mesh] = built.shell.folded[built.samples.triangle]
-    cloud.opacity_logit[folded] = _UNSEEN
-    return bind(
-        cloud, surface, built.scene.rest, betas=fit.betas, vertex_offsets=fit.vertex_offsets, name=name, provenance={}
-    )
-
-
 def arrays(seed: int, seen: Observation, truth: Truth, person: Person) -> dict[str, np.ndarray]:
     """A sample as it is stored: ``observed_*`` are the network's inputs, ``base_*`` ``uvfit``'s splats (M on texels,
     then ``LEFTOVER``), ``uv_*`` the true colour and class of the outermost splat at each texel, the rest ``Truth``."""
@@ -235,7 +218,7 @@ def arrays(seed: int, seen: Observation, truth: Truth, person: Person) -> dict[s
         "base_triangle": base.triangle[rows].astype(np.int32), "base_bary": base.bary[rows].astype(np.float32),
         "base_offset": base.offset[rows].astype(np.float32), "base_rotation": half(base.rotation[rows]),
         "base_log_scale": half(base.log_scale[rows] + grown[:, None]), "base_color": half(base.color[rows]),
-        "base_logit": half(np.where(unseen, _UNSEEN, base.opacity_logit[rows])),
+        "base_logit": half(np.where(unseen, UNSEEN, base.opacity_logit[rows])),
         "confidence": half(seen.built.cloud.confidence[:m]),
         "K": np.stack([c.K for c in truth.cameras]).astype(np.float32),
         "viewmat": np.stack([c.viewmat for c in truth.cameras]).astype(np.float32),

@@ -17,11 +17,10 @@ from gshead_backend.methods import ReconstructOptions
 from gshead_backend.methods.common.edits import STATIC, EditedAvatar, Edits, dynamic_of, edit_cloud
 from gshead_backend.methods.common.lattice import Lattice, lattice_of
 from gshead_backend.methods.common.learned import reconstruct_with
-from gshead_backend.methods.common.observe import CHANNELS, Observation, observe_portrait
+from gshead_backend.methods.common.observe import CHANNELS, Observation, base_avatar, observe_portrait
 from gshead_backend.methods.uvfit import reconstruct
 from gshead_backend.methods.uvfit.cloud import bind
 from gshead_backend.portrait.types import no_progress
-from gshead_backend.training.heads import base_avatar
 
 SMALL = 48
 

@@ -30,8 +30,8 @@ class Edits:
     """Corrections of N splats.
 
     Attributes:
-        static: (N, 10) float32, see ``STATIC``. basis: (N, 6, K) float32 or None: metres of shift and colour for each
-            of K codes. gain: (K, E + 3), bias: (K,): codes from ``drive.pose_features``.
+        static: (N, 10) float32, see ``STATIC``. basis: (N, 6 or 10, K) float32 or None: what each of K codes adds to
+            shift and colour, or to all channels. gain: (K, E + 3), bias: (K,): codes from ``drive.pose_features``.
     """
 
     static: np.ndarray
@@ -72,7 +72,9 @@ def dynamic_of(avatar: Avatar, edits: Edits, least: float = 2e-4) -> DynamicResi
     R = rest_axes(avatar)[:n][index]
     basis = np.zeros((index.size, 14, edits.basis.shape[2]), np.float32)
     basis[:, :3] = np.einsum("nij,nik->njk", R, edits.basis[index, :3])
-    basis[:, 11:14] = edits.basis[index, 3:]
+    basis[:, 11:14] = edits.basis[index, 3:6]
+    if edits.basis.shape[1] == STATIC:
+        basis[:, 7:10], basis[:, 10:11] = edits.basis[index, LOG_SCALE], edits.basis[index, LOGIT]
     return DynamicResidual(index, basis, edits.gain.astype(np.float32), edits.bias.astype(np.float32))
 
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ...avatar.types import Avatar
 from ...head.model import HeadModel
 from ...portrait.types import PortraitFit, no_progress
+from ..uvfit.cloud import bind
+from ..uvfit.leftovers import fade_bust
 from ..uvfit.photo import sample
 from ..uvfit.pipeline import Built, Stages, build
 from ..uvfit.presets import PRESETS
@@ -30,6 +33,7 @@ CHANNELS = (
 )  # fmt: skip
 PICTURE = 128
 LEFTOVER = 1500
+UNSEEN = -12.0  # opacity logit of what stands for nothing
 GLOBALS = 33
 """Light reading (27), direction to the camera (3), tangent of half the angle of view, focal known, landmark error."""
 
@@ -57,6 +61,20 @@ def observe_portrait(fit: PortraitFit, head: HeadModel, size: int = SIZE) -> Obs
     preset = replace(PRESETS["draft"], splats=len(lattice), leftover=LEFTOVER)
     built = build(fit, head, preset, 0, Stages(no_progress), lattice.samples)
     return Observation(lattice, _channels(lattice, built), _picture(built), _facts(fit), built)
+
+
+def base_avatar(seen: Observation, name: str = "base") -> Avatar:
+    """``uvfit``'s splats on the lattice, as an avatar; the first M are the texels'."""
+    built = seen.built
+    fit, surface = built.scene.fit, built.scene.surface
+    cloud = replace(built.cloud, opacity_logit=built.cloud.opacity_logit.copy())
+    fade_bust(fit, surface, cloud, built.scene.posed)
+    folded = np.zeros(len(cloud), bool)
+    folded[: built.on_mesh] = built.shell.folded[built.samples.triangle]
+    cloud.opacity_logit[folded] = UNSEEN
+    return bind(
+        cloud, surface, built.scene.rest, betas=fit.betas, vertex_offsets=fit.vertex_offsets, name=name, provenance={}
+    )
 
 
 def _channels(lattice: Lattice, built: Built) -> np.ndarray:

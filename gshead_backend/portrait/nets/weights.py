@@ -66,9 +66,11 @@ def load_weights(network: str, version: int, path: Path | None = None) -> Weight
     """
     path = weights_folder() / f"{network}.safetensors" if path is None else path
     if not path.is_file():
+        method, _, stage = network.partition("_")
+        verb = f"{method} --stage {stage}" if stage else f"{network} --help"
         raise MissingWeightsError(
             f"The weights of the {network} are not installed: there is no file {path}.",
-            remedy=f"Train them ('gshead train {network} --help'), or set GSHEAD_WEIGHTS to a folder that holds them.",
+            remedy=f"Train them ('gshead train {verb}'), or set GSHEAD_WEIGHTS to a folder that holds them.",
         )
     if path.stat().st_size > MAX_BYTES:
         raise FileFormatError(f"{path} has {path.stat().st_size} bytes; weights have at most {MAX_BYTES}.")
