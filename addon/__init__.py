@@ -6,10 +6,10 @@ Copyright 2026 The gshead authors. GPL-3.0-or-later.
 from __future__ import annotations
 
 from . import (
+    boxes,
     compositing_guard,
     engine,
     keying,
-    live,
     operators,
     overlay,
     panel_render,
@@ -18,10 +18,12 @@ from . import (
     render_settings,
     runtime,
     screen,
+    telling,
+    ticker,
 )
 
 _MODULES = (
-    *(preferences, runtime, render_settings, engine, overlay, compositing_guard),
+    *(preferences, runtime, telling, render_settings, engine, overlay, boxes, compositing_guard),
     *(keying, operators, panels, panel_render),
 )
 
@@ -34,7 +36,7 @@ def register() -> None:
 
 def unregister() -> None:
     """Called by Blender when the extension is disabled; leaves nothing running."""
-    live.unregister()
+    ticker.unregister()
     for module in reversed(_MODULES):
         module.unregister()
     screen.release()

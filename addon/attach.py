@@ -45,6 +45,22 @@ def find_target(context: Any, rig: Any) -> tuple[Any, str] | None:
     return None
 
 
+def choose(context: Any, rig: Any, armature: Any | None = None, bone: str = "") -> tuple[Any, str]:
+    """(armature object, bone name) to attach a head to; what is not given is found as ``find_target`` does.
+
+    Raises ``ArgumentError`` when nothing fits.
+    """
+    if armature is None:
+        found = find_target(context, rig)
+        if found is None:
+            raise ArgumentError(
+                "No other armature with a head bone was found.",
+                remedy="Select an armature as well, with the bone active in Pose Mode.",
+            )
+        return found
+    return armature, bone or (head_bone(armature) if armature.type == "ARMATURE" else None) or ""
+
+
 def attach(context: Any, rig: Any, armature: Any, bone: str) -> None:
     """Parent a head's armature object to a bone as it is posed now. The head stays where it is and keeps its keys.
 

@@ -24,13 +24,6 @@ from .take_sampling import sample
 GROUP = "Shape Keys"
 
 
-def scene_frames(scene: Any) -> range:
-    """The frames that play: the preview range where it is used, else the scene's."""
-    if scene.use_preview_range:
-        return range(scene.frame_preview_start, scene.frame_preview_end + 1)
-    return range(scene.frame_start, scene.frame_end + 1)
-
-
 def is_baked(mesh_object: Any) -> bool:
     """Whether the shape keys play from keys, their drivers muted."""
     drivers = _drivers(mesh_object.data.shape_keys)

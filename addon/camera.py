@@ -125,3 +125,22 @@ def depth_to_ndc(
     a, b = -P[2, 2], P[2, 3] + back * P[2, 2]
     c, d = -P[3, 2], P[3, 3] + back * P[3, 2]
     return float(a), float(b), float(c), float(d)
+
+
+def clip_planes(planes: Any, camera: Camera) -> np.ndarray:
+    """(4, 4) rows (a, b, c, d) of a viewport's clipping region (Alt B): a point is seen where none is negative.
+
+    The point has depth z and lies at u, v, 0..1 from the frame's upper left corner; with s = z in a perspective view
+    and 1 in an orthographic one a row is ``s (a u + b v) + c z + d``.
+
+    Args:
+        planes: four rows of world coordinates, ``RegionView3D.clip_planes``; inside is positive.
+    """
+    x, y, z, w = (np.array(planes, np.float64).reshape(-1, 4)[:4] @ np.linalg.inv(camera.viewmat)).T
+    (fx, _, cx), (_, fy, cy) = camera.K[:2]
+    a, b, offset = x * camera.width / fx, y * camera.height / fy, -x * cx / fx - y * cy / fy
+    return np.stack([a, b, z, w + offset] if camera.orthographic else [a, b, z + offset, w], 1)
+
+
+SEEN_EVERYWHERE = np.tile([0.0, 0.0, 0.0, 1.0], (4, 1))
+"""``clip_planes`` of a view without a clipping region."""

@@ -83,6 +83,13 @@ def world_tree(world: Any | None) -> Any | None:
     return world.node_tree
 
 
+def set_file_format(settings: Any, name: str) -> None:
+    """Set the format of ``scene.render.image_settings``, FFMPEG or one of single images, with its media type (5.0)."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "VIDEO" if name == "FFMPEG" else "IMAGE"
+    settings.file_format = name
+
+
 def working_space() -> str:
     """Name of the scene-linear space that render results are in (a setting of the file since 5.0)."""
     settings = getattr(bpy.data, "colorspace", None)

@@ -14,7 +14,7 @@ import bpy
 
 from gshead_backend.errors import ArgumentError
 
-from . import compat, compositing_nodes, heads, render_settings, storage
+from . import compat, compositing_nodes, render_settings, storage
 
 ENGINES = ("CYCLES", "BLENDER_EEVEE", "BLENDER_EEVEE_NEXT")
 _VISIBLE = "gshead_visible"  # on a head's mesh object: how rays saw it before
@@ -185,7 +185,7 @@ def _sources(layer: Any, collection: Any) -> Iterator[Any]:
 def _head_meshes(scene: Any) -> set[Any]:
     made = render_settings.of(scene).heads_scene
     instanced = [o.instance_collection.all_objects for o in made.objects if o.instance_collection is not None]
-    return {o for group in (made.objects, *instanced) for o in group if heads.storage.is_head(o)}
+    return {o for group in (made.objects, *instanced) for o in group if storage.is_head(o)}
 
 
 def _show_to_rays(obj: Any, shadows: bool, reflections: bool) -> None:

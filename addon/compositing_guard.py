@@ -7,13 +7,13 @@ it. What Blender 4.5 to 5.2 do obey:
   ``RuntimeError``. So everything that can be known beforehand is checked then (``refuse``).
 - during a render without a window, a second render inside it that fails: both end as cancelled, no file is written,
   movies end with the frame before (``give_up``).
-- during an animation in a window, a path that cannot be written: the frame that lacks its heads becomes the error that
-  ends it. F12 writes no file and shows the engine's error colour; so do a movie's frames.
+- during an animation in a window, a file that cannot be written: the frame that lacks its heads becomes the error that
+  ends it, movies end with the frame before. A still writes no file and shows the engine's error colour: nothing ends it
+  there, a dialog says why.
 """
 
 from __future__ import annotations
 
-import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import compositing, heads, render_settings, runtime
+from . import compat, compositing, render_settings, runtime, storage, telling
+from .problem import Problem
 
+WHAT = "Heads in the Compositor"
 _BORDER = ("border_min_x", "border_max_x", "border_min_y", "border_max_y")
 
 
@@ -38,10 +40,10 @@ def prepare(scene: Any, *_: Any) -> None:
         compositing.sync(scene)
         _hand_over(render_settings.of(scene).heads_scene)
     except GsheadError as error:
-        refuse(scene, str(error))
+        refuse(scene, Problem.of(error, WHAT))
     except Exception as error:
         traceback.print_exc()
-        refuse(scene, f"Heads cannot be added to this render: {type(error).__name__}: {error}")
+        refuse(scene, Problem("", f"Heads cannot be added to this render: {type(error).__name__}: {error}", "", WHAT))
 
 
 @bpy.app.handlers.persistent
@@ -52,7 +54,7 @@ def follow(scene: Any, *_: Any) -> None:
         compositing.sync(scene)
 
 
-def refuse(scene: Any, message: str) -> None:
+def refuse(scene: Any, problem: Problem) -> None:
     """Make the render that is about to begin fail. The region is put back as soon as Blender lets something run."""
     settings, render = render_settings.of(scene), scene.render
     settings.border = (render.use_border, *(getattr(render, name) for name in _BORDER))
@@ -60,9 +62,8 @@ def refuse(scene: Any, message: str) -> None:
     render.use_border = True
     for name, value in zip(_BORDER, (0.0, 1e-6, 0.0, 1e-6), strict=True):
         setattr(render, name, value)
-    _tell(message)
-    if not _without_window():
-        bpy.app.timers.register(lambda: _pop_up(message), first_interval=0.1)
+    telling.on_main_thread(restore)  # before the dialog: whoever sees it may press F12 again
+    telling.tell(problem)
 
 
 @bpy.app.handlers.persistent
@@ -76,22 +77,22 @@ def restore(scene: Any = None, *_: Any) -> None:
             for name, value in zip(_BORDER, border, strict=True):
                 setattr(each.render, name, value)
             settings.refused = False
+        if settings.movie_format:
+            compat.set_file_format(each.render.image_settings, settings.movie_format)
+            settings.movie_format = ""
         if settings.filepath:
             each.render.filepath = settings.filepath
             settings.filepath = ""
 
 
-def give_up(scene: Any, message: str) -> None:
+def give_up(scene: Any, problem: Problem) -> None:
     """End a render under way whose heads failed; ``scene`` is the scene of the heads.
 
-    A render inside a render is for one thread, so with a window it is the path that ends it.
+    A render inside a render is for one thread, so with a window it is the file that cannot be written which ends it.
     """
-    _tell(message)
+    telling.tell(problem)
     if not _without_window():
-        source = render_settings.of(scene).source
-        settings = render_settings.of(source)
-        settings.filepath = settings.filepath or source.render.filepath
-        source.render.filepath = str(Path(__file__) / "heads are missing")
+        _make_unwritable(render_settings.of(scene).source)
         return
     broken = bpy.data.scenes.new("Gaussian Heads failed")
     broken.render.engine = "GSHEAD"
@@ -106,6 +107,16 @@ def give_up(scene: Any, message: str) -> None:
         bpy.data.scenes.remove(broken)
 
 
+def _make_unwritable(scene: Any) -> None:
+    """Let the frame under way be the error that ends an animation; a movie keeps the frames that it has."""
+    settings, render = render_settings.of(scene), scene.render
+    if render.is_movie_format:  # Blender writes frames to what the settings say now, and closes what it opened
+        settings.movie_format = render.image_settings.file_format
+        compat.set_file_format(render.image_settings, "PNG")
+    settings.filepath = settings.filepath or render.filepath
+    render.filepath = str(Path(__file__) / "heads are missing")
+
+
 def _without_window() -> bool:
     return bpy.app.background
 
@@ -113,23 +124,9 @@ def _without_window() -> bool:
 def _hand_over(made: Any) -> None:
     """Start or find the backend and give it every avatar of a scene. Raises ``GsheadError``."""
     client = runtime.session.client()
-    meshes = {o for o in made.objects if heads.storage.is_head(o)}
-    stored = [heads.storage.read(o.data) for o in meshes if not o.hide_render]
+    meshes = {o for o in made.objects if storage.is_head(o)}
+    stored = [storage.read(o.data) for o in meshes if not o.hide_render]
     runtime.session.hand_over(client, {s.avatar_id: s.data for s in stored})
-
-
-def _tell(message: str) -> None:
-    runtime.session.last_error = message
-    print(f"Error: {message}", file=sys.stderr, flush=True)
-
-
-def _pop_up(message: str) -> None:
-    restore()
-
-    def draw(menu: Any, _: Any) -> None:
-        menu.layout.label(text=message)
-
-    bpy.context.window_manager.popup_menu(draw, title="Gaussian Head", icon="ERROR")
 
 
 _HANDLERS = (

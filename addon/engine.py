@@ -14,6 +14,7 @@ import bpy
 from gshead_backend.errors import Cancelled, GsheadError
 
 from . import compositing_guard, final, render_settings, runtime, viewport
+from .problem import Problem
 
 ENGINE = "GSHEAD"
 
@@ -34,18 +35,18 @@ class GaussianHeadEngine(bpy.types.RenderEngine):
     def render(self, depsgraph: Any) -> None:
         """F12 and every frame of an animation; in the GUI each on a new thread."""
         if render_settings.of(depsgraph.scene).gives_up:
-            self._fail("The Gaussian heads of this frame could not be drawn.")
+            self._say("The Gaussian heads of this frame could not be drawn.")
             return
         try:
             final.render_frame(self, depsgraph)
         except Cancelled:
             return
         except GsheadError as error:
-            runtime.session.last_error = str(error)
-            self._fail(str(error), depsgraph)
+            self._fail(str(error), Problem.of(error, "Render"), depsgraph)
         except Exception as error:
             traceback.print_exc()
-            self._fail(f"Gaussian Head could not render: {type(error).__name__}: {error}", depsgraph)
+            message = f"Gaussian Head could not render: {type(error).__name__}: {error}"
+            self._fail(message, Problem("", message, "", "Render"), depsgraph)
 
     def update_render_passes(self, scene: Any = None, renderlayer: Any = None) -> None:
         """The passes this engine fills."""
@@ -65,13 +66,17 @@ class GaussianHeadEngine(bpy.types.RenderEngine):
             self._view = viewport.View(self)
         return self._view
 
-    def _fail(self, message: str, depsgraph: Any = None) -> None:
-        self.report({"ERROR"}, message)
-        self.update_stats("Gaussian Head", message)
-        if depsgraph is not None and render_settings.of(depsgraph.scene).source is not None:
+    def _fail(self, message: str, problem: Problem, depsgraph: Any) -> None:
+        self._say(message)
+        runtime.problem = problem
+        if render_settings.of(depsgraph.scene).source is not None:
             # Drawn for another scene's compositor, which never hears of this engine's errors.
             final.failed_frame(self, depsgraph.scene)
-            compositing_guard.give_up(depsgraph.scene, message)
+            compositing_guard.give_up(depsgraph.scene, problem)
+
+    def _say(self, message: str) -> None:
+        self.report({"ERROR"}, message)
+        self.update_stats("Gaussian Head", message)
 
 
 def _wanted(panel: Any) -> bool:

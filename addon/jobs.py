@@ -129,4 +129,17 @@ def clip_of(path: str | Path) -> Path:
     return path.parent if path.suffix.lower() in PICTURES else path
 
 
+def clip_wish(path: str | Path, scene_rate: float, fps: float = 0.0) -> tuple[Path, dict[str, Any]]:
+    """The clip, and the ``name`` and ``fps`` that ``track_clip`` is to be given for it.
+
+    Args:
+        path: of a video, a folder of pictures or one of them.
+        fps: 0 for a video's own, and for pictures ``scene_rate``.
+    """
+    clip = clip_of(path)
+    folder = clip.is_dir()
+    name = (clip.name if folder else clip.stem)[:60] or "Take"
+    return clip, {"name": name, "fps": fps or (scene_rate if folder else 0.0)}
+
+
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")

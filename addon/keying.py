@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import bpy
 
 from . import compat, heads
-from .rig.controls import control_curves, control_paths
+from .rig.controls import ControlCurve, control_curves, control_paths
 
 _SAME_FRAME = 1e-3
 
@@ -30,20 +31,22 @@ class GSHEAD_KS_head(bpy.types.KeyingSetInfo):
                                  group_name=group)  # fmt: skip
 
 
-def key_state(rig: Any, channel: str, frame: float) -> bool | None:
+def key_state(rig: Any, curve: ControlCurve, frame: float) -> bool | None:
     """Whether a channel's control has a key at a frame; None when it is not animated at all."""
-    path, index = control_curves(rig)[channel][:2]
-    curve = compat.find_curve(rig, path, index)
-    if curve is None:
+    found = compat.find_curve(rig, curve.data_path, curve.array_index)
+    if found is None:
         return None
-    return any(abs(point.co.x - frame) < _SAME_FRAME for point in curve.keyframe_points)
+    keys = found.keyframe_points  # in order of time; the panel asks for every slider, a take has thousands
+    at = bisect_left(keys, frame - _SAME_FRAME, key=lambda point: point.co.x)
+    return at < len(keys) and abs(keys[at].co.x - frame) < _SAME_FRAME
 
 
 def toggle_key(rig: Any, channel: str, frame: float) -> bool:
     """Key a channel's control as it is, or take its key at ``frame`` away; returns whether it has one now."""
-    path, index, _, _, group = control_curves(rig)[channel]
+    curve = control_curves(rig)[channel]
+    path, index, _, _, group = curve
     index = -1 if path.startswith("[") else index
-    if key_state(rig, channel, frame):
+    if key_state(rig, curve, frame):
         rig.keyframe_delete(path, index=index, frame=frame)
         return False
     return rig.keyframe_insert(path, index=index, frame=frame, group=group)

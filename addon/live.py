@@ -1,6 +1,6 @@
 """A live picture of heads in one region: newest-wins frames from the backend, asked for and taken without ever waiting.
 
-``viewport`` (Rendered shading) and ``overlay`` (every other shading) draw them. A timer redraws the region while a
+``viewport`` (Rendered shading) and ``overlay`` (every other shading) draw them. ``ticker`` redraws the region while a
 frame is on its way. While things move frames are as detailed as they can be in time (``pace``); when they rest, one
 full frame follows, which is kept (``frame_cache``): the same heads seen the same way need no backend again.
 """
@@ -12,12 +12,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import bpy
 import numpy as np
 
 from gshead_backend.camera import Camera
+from gshead_backend.errors import GsheadError
 
-from . import runtime
+from . import runtime, ticker
 from .frame_files import frame_key
 from .pace import Pace
 from .screen import Picture
@@ -25,14 +25,9 @@ from .session import READY, STARTING, spec
 from .stream import Stream
 
 REST_SECONDS = 0.15
-TICK_SECONDS = 1 / 60
-SLOW_TICK_SECONDS = 0.5
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds until what went wrong is tried again, twice as long each time."""
 _MOST_NUDGES = 5
-
-views: weakref.WeakSet[LiveView] = weakref.WeakSet()
-"""Every live view that was not closed."""
-on_tick: list[Callable[[], None]] = []
-"""Called by the timer before the views that wait are redrawn."""
 
 
 class LiveView:
@@ -45,13 +40,13 @@ class LiveView:
 
     def __init__(self, redraw: Callable[[], None], *, depth: bool) -> None:
         self.picture = Picture()
+        self.region = 0  # pointer of the region that draws it
         self.rested = False  # set by whoever looked again, more thoroughly, since the last change
         self._redraw = redraw
         self._heads: list[tuple[Any, bytes]] = []
         self._depth = depth
         self._stream = Stream(depth)
         weakref.finalize(self, self._stream.close)
-        self._uploads: dict[str, Any] = {}
         self._wish: tuple[Any, ...] = ()
         self._changes = 0
         self._full = False
@@ -64,9 +59,11 @@ class LiveView:
         self._keyed: tuple[Any, ...] = ()
         self._kept = self._loading = False  # the frame of ``_key`` is shown from the cache, or comes from its disk
         self._to_keep: dict[int, str] = {}  # keys of full frames by the token they were asked for
-        views.add(self)
-        if not bpy.app.timers.is_registered(_tick):
-            bpy.app.timers.register(_tick, first_interval=TICK_SECONDS, persistent=True)
+        self._looked = True  # drawn since ``forget_wish``
+        self._wrong = ""  # what the backend answered in place of a frame
+        self._wrong_for: tuple[Any, ...] = ()  # client and wish
+        self._pause, self._again_at = FIRST_PAUSE, 0.0
+        ticker.watch(self)
 
     def show(self, heads: list[tuple[Any, bytes]]) -> None:
         """Wire heads (``final.wire_heads``) to be drawn from now on; the same ones again ask for nothing."""
@@ -82,9 +79,10 @@ class LiveView:
     def exchange(self, camera: Camera) -> str:
         """Send a wish if there is one, take a frame if there is one; returns what to tell the user.
 
-        Raises ``GsheadError`` that the backend answered with.
+        What the backend refused is told until it is tried again, and meanwhile.
         """
         self._drawn_state = (runtime.session.state, runtime.session.last_error)
+        self._looked = True
         if self.rested:
             self._nudges = 0
         if not self._heads:
@@ -102,22 +100,37 @@ class LiveView:
             return ("Cached frame. " if kept else "") + (session.last_error or "Backend offline")
         if kept:
             return ""
-        stream = self._open_stream(client)
-        if stream is None or not self._upload(client):
+        asker = id(client), *wish
+        if self._wrong and asker == self._wrong_for and time.monotonic() < self._again_at:
+            return self._wrong
+        try:
+            return self._talk(client, camera, wish)
+        except GsheadError as error:
+            self._pause = min(2 * self._pause, LONGEST_PAUSE) if asker == self._wrong_for else FIRST_PAUSE
+            self._wrong, self._wrong_for, self._again_at = str(error), asker, time.monotonic() + self._pause
+            self._token, self._full = self._shown, False  # nothing is on its way any more
+            return self._wrong
+
+    def _talk(self, client: Any, camera: Camera, wish: tuple[Any, ...]) -> str:
+        """The part of ``exchange`` that needs a backend. Raises ``GsheadError`` that it answered with."""
+        stream, uploads = self._open_stream(client), runtime.session.uploads(client)
+        ready = [uploads.ready(instance.avatar_id, data) for instance, data in self._heads]
+        if stream is None or not all(ready):
             self._full = False  # keeps the redraws coming until the head is there
-            return "Handing the head to the backend"
+            return self._wrong or "Handing the head to the backend"
         if self._loading:
-            return ""
+            return self._wrong
         self._ask(client, stream, camera, wish)
         frame = client.threaded.stream_latest(stream, newer_than=self._shown)
         if frame is not None:
             self.picture.set(frame.prepared)
             self._shown = frame.token
+            self._wrong, self._wrong_for = "", ()
             key = self._to_keep.pop(frame.token, "")
             if key and frame.codec != "jpeg" and runtime.frames is not None:
                 runtime.frames.put(key, frame.prepared)
             self._pace.came(frame.token, frame.seconds, time.monotonic())
-        return "" if self._shown else "Waiting for the first frame"
+        return self._wrong or ("" if self._shown else "Waiting for the first frame")
 
     def waiting(self) -> bool:
         """Whether a redraw is needed soon although nothing in Blender changed."""
@@ -130,6 +143,8 @@ class LiveView:
             return self._drawn_state != (session.state, session.last_error) or (self._kept and self._look_again())
         if self._kept:
             return self._look_again()
+        if self._wrong and self._wrong_for[0] == id(session.current()):
+            return time.monotonic() >= self._again_at
         if session.current() is not self._stream.client:
             return True  # a backend that has just come up has drawn nothing for this view yet
         return self._shown < self._token or not self._full or self._look_again()
@@ -140,11 +155,13 @@ class LiveView:
 
     def complete(self) -> bool:
         """Whether the picture is the full-quality one of what was wished for last."""
-        return not self._loading and (self._kept or (self._full and self._shown == self._token))
+        if not self._looked or self._loading:
+            return False
+        return not self._heads or self._kept or (self._full and self._shown == self._token)
 
     def forget_wish(self) -> None:
         """Count as incomplete until the next redraw has asked for, or found, what is to be seen then."""
-        self._full = self._kept = False
+        self._full = self._kept = self._looked = False
 
     def redraw(self) -> None:
         """Ask Blender to draw the region again; a view whose region has gone is closed."""
@@ -156,30 +173,17 @@ class LiveView:
 
     def close(self) -> None:
         """Give the stream back now instead of when Python drops the view."""
-        views.discard(self)
+        ticker.views.discard(self)
         self._stream.close()
         self.picture.clear()
 
     def _open_stream(self, client: Any) -> int | None:
         if self._stream.client is not client:
             self._stream.open(client)
-            self._uploads, self._wish = {}, ()
+            self._wish = ()
             self._token = self._shown = 0
             self._full = False
         return self._stream.number()
-
-    def _upload(self, client: Any) -> bool:
-        """Whether the backend holds every avatar; starts handing over those it lacks."""
-        ready = True
-        for instance, data in self._heads:
-            request = self._uploads.get(instance.avatar_id)
-            if request is None:
-                request = self._uploads[instance.avatar_id] = client.threaded.avatar_put(data)
-            if not request.done():
-                ready = False
-            else:
-                request.wait(0)
-        return ready
 
     def _show_kept(self, wish: tuple[Any, ...], camera: Camera) -> bool:
         """Show the wished frame from the cache when it is there; ``_loading`` tells whether it comes from the disk."""
@@ -193,7 +197,7 @@ class LiveView:
         frame = runtime.frames.get(self._key, depth=self._depth) if not self._full or wish != self._wish else None
         self._loading = frame is None and runtime.frames.loading(self._key, depth=self._depth)
         if self._loading:
-            _hurry()
+            ticker.hurry()
         if frame is not None:
             self.picture.set(frame)
             self._kept, self._shown = True, self._token  # what is still on its way belongs to another wish
@@ -242,30 +246,3 @@ def _same(one: tuple[Any, bytes], other: tuple[Any, bytes]) -> bool:
 
 def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return (a is None) == (b is None) and (a is None or np.array_equal(a, b))
-
-
-def _hurry() -> None:
-    """Let the timer, which is slow without a backend, look again at once."""
-    if runtime.session.state != READY and bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.unregister(_tick)
-        bpy.app.timers.register(_tick, first_interval=TICK_SECONDS, persistent=True)
-
-
-def _tick() -> float | None:
-    """Redraw the views that wait for something; ends with the last view."""
-    for call in on_tick:
-        call()
-    waiting = [view for view in views if view.waiting()]
-    for view in waiting:
-        view.redraw()
-    if not views:
-        return None
-    return TICK_SECONDS if runtime.session.state == READY else SLOW_TICK_SECONDS
-
-
-def unregister() -> None:
-    """Stop the timer and give the streams back."""
-    if bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.unregister(_tick)
-    for view in list(views):
-        view.close()

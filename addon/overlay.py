@@ -15,15 +15,14 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import compat, live, overlay_bones, runtime, storage
-from .camera import depth_to_ndc, viewport_camera
+from . import boxes, compat, overlay_bones, storage, ticker
+from .boxes import PROPERTY
+from .camera import SEEN_EVERYWHERE, clip_planes, depth_to_ndc, viewport_camera
 from .final import wire_heads
 from .live import LiveView
 from .reading import read_heads
 from .screen import draw_notice
-from .session import READY
 
-PROPERTY = "gshead_overlay"
 MESH_MARGIN = 0.01
 """Metres by which splats win over their own mesh where it cannot be hidden: linked heads, and EEVEE's renders."""
 ENGINE = "GSHEAD"
@@ -44,8 +43,6 @@ class _Region:
 _regions: dict[int, _Region] = {}
 _handlers: list[Any] = []
 _changes = 0  # grows with everything that may move a head
-_renewals = 0  # grows when undo or a file may have brought back old settings
-_meshes_checked: tuple[Any, ...] = ()
 
 
 def shown_in(space: Any, scene: Any) -> bool:
@@ -65,13 +62,15 @@ def _draw_view() -> None:
         if not storage.any_head():
             return
         entry = _regions[region.as_pointer()] = _Region(LiveView(_redraws(region.as_pointer()), depth=True))
+        entry.live.region = region.as_pointer()
     try:
         _read(entry, context)
         camera = viewport_camera(view.window_matrix, view.view_matrix, region.width, region.height)
         entry.notice = entry.live.exchange(camera) or entry.notice
         covered = entry.covered or (space.shading.type == "RENDERED" and context.scene.render.engine == compat.EEVEE)
         to_ndc = depth_to_ndc(view.window_matrix, view.view_matrix, camera, nearer=MESH_MARGIN * covered)
-        if entry.live.picture.draw_overlay(to_ndc):
+        clip = clip_planes(view.clip_planes, camera) if view.use_clip_planes else SEEN_EVERYWHERE
+        if entry.live.picture.draw_overlay(to_ndc, clip):
             overlay_bones.draw(context)
     except GsheadError as error:
         entry.notice = str(error)
@@ -93,25 +92,25 @@ def _read(entry: _Region, context: Any) -> None:
         return
     entry.notice = ""
     entry.live.rested = thorough
-    boxes = []
+    lines = []  # whether each mesh is drawn as lines
 
     def shown(obj: Any) -> bool:
         visible = obj.visible_in_viewport_get(space) or not obj.users_scene
         if visible:
-            boxes.append(obj.display_type in ("BOUNDS", "WIRE"))
+            lines.append(obj.display_type in ("BOUNDS", "WIRE"))
         return visible
 
     heads = read_heads(context.evaluated_depsgraph_get(), thorough=thorough, shown=shown)
     entry.warning = next((head.warning for head in heads if head.warning), "")
     entry.notice = entry.warning
-    entry.covered = not all(boxes)
+    entry.covered = not all(lines)
     foreign = [head.state.vertices is not None for head in heads]
     if not (thorough and foreign == entry.foreign):
         entry.live.show(wire_heads(heads))
     entry.read_at, entry.foreign = state, foreign
 
 
-# --- regions that go, meshes that hide -------------------------------------------------------------------------------
+# --- regions that go -------------------------------------------------------------------------------------------------
 
 
 def _redraws(pointer: int) -> Any:
@@ -146,24 +145,7 @@ def tidy() -> None:
         there = _live_regions()
         for pointer in [pointer for pointer in _regions if pointer not in there]:
             _drop(pointer)
-    _hide_meshes()
-
-
-def _hide_meshes() -> None:
-    """Meshes of heads are boxes while the backend draws their splats in viewports, and whole otherwise."""
-    global _meshes_checked
-    scenes = tuple((scene.as_pointer(), getattr(scene, PROPERTY)) for scene in bpy.data.scenes)
-    state = (runtime.session.state == READY, len(bpy.data.objects), _renewals, scenes)
-    if state == _meshes_checked:
-        return
-    _meshes_checked = state
-    for scene in bpy.data.scenes:
-        box = state[0] and getattr(scene, PROPERTY) and not bpy.app.background
-        for obj in scene.objects:
-            if storage.is_head(obj) and obj.library is None and obj.display_type in ("TEXTURED", "BOUNDS"):
-                wanted = "BOUNDS" if box else "TEXTURED"
-                if obj.display_type != wanted:
-                    obj.display_type = wanted
+    boxes.update()
 
 
 # --- life ------------------------------------------------------------------------------------------------------------
@@ -177,8 +159,7 @@ def _changed(*_: Any) -> None:
 
 @bpy.app.handlers.persistent
 def _renewed(*_: Any) -> None:
-    global _renewals
-    _renewals += 1
+    boxes.look_again()
     _changed()
 
 
@@ -191,7 +172,7 @@ def _file_opened(*_: Any) -> None:
 
 def _toggled(scene: Any, context: Any) -> None:
     _changed()
-    _hide_meshes()
+    boxes.update()
     for region in _live_regions().values():
         region.tag_redraw()
 
@@ -220,7 +201,7 @@ def register() -> None:
     for hook, function in _hooks():
         hook.append(function)
     bpy.types.VIEW3D_PT_overlay_object.append(_popover)
-    live.on_tick.append(tidy)
+    ticker.on_tick.append(tidy)
     if not bpy.app.background:
         for draw, kind in ((_draw_view, "POST_VIEW"), (_draw_text, "POST_PIXEL")):
             _handlers.append(bpy.types.SpaceView3D.draw_handler_add(draw, (), "WINDOW", kind))
@@ -232,12 +213,9 @@ def unregister() -> None:
     for pointer in list(_regions):
         _drop(pointer)
     with contextlib.suppress(ValueError):
-        live.on_tick.remove(tidy)
+        ticker.on_tick.remove(tidy)
     bpy.types.VIEW3D_PT_overlay_object.remove(_popover)
     for hook, function in _hooks():
         if function in hook:
             hook.remove(function)
-    for obj in bpy.data.objects:
-        if storage.is_head(obj) and obj.library is None and obj.display_type == "BOUNDS":
-            obj.display_type = "TEXTURED"
     delattr(bpy.types.Scene, PROPERTY)

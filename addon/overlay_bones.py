@@ -31,7 +31,7 @@ def draw(context: Any) -> None:
         for bone in (rig.pose.bones.get(name) for name in (*JOINT_BONES, *TARGET_BONES)):
             if bone is not None and not compat.bone_hidden(bone):
                 kind = _color(rig, bone, theme, context), bone.custom_shape_wire_width if bone.custom_shape else WIDTH
-                lines.setdefault(kind, []).append(_segments(rig, bone))
+                lines.setdefault(kind, []).append(_inside(context.region_data, _segments(rig, bone)))
     if not lines:
         return
     shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
@@ -41,7 +41,18 @@ def draw(context: Any) -> None:
         shader.uniform_float("lineWidth", width * context.preferences.system.ui_scale)
         shader.uniform_float("color", (*color, 1.0))
         points = np.concatenate(segments).astype(np.float32)
+        if not len(points):
+            continue
         batch_for_shader(shader, "LINES", {"pos": points.tolist()}).draw(shader)
+
+
+def _inside(view: Any, segments: np.ndarray) -> np.ndarray:
+    """The lines that lie in a viewport's clipping region (Alt B) with both ends."""
+    if not view.use_clip_planes:
+        return segments
+    planes = np.array(view.clip_planes)[:4]
+    kept = (segments @ planes[:, :3].T + planes[:, 3] >= 0).all(1).reshape(-1, 2).all(1)
+    return segments.reshape(-1, 2, 3)[kept].reshape(-1, 3)
 
 
 def _segments(rig: Any, bone: Any) -> np.ndarray:

@@ -52,7 +52,7 @@ def draw_channels(layout: Any, rig: Any, channels: Any, frame: float) -> None:
         total = rig[name]
         more = f"  ({total:.2f})" if abs(total - bone.location[1]) > 5e-3 else ""
         row.prop(bone, "gshead_value", text=readable(name) + more, slider=True)
-        icon = _KEY_ICONS[keying.key_state(rig, name, frame)]
+        icon = _KEY_ICONS[keying.key_state(rig, curves[name], frame)]
         row.operator("gshead.key_channel", text="", icon=icon, emboss=False).channel = name
 
 

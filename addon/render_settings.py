@@ -23,16 +23,16 @@ class GSHEAD_PG_render(bpy.types.PropertyGroup):
         name="Head Masks", default=False, update=_masks_changed,
         description="One pass for each head with its coverage, seen past the other heads",
     )  # fmt: skip
-    # What follows is written by compositing.py only.
+    # What follows is written by compositing.py and compositing_guard.py only.
     heads_scene: bpy.props.PointerProperty(type=bpy.types.Scene)
     source: bpy.props.PointerProperty(type=bpy.types.Scene)
     layers_node: bpy.props.StringProperty()
     made_tree: bpy.props.BoolProperty()
     made_depth: bpy.props.BoolProperty()
-    used_nodes: bpy.props.BoolProperty()
     refused: bpy.props.BoolProperty()
     border: bpy.props.FloatVectorProperty(size=5)
     filepath: bpy.props.StringProperty()
+    movie_format: bpy.props.StringProperty()
     gives_up: bpy.props.BoolProperty()
 
 

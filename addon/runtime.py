@@ -119,7 +119,7 @@ def close_frames() -> None:
 def _file_opened(*_: Any) -> None:
     storage.forget()
     reading.forget()
-    session.prune(set())  # what the new file uses is handed over again when it is drawn
+    session.prune(storage.used_ids())
 
 
 @bpy.app.handlers.persistent

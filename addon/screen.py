@@ -15,6 +15,7 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 
 from . import compat, compose
+from .camera import SEEN_EVERYWHERE
 from .texels import Texels
 from .text import FONT, wrap
 
@@ -78,6 +79,10 @@ void main() {
   }
   if (depth_sum.y <= 0.0) discard;
   float metres = depth_sum.x / depth_sum.y;
+  vec3 spot = vec3((to_ndc.z != 0.0 ? metres : 1.0) * vec2(uv.x, 1.0 - uv.y), metres);
+  for (int k = 0; k < 4; k++) {
+    if (dot(clip[k].xyz, spot) + clip[k].w < 0.0) discard;
+  }
   float ndc = (to_ndc.x * metres + to_ndc.y) / (to_ndc.z * metres + to_ndc.w);
   gl_FragDepth = clamp(0.5 * ndc + 0.5, 0.0, 1.0);
   fragColor = color_sum;
@@ -116,7 +121,7 @@ def _program(name: str) -> Any:
             constants = {"background": "VEC4", "to_working_space": "MAT3"}
             _programs[name] = _shader("gshead_rendered", RENDERED, constants, depth=False)
         else:
-            _programs[name] = _shader("gshead_overlay", OVERLAY, {"to_ndc": "VEC4"}, depth=True)
+            _programs[name] = _shader("gshead_overlay", OVERLAY, {"to_ndc": "VEC4", "clip": "MAT4"}, depth=True)
     return _programs[name]
 
 
@@ -128,6 +133,7 @@ class Picture:
         self._color: Any = None
         self._depth: Any = None
         self._pending: Texels | None = None
+        self.shown: Texels | None = None  # what the textures hold
 
     def set(self, frame: Texels) -> None:
         """A new frame: sRGB encoding of premultiplied linear."""
@@ -135,7 +141,7 @@ class Picture:
 
     def clear(self) -> None:
         """Show nothing but the background."""
-        self._color = self._depth = self._pending = None
+        self._color = self._depth = self._pending = self.shown = None
 
     def draw_rendered(self, background: np.ndarray | None) -> None:
         """Fill the bound framebuffer, which is scene-linear, scaled to it; ``background`` (3,) or None for none."""
@@ -158,11 +164,11 @@ class Picture:
         batch.draw(shader)
         gpu.state.blend_set("NONE")
 
-    def draw_overlay(self, to_ndc: tuple[float, ...]) -> bool:
+    def draw_overlay(self, to_ndc: tuple[float, ...], clip: np.ndarray = SEEN_EVERYWHERE) -> bool:
         """Blend over the bound framebuffer where its depth lets the heads through; whether there was anything to draw.
 
         Args:
-            to_ndc: ``camera.depth_to_ndc``.
+            to_ndc: ``camera.depth_to_ndc``. clip: ``camera.clip_planes``.
         """
         self._upload()
         if self._color is None or self._depth is None:
@@ -174,6 +180,7 @@ class Picture:
         shader.uniform_int("size", self._size)
         shader.uniform_int("place", self._place)
         shader.uniform_float("to_ndc", to_ndc)
+        shader.uniform_float("clip", clip.ravel().tolist())
         depth_test, mask = gpu.state.depth_test_get(), gpu.state.depth_mask_get()
         gpu.state.blend_set("ALPHA_PREMULT")
         gpu.state.depth_test_set("LESS_EQUAL")
@@ -186,7 +193,8 @@ class Picture:
 
     def _upload(self) -> None:
         if self._pending is not None:
-            frame, self._pending = self._pending, None
+            self.shown, self._pending = self._pending, None
+            frame = self.shown
             self._size, self._place = frame.size, frame.place
             self._color = _texture(frame.color)
             self._depth = None if frame.depth is None else _texture(frame.depth)
@@ -213,6 +221,6 @@ def draw_notice(text: str, region: Any) -> None:
     blf.shadow(FONT, 5, 0.0, 0.0, 0.0, 0.8)
     for row, line in enumerate(reversed(lines)):
         width, _ = blf.dimensions(FONT, line)
-        blf.position(FONT, max(8, (region.width - width) / 2), bottom + 1.5 * size * row, 0)
+        blf.position(FONT, max(8 * scale, (region.width - width) / 2), bottom + 1.5 * size * row, 0)
         blf.draw(FONT, line)
     blf.disable(FONT, blf.SHADOW)

@@ -21,6 +21,8 @@ from gshead_backend import protocol  # its names load pyzmq and msgspec when the
 from gshead_backend.camera import Camera
 from gshead_backend.errors import BackendDiedError, BackendError, GsheadError
 
+from .uploads import Uploads
+
 if TYPE_CHECKING:
     from gshead_backend.protocol import CameraSpec, Client, Frame, Instance
     from gshead_backend.protocol.launcher import Backend
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 OFFLINE, STARTING, READY, LOST = "offline", "starting", "ready", "lost"
 DYING_SECONDS = 5.0
+UPLOAD_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Settings:
 
 
 class Session:
-    """Owns the client and knows which avatars it has handed over."""
+    """Owns the client, and with it what its backend was given (``uploads``)."""
 
     def __init__(self) -> None:
         self.settings = Settings()
@@ -56,7 +59,7 @@ class Session:
         self.notice = ""
         self.kept_off = False  # the user pressed Stop: a viewport alone does not start it again
         self._client: Client | None = None
-        self._uploaded: set[str] = set()
+        self._uploads: Uploads | None = None  # of ``_client``
         self._lock = threading.RLock()  # guards what is below; never held while waiting for a backend
         self._connect_lock = threading.Lock()  # one connection is made at a time
         self._stops = 0
@@ -98,7 +101,7 @@ class Session:
                     self.last_error = str(error)
                 raise
             with self._lock:
-                self._client, self._backend = client, backend
+                self._client, self._backend, self._uploads = client, backend, Uploads(client)
                 if stops != self._stops:
                     self._drop()
                     raise BackendError("The backend was stopped while it started.")
@@ -136,7 +139,7 @@ class Session:
     def _drop(self) -> None:
         client, self._client = self._client, None
         backend, self._backend = self._backend, None
-        self._uploaded = set()
+        self._uploads = None
         if client is not None:
             with contextlib.suppress(GsheadError, OSError):
                 client.close()
@@ -170,29 +173,21 @@ class Session:
 
     # --- avatars --------------------------------------------------------------------------------------------------
 
+    def uploads(self, client: Client) -> Uploads:
+        """What a client's backend holds."""
+        with self._lock:
+            return self._uploads if self._uploads is not None and client is self._client else Uploads(client)
+
     def hand_over(self, client: Client, avatars: dict[str, bytes]) -> None:
-        """Give the backend the avatars it does not hold yet. Raises ``GsheadError``."""
+        """Give the backend the avatars it does not hold yet; blocks. Raises ``GsheadError``."""
         for avatar_id, data in avatars.items():
-            with self._lock:
-                known = avatar_id in self._uploaded and client is self._client
-            if not known:
-                client.avatar_put(data, timeout=60)
-                self._remember(client, avatar_id)
+            self.uploads(client).wait(avatar_id, data, UPLOAD_SECONDS)
 
     def prune(self, wanted: set[str]) -> None:
         """Let the backend forget avatars that no head uses any more; never waits."""
         client = self.current()
-        with self._lock:
-            surplus = self._uploaded - wanted
-            self._uploaded &= wanted
         if client is not None:
-            for avatar_id in surplus:
-                client.threaded.avatar_drop(avatar_id)
-
-    def _remember(self, client: Client, avatar_id: str) -> None:
-        with self._lock:
-            if client is self._client:
-                self._uploaded.add(avatar_id)
+            self.uploads(client).prune(wanted)
 
     # --- work -----------------------------------------------------------------------------------------------------
 
@@ -222,7 +217,7 @@ class Session:
             cancel=cancel,
         )  # fmt: skip
         data = client.avatar_get(summary.avatar_id, timeout=60)
-        self._remember(client, summary.avatar_id)
+        self.uploads(client).note(summary.avatar_id)
         return summary, data
 
     def track(

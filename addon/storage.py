@@ -68,6 +68,11 @@ def any_head() -> bool:
     return any(SHA256 in text for text in bpy.data.texts)
 
 
+def used_ids() -> set[str]:
+    """The ids of the avatars that the file says it uses; quick, nothing is read."""
+    return {str(text[SHA256]) for text in bpy.data.texts if SHA256 in text}
+
+
 def read(mesh: Any) -> StoredAvatar:
     """The avatar of a head's mesh, validated once and then kept.
 

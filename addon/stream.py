@@ -26,14 +26,23 @@ class Stream:
         )
 
     def number(self) -> int | None:
-        """The stream's number once the backend has answered."""
-        return self._opened.wait(0) if self._opened is not None and self._opened.done() else None
+        """The stream's number once the backend has answered. Raises ``GsheadError`` when it refused; open it again."""
+        if self._opened is None or not self._opened.done():
+            return None
+        try:
+            return self._opened.wait(0)
+        except GsheadError:
+            self.client = self._opened = None
+            raise
 
     def close(self) -> None:
-        """Give the stream back; may be called twice."""
+        """Give the stream back, also one that is only being opened; may be called twice."""
         client, self.client = self.client, None
-        if client is not None and client.alive:
-            with contextlib.suppress(GsheadError):
-                number = self.number()
-                if number is not None:
-                    client.threaded.stream_close(number)
+        opened, self._opened = self._opened, None
+        if client is not None and client.alive and opened is not None:
+            opened.on_done(lambda request: _close(client, request))
+
+
+def _close(client: Any, opened: Any) -> None:
+    with contextlib.suppress(GsheadError):
+        client.threaded.stream_close(opened.wait(0))

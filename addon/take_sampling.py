@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +13,9 @@ from gshead_backend.errors import ArgumentError
 from gshead_backend.head import ARKIT_NAMES
 from gshead_backend.head.rotation import matrix_to_euler
 
-from .rig.axes import matrix_to_head
 from .rig.controls import ROTATION_BONES
-from .rig.read_pose import find_rig
+from .rig.read_pose import find_rig, skinning_rotation
+from .timeline import evaluated
 
 LONGEST = 100_000
 
@@ -65,7 +64,7 @@ def sample(context: Any, mesh_object: Any, frames: range) -> Sampled:
     names = [block.name for block in keys.key_blocks]
     shapes = np.zeros((len(frames), len(names)))
     turns = {channel: np.tile(np.eye(3), (len(frames), 1, 1)) for channel in ROTATION_BONES}
-    for i, depsgraph in enumerate(_evaluated(context, frames)):
+    for i, depsgraph in enumerate(evaluated(context, frames)):
         shapes[i] = shape_values(keys, depsgraph)
         if rig is not None:
             bones = rig.evaluated_get(depsgraph).pose.bones
@@ -85,24 +84,7 @@ def shape_values(keys: Any, depsgraph: Any) -> np.ndarray:
     return np.where(mute, 0.0, values)
 
 
-def _evaluated(context: Any, frames: range) -> Iterator[Any]:
-    scene = context.scene
-    before = scene.frame_current, scene.frame_subframe
-    try:
-        for frame in frames:
-            scene.frame_set(frame)
-            yield context.evaluated_depsgraph_get()
-    finally:
-        scene.frame_set(before[0], subframe=before[1])
-
-
 def _local_rotation(bone: Any) -> np.ndarray:
     """(3, 3) in head space: what a posed bone turns against its posed parent."""
-    own = _skinning(bone)
-    return own if bone.parent is None else _skinning(bone.parent).T @ own
-
-
-def _skinning(bone: Any) -> np.ndarray:
-    posed, rest = np.array(bone.matrix, np.float64), np.array(bone.bone.matrix_local, np.float64)
-    u, _, vt = np.linalg.svd(matrix_to_head(posed @ np.linalg.inv(rest))[:3, :3])
-    return u @ vt
+    own = skinning_rotation(bone)
+    return own if bone.parent is None else skinning_rotation(bone.parent).T @ own

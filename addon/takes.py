@@ -8,7 +8,7 @@ import numpy as np
 
 from gshead_backend.avatar.take import Channel, Take
 
-from . import compat
+from . import compat, nla
 from .rig.controls import ROTATION_BONES, control_axes, control_curves, control_paths
 
 BEZIER, LINEAR, CONSTANT = 2, 1, 0  # values of Keyframe.interpolation
@@ -50,6 +50,17 @@ def apply_take(rig: Any, take: Take, *, fps: float, start: float | None = None, 
             write_keys(compat.curve(bag, path, index, group), times, values, channel)
     rig.update_tag()
     return action
+
+
+def put_take(
+    scene: Any, rig: Any, take: Take, *, start: float | None = None, new_action: bool = True, add_strip: bool = False
+) -> tuple[Any, Any | None]:
+    """``apply_take`` at a scene's rate, on an NLA track of its own if wanted; returns the action and the strip.
+
+    Only a new action becomes a strip.
+    """
+    action = apply_take(rig, take, fps=scene_fps(scene), start=start, new_action=new_action)
+    return action, nla.push_down(rig) if add_strip and new_action else None
 
 
 def key_everything(rig: Any, frame: float) -> int:

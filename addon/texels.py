@@ -52,6 +52,15 @@ def texels(rgba: np.ndarray, depth: np.ndarray | None = None) -> Texels:
     return Texels(size, place, color, depth)
 
 
+def alpha_at(frame: Texels, u: float, v: float) -> float:
+    """Coverage, 0..1, of the frame's pixel at ``u``, ``v`` in 0..1 from its upper left corner."""
+    left, top, width, height = frame.place
+    x, y = int(u * frame.size[0]) - left, int(v * frame.size[1]) - top
+    if not (0 <= x < width and 0 <= y < height):
+        return 0.0
+    return (int(frame.color[height + y // 3, x]) >> 8 * (y % 3) & 255) / 255
+
+
 def _filled(words: np.ndarray) -> tuple[int, int, int, int]:
     """(left, top, width, height) of the smallest rectangle with every non-zero word; one texel when there is none."""
     rows = np.flatnonzero(words.max(1))

@@ -18,6 +18,7 @@ from .camera import render_camera
 from .rig.axes import head_to_world
 from .rig.read_pose import read_state
 from .takes import scene_fps
+from .timeline import evaluated
 
 
 @dataclass
@@ -35,20 +36,14 @@ def sample_head(context: Any, mesh_object: Any, frames: range, *, with_camera: b
     scene = context.scene
     avatar = storage.read(mesh_object.data).avatar
     samples = Samples()
-    before = scene.frame_current, scene.frame_subframe
-    try:
-        for frame in frames:
-            scene.frame_set(frame)
-            depsgraph = context.evaluated_depsgraph_get()
-            state = read_state(mesh_object, avatar, depsgraph)
-            samples.poses.append(state.pose)
-            world = np.array(mesh_object.evaluated_get(depsgraph).matrix_world, np.float64)
-            samples.transforms.append(head_to_world(world))
-            samples.vertices.append(state.vertices)
-            if with_camera and scene.camera is not None:
-                samples.cameras.append(render_camera(scene.camera.evaluated_get(depsgraph), scene.render))
-    finally:
-        scene.frame_set(before[0], subframe=before[1])
+    for depsgraph in evaluated(context, frames):
+        state = read_state(mesh_object, avatar, depsgraph)
+        samples.poses.append(state.pose)
+        world = np.array(mesh_object.evaluated_get(depsgraph).matrix_world, np.float64)
+        samples.transforms.append(head_to_world(world))
+        samples.vertices.append(state.vertices)
+        if with_camera and scene.camera is not None:
+            samples.cameras.append(render_camera(scene.camera.evaluated_get(depsgraph), scene.render))
     return samples
 
 

@@ -43,6 +43,7 @@ class View:
     def draw(self, context: Any, depsgraph: Any) -> None:
         """Ask and draw; what goes wrong becomes text in the corner and the last frame stays."""
         region, view = context.region, context.region_data
+        self.live.region = region.as_pointer()
         if self.live.resting():
             self._read(depsgraph, thorough=True)
         notice = self._notice

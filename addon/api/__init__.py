@@ -11,12 +11,36 @@ from __future__ import annotations
 
 from ..rig.build import HeadObjects
 from ..take_files import TakeOptions
-from .animation import channels, export_take, import_take, key_table, reenact, set_channels
-from .output import add_camera, export_ply, export_usd, render_animation, render_still
+from .animation import (
+    bake_controls,
+    bake_shape_keys,
+    channels,
+    clear_pose,
+    export_take,
+    import_take,
+    key_pose,
+    key_table,
+    reenact,
+    remove_bake,
+    set_channels,
+)
+from .output import (
+    add_camera,
+    add_to_compositor,
+    export_ply,
+    export_usd,
+    keep_photo_colors,
+    remove_from_compositor,
+    render_animation,
+    render_still,
+)
 from .scene import attach, detach, heads, load, reconstruct, save, start_backend, stop_backend
+from .upkeep import make_single_user, pack_avatar, problems, relink_avatar, unpack_avatar, update_rig
 
 __all__ = [
-    "HeadObjects", "TakeOptions", "add_camera", "attach", "channels", "detach", "export_ply", "export_take",
-    "export_usd", "heads", "import_take", "key_table", "load", "reconstruct", "reenact", "render_animation",
-    "render_still", "save", "set_channels", "start_backend", "stop_backend",
+    "HeadObjects", "TakeOptions", "add_camera", "add_to_compositor", "attach", "bake_controls", "bake_shape_keys",
+    "channels", "clear_pose", "detach", "export_ply", "export_take", "export_usd", "heads", "import_take",
+    "keep_photo_colors", "key_pose", "key_table", "load", "make_single_user", "pack_avatar", "problems",
+    "reconstruct", "reenact", "relink_avatar", "remove_bake", "remove_from_compositor", "render_animation",
+    "render_still", "save", "set_channels", "start_backend", "stop_backend", "unpack_avatar", "update_rig",
 ]  # fmt: skip

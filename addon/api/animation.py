@@ -14,11 +14,12 @@ from gshead_backend.avatar.take import Interpolation, Take
 from gshead_backend.avatar.take_table import take_from_table
 from gshead_backend.errors import ArgumentError
 
-from .. import bake, nla, runtime, take_sampling, takes
-from ..jobs import clip_of, track_clip
+from .. import bake, runtime, take_sampling, takes
+from ..jobs import clip_wish, track_clip
 from ..rig import controls
 from ..take_files import TakeOptions, read_take, write_take
-from .scene import Progress, full_path, parts_of
+from ..timeline import played_frames
+from .scene import Progress, full_path, mesh_of, parts_of
 
 
 def set_channels(head: Any, values: Mapping[str, float]) -> None:
@@ -68,18 +69,15 @@ def import_take(
     Raises:
         FileFormatError, ArgumentError: the file is no take.
     """
-    fps, rig = takes.scene_fps(bpy.context.scene), parts_of(head).rig
+    scene, rig = bpy.context.scene, parts_of(head).rig
     if not isinstance(take, Take):
-        take = read_take(full_path(take), options or TakeOptions(fps))[0]
-    action = takes.apply_take(rig, take, fps=fps, start=start, new_action=new_action)
-    if add_strip and new_action:
-        nla.push_down(rig)
-    return action
+        take = read_take(full_path(take), options or TakeOptions(takes.scene_fps(scene)))[0]
+    return takes.put_take(scene, rig, take, start=start, new_action=new_action, add_strip=add_strip)[0]
 
 
 def reenact(
-    head: Any, clip: str | Path, *, start: float | None = None, new_action: bool = True, fps: float = 0.0,
-    smooth: float = 1.0, motion: Literal["neck", "head", "none"] = "neck", center: bool = False,
+    head: Any, clip: str | Path, *, start: float | None = None, new_action: bool = True, add_strip: bool = False,
+    fps: float = 0.0, smooth: float = 1.0, motion: Literal["neck", "head", "none"] = "neck", center: bool = False,
     on_progress: Progress | None = None, cancel: threading.Event | None = None,
 ) -> Any:  # fmt: skip
     """Track the face in a video, or in a folder of pictures, and key it onto a head; returns the action.
@@ -91,13 +89,16 @@ def reenact(
     Raises:
         FileFormatError: it cannot be read. NoFaceError: nobody is in it. BackendError. Cancelled.
     """
-    rig, rate = parts_of(head).rig, takes.scene_fps(bpy.context.scene)
-    path = clip_of(full_path(clip))
+    scene, rig = bpy.context.scene, parts_of(head).rig
+    rate = takes.scene_fps(scene)
+    path, wish = clip_wish(full_path(clip), rate, fps)
     take, _ = track_clip(
-        runtime.session, path, name=path.stem[:60] or "Take", fps=fps or (rate if path.is_dir() else 0.0),
-        smooth=smooth, motion=motion, center=center, on_progress=on_progress, cancel=cancel,
+        runtime.session, path, **wish, smooth=smooth, motion=motion, center=center, on_progress=on_progress,
+        cancel=cancel,
     )  # fmt: skip
-    return takes.apply_take(rig, at_rate(take, rate), fps=rate, start=start, new_action=new_action)
+    return takes.put_take(
+        scene, rig, at_rate(take, rate), start=start, new_action=new_action, add_strip=add_strip
+    )[0]  # fmt: skip
 
 
 def export_take(head: Any, path: str | Path = "", *, frames: range | None = None) -> Take:
@@ -110,9 +111,44 @@ def export_take(head: Any, path: str | Path = "", *, frames: range | None = None
     """
     scene = bpy.context.scene
     name = bpy.path.display_name_from_filepath(str(path)) if path else parts_of(head).rig.name
-    frames = bake.scene_frames(scene) if frames is None else frames
-    sampled = take_sampling.sample(bpy.context, parts_of(head).mesh, frames)
+    sampled = take_sampling.sample(bpy.context, parts_of(head).mesh, _frames(frames))
     take = sampled.take(takes.scene_fps(scene), name)
     if path:
         write_take(take, full_path(path))
     return take
+
+
+def key_pose(head: Any, *, frame: float | None = None) -> int:
+    """Key every control as it is now, at a frame (the current one by default); returns how many values were keyed."""
+    at = bpy.context.scene.frame_current_final if frame is None else frame
+    return takes.key_everything(parts_of(head).rig, at)
+
+
+def clear_pose(head: Any) -> None:
+    """Put every control back to rest; keys stay."""
+    takes.clear_pose(parts_of(head).rig)
+
+
+def bake_shape_keys(head: Any, *, frames: range | None = None) -> Any:
+    """Key the mesh's shape keys as they are seen over frames (the scene's by default); returns the action.
+
+    Their drivers rest until ``remove_bake``. Raises ``ArgumentError``.
+    """
+    return bake.bake_to_shape_keys(bpy.context, mesh_of(head), _frames(frames))
+
+
+def bake_controls(head: Any, *, frames: range | None = None) -> Any:
+    """Key the rig's controls as the shape keys are keyed, in a new action, which is returned.
+
+    Raises ``ArgumentError``.
+    """
+    return bake.bake_to_controls(bpy.context, mesh_of(head), _frames(frames))
+
+
+def remove_bake(head: Any) -> None:
+    """Let the shape keys follow the rig again and remove their keys."""
+    bake.remove_bake(mesh_of(head))
+
+
+def _frames(frames: range | None) -> range:
+    return played_frames(bpy.context.scene) if frames is None else frames

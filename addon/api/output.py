@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import bpy
 
-from .. import bake, usd_export
+from .. import colors, compositing, usd_export
+from ..timeline import played_frames
 from . import rendering
 from .scene import Progress, full_path, parts_of
 
@@ -51,7 +52,7 @@ def render_animation(
         As :func:`render_still`; frames before the one that failed stay.
     """
     scene, folder = bpy.context.scene, full_path(folder)
-    numbers = bake.scene_frames(scene) if frames is None else frames
+    numbers = played_frames(scene) if frames is None else frames
     wanted = [(number, folder / f"{number:04d}") for number in numbers]
     return rendering.render(scene, wanted, engine, on_progress, cancel)
 
@@ -76,3 +77,24 @@ def export_ply(head: Any, path: str | Path, *, frame: float | None = None) -> in
     Raises ``ExportError``.
     """
     return rendering.export_ply(bpy.context, parts_of(head).mesh, full_path(path), frame)
+
+
+def keep_photo_colors() -> None:
+    """Show and save the scene's pictures so that a photograph's colors come out as they went in."""
+    colors.keep_photo_colors(bpy.context.scene)
+
+
+def add_to_compositor(*, shadows: bool = True, reflections: bool = True) -> None:
+    """Show the scene's heads in its Cycles or EEVEE renders, by depth; call it again after adding heads.
+
+    Args:
+        shadows: the heads' meshes cast shadows. reflections: they are reflected and give indirect light.
+    Raises:
+        ArgumentError: another render engine, or no camera.
+    """
+    compositing.set_up(bpy.context.scene, shadows=shadows, reflections=reflections)
+
+
+def remove_from_compositor() -> None:
+    """Take the heads out of the scene's compositor and leave everything as it was; harmless when they are not in it."""
+    compositing.remove(bpy.context.scene)

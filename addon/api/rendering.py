@@ -22,6 +22,7 @@ from .. import storage
 from ..camera import BLENDER_TO_OPENCV, render_size
 from ..rig.axes import head_to_world
 from ..rig.read_pose import read_state
+from ..timeline import coming_back, evaluated, go_to
 
 SENSOR_MM = 36.0
 
@@ -61,20 +62,20 @@ def render(
             f"The scene writes {settings.image_settings.file_format}, not pictures.",
             remedy="Set scene.render.image_settings.file_format to PNG or OPEN_EXR.",
         )
-    before = scene.frame_current, scene.frame_subframe, settings.filepath, settings.engine
+    before = settings.filepath, settings.engine
     written = []
-    try:
-        settings.engine = engine or settings.engine
-        for number, path in wanted:
-            if cancel is not None and cancel.is_set():
-                raise Cancelled(f"Rendering was stopped after {len(written)} of {len(wanted)} frames.")
-            scene.frame_set(int(number // 1), subframe=number % 1)
-            written.append(_render_one(settings, path))
-            if on_progress is not None:
-                on_progress(len(written) / len(wanted), f"Frame {number:g}")
-    finally:
-        settings.filepath, settings.engine = before[2:]
-        scene.frame_set(before[0], subframe=before[1])
+    with coming_back(scene):
+        try:
+            settings.engine = engine or settings.engine
+            for number, path in wanted:
+                if cancel is not None and cancel.is_set():
+                    raise Cancelled(f"Rendering was stopped after {len(written)} of {len(wanted)} frames.")
+                go_to(scene, number)
+                written.append(_render_one(settings, path))
+                if on_progress is not None:
+                    on_progress(len(written) / len(wanted), f"Frame {number:g}")
+        finally:
+            settings.filepath, settings.engine = before
     return written
 
 
@@ -99,17 +100,12 @@ def _told(text: str) -> Exception:
 
 def export_ply(context: Any, mesh_object: Any, path: Path, frame: float | None) -> int:
     """See ``api.export_ply``."""
-    scene = context.scene
-    before = scene.frame_current, scene.frame_subframe
-    try:
-        if frame is not None:
-            scene.frame_set(int(frame // 1), subframe=frame % 1)
-        avatar = storage.read(mesh_object.data).avatar
-        check_exportable(avatar)
+    avatar = storage.read(mesh_object.data).avatar
+    check_exportable(avatar)
+    if frame is None:
         state = read_state(mesh_object, avatar, context.evaluated_depsgraph_get())
-    finally:
-        if frame is not None:
-            scene.frame_set(before[0], subframe=before[1])
+    else:
+        (state,) = [read_state(mesh_object, avatar, depsgraph) for depsgraph in evaluated(context, [frame])]
     if state.vertices is None:
         return write_ply(path, drive.drive(avatar, state.pose))
     return write_ply(path, drive.drive_vertices(avatar, state.vertices, state.pose))

@@ -82,7 +82,7 @@ def load(path: str | Path) -> HeadObjects:
 
 def save(head: Any, path: str | Path) -> int:
     """Write a head's ``.gshead`` file; returns its size in bytes. Raises ``ExportError``."""
-    return scene_heads.save_head_file(parts_of(head).mesh.data, full_path(path))
+    return scene_heads.save_head_file(mesh_of(head).data, full_path(path))
 
 
 def heads() -> list[HeadObjects]:
@@ -91,13 +91,14 @@ def heads() -> list[HeadObjects]:
     return [HeadObjects(mesh, find_rig(mesh)) for mesh in meshes]
 
 
-def attach(head: Any, armature: Any, bone: str = "") -> None:
+def attach(head: Any, armature: Any = None, bone: str = "") -> None:
     """Hang a head, where it is, on a bone of another armature object: the named one, else its head's by its name.
 
-    Raises ``ArgumentError`` when there is no such bone, or the armature hangs on the head.
+    Without ``armature`` the scene's only other one is taken. Raises ``ArgumentError`` when there is no such armature or
+    bone, or the armature hangs on the head.
     """
-    bone = bone or (attaching.head_bone(armature) if armature.type == "ARMATURE" else None) or ""
-    attaching.attach(bpy.context, parts_of(head).rig, armature, bone)
+    rig = parts_of(head).rig
+    attaching.attach(bpy.context, rig, *attaching.choose(bpy.context, rig, armature, bone))
 
 
 def detach(head: Any) -> None:
@@ -109,11 +110,19 @@ def parts_of(head: Any) -> HeadObjects:
     """The objects of a head from whatever part of it was given. Raises ``ArgumentError``."""
     if isinstance(head, HeadObjects):
         return head
-    mesh = scene_heads.mesh_of(head)
-    rig = None if mesh is None else find_rig(mesh)
+    mesh = mesh_of(head)
+    rig = find_rig(mesh)
     if rig is None:
-        raise ArgumentError(f"{head!r} is no part of a Gaussian head.", remedy="api.heads() lists those of the scene.")
+        raise ArgumentError(f"'{mesh.name}' has no rig.", remedy="Give its Armature modifier one, or load it again.")
     return HeadObjects(mesh, rig)
+
+
+def mesh_of(head: Any) -> Any:
+    """The mesh object of a head from whatever part of it was given, also of one without a rig. ``ArgumentError``."""
+    mesh = head.mesh if isinstance(head, HeadObjects) else scene_heads.mesh_of(head)
+    if mesh is None:
+        raise ArgumentError(f"{head!r} is no part of a Gaussian head.", remedy="api.heads() lists those of the scene.")
+    return mesh
 
 
 def full_path(path: str | Path) -> Path:

@@ -15,17 +15,17 @@ from . import (
     controls,
     display,
     files,
+    picking,
     problems,
     reconstruct,
     reenact,
-    reporting,
     takes,
     usd,
 )
 
 _PARTS = (
     *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, display),
-    *(caching, problems, checking, compositing),
+    *(caching, problems, checking, compositing, picking),
 )
 CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 
@@ -33,10 +33,11 @@ CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    picking.register()
 
 
 def unregister() -> None:
-    reporting.unregister()
+    picking.unregister()
     if bpy.app.timers.is_registered(checking.redraw_preferences):
         bpy.app.timers.unregister(checking.redraw_preferences)
     for cls in reversed(CLASSES):

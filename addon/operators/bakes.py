@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from .. import bake, heads
+from ..timeline import played_frames
 from .reporting import reports_errors
 
 
@@ -24,13 +25,13 @@ class _OverFrames(_Bake):
     frame_end: bpy.props.IntProperty(name="End", description="Last frame", options={"SKIP_SAVE"})
 
     def invoke(self, context: Any, event: Any) -> set[str]:
-        frames = bake.scene_frames(context.scene)
+        frames = played_frames(context.scene)
         self.frame_start, self.frame_end = frames.start, frames.stop - 1
         return context.window_manager.invoke_props_dialog(self)
 
     def frames(self, context: Any) -> range:
         given = self.properties.is_property_set("frame_start") or self.properties.is_property_set("frame_end")
-        return range(self.frame_start, self.frame_end + 1) if given else bake.scene_frames(context.scene)
+        return range(self.frame_start, self.frame_end + 1) if given else played_frames(context.scene)
 
 
 class GSHEAD_OT_bake_shape_keys(_OverFrames, bpy.types.Operator):

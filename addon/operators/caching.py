@@ -9,7 +9,8 @@ import bpy
 
 from gshead_backend.errors import BackendError
 
-from .. import live, runtime
+from .. import runtime, ticker
+from ..timeline import played_frames
 from .modal import end_progress
 from .reporting import reports_errors
 
@@ -24,10 +25,10 @@ class GSHEAD_OT_cache_frames(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return runtime.frames is not None and len(live.views) > 0
+        return runtime.frames is not None and len(ticker.views) > 0
 
     def execute(self, context: Any) -> set[str]:
-        self._before, self._frames = context.scene.frame_current, list(playback_range(context.scene))
+        self._before, self._frames = context.scene.frame_current, list(played_frames(context.scene))
         self._done, self._asked_at = -1, 0.0
         self._timer = context.window_manager.event_timer_add(1 / 60, window=context.window)
         context.window_manager.progress_begin(0, 100)
@@ -40,7 +41,7 @@ class GSHEAD_OT_cache_frames(bpy.types.Operator):
             return self._end(context, {"CANCELLED"})
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
-        if self._done >= 0 and not all(view.complete() and not view.resting() for view in live.views):
+        if self._done >= 0 and not all(view.complete() and not view.resting() for view in ticker.views):
             if time.monotonic() - self._asked_at > _LONGEST:
                 frame = context.scene.frame_current
                 self._end(context, set())
@@ -60,7 +61,7 @@ class GSHEAD_OT_cache_frames(bpy.types.Operator):
 
     def _ask(self, context: Any) -> None:
         context.scene.frame_set(self._frames[self._done])
-        for view in live.views:
+        for view in ticker.views:
             view.forget_wish()
             view.redraw()
         self._asked_at = time.monotonic()
@@ -71,13 +72,6 @@ class GSHEAD_OT_cache_frames(bpy.types.Operator):
         end_progress(context, self._timer)
         context.scene.frame_set(self._before)
         return result
-
-
-def playback_range(scene: Any) -> range:
-    """Frames that playback runs through."""
-    if scene.use_preview_range:
-        return range(scene.frame_preview_start, scene.frame_preview_end + 1)
-    return range(scene.frame_start, scene.frame_end + 1)
 
 
 CLASSES = (GSHEAD_OT_cache_frames,)

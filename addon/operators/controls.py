@@ -84,16 +84,7 @@ class GSHEAD_OT_attach(_OnRig, bpy.types.Operator):
         rig = _rig(context)
         if self.armature and self.armature not in context.scene.objects:
             raise ArgumentError(f"There is no object '{self.armature}' in this scene.", remedy="Name an armature.")
-        if self.armature:
-            armature = context.scene.objects[self.armature]
-            bone = self.bone or (attach.head_bone(armature) if armature.type == "ARMATURE" else None) or ""
-        else:
-            armature, bone = attach.find_target(context, rig) or (None, "")
-        if armature is None:
-            raise ArgumentError(
-                "No other armature with a head bone was found.",
-                remedy="Select an armature as well, with the bone active in Pose Mode.",
-            )
+        armature, bone = attach.choose(context, rig, context.scene.objects.get(self.armature), self.bone)
         attach.attach(context, rig, armature, bone)
         self.armature, self.bone = armature.name, bone
         self.report({"INFO"}, f"Attached to '{bone}' of '{armature.name}'")

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from .. import heads, runtime
+from .. import heads, runtime, storage
 from ..jobs import ReconstructJob, read_portrait
 from ..quality import COSTS, METHODS, PORTRAITS, QUALITIES
 from .modal import ModalJob
@@ -81,6 +81,7 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
             heads.show_in_viewports(context, heads.add_head(context, data, self._name))
         elif not heads.refine_head(self._shown, data):
             self.report({"WARNING"}, f"'{self._name}' was removed or changed meanwhile; Reconstruct gives it again")
+        runtime.session.prune(storage.used_ids())  # the preview's
         for warning in summary.warnings:
             self.report({"WARNING"}, warning)
         self.report({"INFO"}, f"'{self._name}': {summary.splats} splats in {summary.seconds:.1f} s")

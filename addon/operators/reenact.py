@@ -11,7 +11,7 @@ from gshead_backend.avatar.take import Take
 from gshead_backend.errors import ArgumentError
 
 from .. import heads, runtime, takes
-from ..jobs import TrackJob, clip_of, track_clip
+from ..jobs import TrackJob, clip_wish, track_clip
 from .modal import ModalJob
 from .reporting import reports_errors
 from .takes import MOTIONS, TakeTarget
@@ -60,12 +60,8 @@ class GSHEAD_OT_reenact(ModalJob, TakeTarget, bpy.types.Operator):
     @reports_errors
     def execute(self, context: Any) -> set[str]:
         self._rig = heads.rig_of(context.object).session_uid  # outlives undo, which a reference would not
-        clip = clip_of(bpy.path.abspath(self.filepath))
-        fps = self.fps or (takes.scene_fps(context.scene) if clip.is_dir() else 0.0)
-        wish = {
-            "name": (clip.name if clip.is_dir() else clip.stem)[:60] or "Take", "fps": fps, "smooth": self.smooth,
-            "motion": self.motion, "center": self.center,
-        }  # fmt: skip
+        clip, wish = clip_wish(bpy.path.abspath(self.filepath), takes.scene_fps(context.scene), self.fps)
+        wish |= {"smooth": self.smooth, "motion": self.motion, "center": self.center}
         if bpy.app.background:
             return self._finish(context, *track_clip(runtime.session, clip, **wish))
         return self.start_job(context, TrackJob(runtime.session, clip, **wish))

@@ -11,7 +11,7 @@ import bpy
 
 from gshead_backend.errors import Cancelled, GsheadError
 
-from .. import runtime
+from .. import runtime, telling
 from ..problem import Problem
 
 
@@ -50,8 +50,7 @@ def _reporting(operator: Any) -> Iterator[None]:
         runtime.problem = Problem.of(error, operator.bl_label)
         if operator.options.is_invoke and not bpy.app.background:
             operator.report({"WARNING"}, error.message)  # in the status bar; the dialog tells the rest
-            if not bpy.app.timers.is_registered(show_problem):
-                bpy.app.timers.register(show_problem, first_interval=0.05)
+            telling.on_main_thread(telling.show)  # once the operator that failed has ended
         else:
             operator.report({"ERROR"}, str(error))
 
@@ -61,20 +60,3 @@ def _done(result: set[str]) -> set[str]:
     if "FINISHED" in result:
         runtime.problem = None
     return result
-
-
-def show_problem() -> None:
-    """Open the dialog of the last problem, once the operator that failed has ended."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            region = next((region for region in area.regions if region.type == "WINDOW"), None)
-            if area.type == "VIEW_3D" and region is not None:
-                with bpy.context.temp_override(window=window, area=area, region=region):
-                    bpy.ops.gshead.show_problem("INVOKE_DEFAULT")
-                return
-
-
-def unregister() -> None:
-    """Forget a dialog that has not opened yet."""
-    if bpy.app.timers.is_registered(show_problem):
-        bpy.app.timers.unregister(show_problem)

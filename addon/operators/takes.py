@@ -9,9 +9,10 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from gshead_backend.avatar.take import Take
 
-from .. import bake, heads, nla, takes
+from .. import heads, takes
 from ..take_files import TakeOptions, read_take, write_take
 from ..take_sampling import sample
+from ..timeline import played_frames
 from .reporting import reports_errors
 
 STARTS = (
@@ -58,11 +59,10 @@ class TakeTarget:
     def put(self, context: Any, rig: Any, take: Take, note: str) -> None:
         """Key a take onto a rig as the properties say, and report it in one line."""
         start = {"OWN": None, "CURRENT": context.scene.frame_current, "FRAME": self.start_frame}[self.start]
-        fps, new = takes.scene_fps(context.scene), self.target == "NEW"
-        action = takes.apply_take(rig, take, fps=fps, start=start, new_action=new)
-        where = f"'{action.name}'"
-        if self.add_strip and new:
-            where += f" on track '{nla.push_down(rig).name}'"
+        action, strip = takes.put_take(
+            context.scene, rig, take, start=start, new_action=self.target == "NEW", add_strip=self.add_strip
+        )
+        where = f"'{action.name}'" + (f" as strip '{strip.name}'" if strip is not None else "")
         said = f"{where}: {len(take.channels)} channels, {take.frame_count} frames"
         self.report({"INFO"}, f"{said}; {note}" if note else said)
 
@@ -144,7 +144,7 @@ class GSHEAD_OT_export_take(bpy.types.Operator, ExportHelper):
     def execute(self, context: Any) -> set[str]:
         mesh, scene, path = heads.mesh_of(context.object), context.scene, bpy.path.abspath(self.filepath)
         name = bpy.path.display_name_from_filepath(path)
-        take = sample(context, mesh, bake.scene_frames(scene)).take(takes.scene_fps(scene), name)
+        take = sample(context, mesh, played_frames(scene)).take(takes.scene_fps(scene), name)
         write_take(take, path)
         self.report({"INFO"}, f"Wrote {take.frame_count} frames, {len(take.channels)} channels to {self.filepath}")
         return {"FINISHED"}

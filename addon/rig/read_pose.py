@@ -101,17 +101,22 @@ def joint_rotations(rig: Any, person: PersonalHead) -> tuple[np.ndarray, np.ndar
     ``pose_bone.matrix @ bone.matrix_local^-1`` is what the Armature modifier applies to vertices; expressed in head
     space it is FLAME's skinning matrix of the joint whatever the bone's own rest axes are.
     """
-    world = []
-    for name in JOINT_BONES:
-        bone = rig.pose.bones[name]
-        posed = np.array(bone.matrix, np.float64)
-        rest = np.array(bone.bone.matrix_local, np.float64)
-        world.append(matrix_to_head(posed @ np.linalg.inv(rest)))
+    world = [_skinning(rig.pose.bones[name]) for name in JOINT_BONES]
     unit = np.stack([_rotation_part(m[:3, :3]) for m in world])
     local = np.stack([unit[j] if p < 0 else unit[p].T @ unit[j] for j, p in enumerate(PARENTS)])
     root = person.joints[0].astype(np.float64)
     translation = world[0][:3, :3] @ root + world[0][:3, 3] - root
     return matrix_to_axis_angle(local).astype(np.float32), translation.astype(np.float32)
+
+
+def skinning_rotation(bone: Any) -> np.ndarray:
+    """(3, 3) in head space: what an evaluated pose bone turns vertices by, against its rest."""
+    return _rotation_part(_skinning(bone)[:3, :3])
+
+
+def _skinning(bone: Any) -> np.ndarray:
+    posed, rest = np.array(bone.matrix, np.float64), np.array(bone.bone.matrix_local, np.float64)
+    return matrix_to_head(posed @ np.linalg.inv(rest))
 
 
 def _rotation_part(matrix: np.ndarray) -> np.ndarray:

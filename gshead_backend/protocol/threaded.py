@@ -6,41 +6,29 @@ It can be used from any thread, which Blender needs: each frame of an animation 
 from __future__ import annotations
 
 import atexit
-import hashlib
 import itertools
-import math
-import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from ..errors import ArgumentError, BackendError, GsheadError, ProtocolError, UnknownIdError, from_code
+from ..errors import ArgumentError, BackendError, GsheadError, from_code
+from . import answers
 from . import messages as m
 from .codec import readable
 from .endpoint import Endpoint, check_address
 from .frames import FrameReader
-from .framing import check_parts
 from .limits import check_camera, check_instances, check_size, check_track
 from .loop import ClientLoop
-from .request import Request, same_error
+from .pending import Convert, Pending
+from .request import Request
+from .streams import ClientStreams, Prepare
 from .values import AvatarSummary, Frame, Instance, TrackedTake, pack_instances, read_clip
 
 T = TypeVar("T")
-Convert = Callable[[Any, list[memoryview]], T]
 _open_clients: weakref.WeakSet[ThreadedClient] = weakref.WeakSet()
-
-
-class _Stream:
-    """The client's side of a stream: the newest frame, or why there is none."""
-
-    def __init__(self, prepare: Callable[[Frame], object] | None = None) -> None:
-        self.prepare = prepare
-        self.frame: Frame | None = None
-        self.error: GsheadError | None = None
 
 
 class ThreadedClient:
@@ -58,20 +46,17 @@ class ThreadedClient:
     def __init__(self, endpoint: Endpoint, *, name: str = "client", timeout: float = 10.0) -> None:
         check_address(endpoint)
         self.endpoint = endpoint
-        self._lock = threading.Lock()
-        self._news = threading.Condition()
         self._ids = itertools.count(1)
         self._tokens = itertools.count(1)
-        self._pending: dict[int, tuple[Request[Any], Convert[Any]]] = {}
-        self._streams: dict[int, _Stream] = {}
+        self._pending = Pending()
         self._frames = FrameReader(endpoint)
-        self._death: GsheadError | None = None
+        self._streams = ClientStreams(self._frames, self._pending.check_alive)
         self._beat: tuple[float, m.Beat] | None = None
         self._limits = m.LimitsInfo()
         self._loop = ClientLoop(endpoint, self._on_message, self._on_death)
         try:
             hello = m.Hello(client=name[:120], package=_package_version(), codecs=readable())
-            self.hello: m.HelloReply = self._ask(hello, (), _same).wait(timeout)
+            self.hello: m.HelloReply = self._ask(hello, (), answers.hello).wait(timeout)
         except BaseException:
             self._loop.close()
             raise
@@ -87,7 +72,7 @@ class ThreadedClient:
     @property
     def alive(self) -> bool:
         """The connection stands. Once False it stays so: make a new client."""
-        return self._death is None
+        return self._pending.death is None
 
     @property
     def beat(self) -> m.Beat | None:
@@ -113,7 +98,7 @@ class ThreadedClient:
         """Portrait file bytes to an avatar; ``Request.progress`` tells how far it is, ``.preview`` shows it early."""
         check_size(len(portrait), self._limits.portrait_bytes, "The portrait")
         message = m.Reconstruct(method=method, quality=quality, name=name[:120] or "head", preview=preview)
-        return self._ask(message, (portrait,), _reconstructed)
+        return self._ask(message, (portrait,), answers.reconstructed)
 
     def track(
         self, clip: str | Path | bytes, *, name: str = "take", fps: float = 0.0, smooth: float = 1.0,
@@ -136,20 +121,20 @@ class ThreadedClient:
         message = m.Track(path=path, name=name[:120] or "take", fps=fps, smooth=smooth, motion=motion, center=center)
         parts = () if path else (clip,)
         check_track(message, [len(part) for part in parts], self._limits)
-        return self._ask(message, parts, _tracked)
+        return self._ask(message, parts, answers.tracked)
 
     def avatar_put(self, data: bytes) -> Request[AvatarSummary]:
         """``.gshead`` bytes to the backend."""
         check_size(len(data), self._limits.avatar_bytes, "The avatar")
-        return self._ask(m.AvatarPut(), (data,), _stored)
+        return self._ask(m.AvatarPut(), (data,), answers.stored)
 
     def avatar_get(self, avatar_id: str) -> Request[bytes]:
         """The ``.gshead`` bytes; their hash is checked."""
-        return self._ask(m.AvatarGet(avatar_id=avatar_id), (), _data)
+        return self._ask(m.AvatarGet(avatar_id=avatar_id), (), answers.data)
 
     def avatar_drop(self, avatar_id: str) -> Request[None]:
         """This client no longer needs the avatar."""
-        return self._ask(m.AvatarDrop(avatar_id=avatar_id), (), _nothing)
+        return self._ask(m.AvatarDrop(avatar_id=avatar_id), (), answers.nothing)
 
     def render(
         self, camera: m.CameraSpec, instances: Sequence[Instance], *, dtype: m.Dtype = "float32", depth: bool = True
@@ -162,7 +147,7 @@ class ThreadedClient:
         return self._ask(message, parts, self._frame)
 
     def stream_open(
-        self, *, dtype: m.Dtype = "uint8", depth: bool = False, prepare: Callable[[Frame], object] | None = None
+        self, *, dtype: m.Dtype = "uint8", depth: bool = False, prepare: Prepare | None = None
     ) -> Request[int]:
         """Opens a newest-wins stream.
 
@@ -171,7 +156,7 @@ class ThreadedClient:
         """
 
         def opened(message: m.StreamOpened, parts: list[memoryview]) -> int:
-            self._streams[message.stream] = _Stream(prepare)
+            self._streams.add(message.stream, prepare)
             return message.stream
 
         return self._ask(m.StreamOpen(dtype=dtype, depth=depth, ring=self.endpoint.local), (), opened)
@@ -190,7 +175,7 @@ class ThreadedClient:
         if splats < 0:
             raise ArgumentError(f"A head cannot have {splats} splats.")
         specs, parts = self._checked(camera, instances)
-        self._check_stream(stream)
+        self._streams.check(stream)
         token = next(self._tokens)
         message = m.StreamUpdate(
             stream=stream, token=token, camera=camera, instances=specs, scale=float(scale), splats=int(splats),
@@ -201,33 +186,20 @@ class ThreadedClient:
 
     def stream_latest(self, stream: int, *, newer_than: int = 0, timeout: float = 0.0) -> Frame | None:
         """The newest frame with ``token > newer_than``; waits up to ``timeout`` seconds. Raises the stream's error."""
-        deadline = time.monotonic() + timeout
-        with self._news:
-            while True:
-                state = self._check_stream(stream)
-                if state.error is not None:
-                    error, state.error = state.error, None
-                    raise same_error(error)
-                if state.frame is not None and state.frame.token > newer_than:
-                    return state.frame
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return None
-                self._news.wait(left)
+        return self._streams.latest(stream, newer_than, timeout)
 
     def stream_close(self, stream: int) -> Request[None]:
         """Closes a stream."""
-        self._check_stream(stream)
-        self._streams.pop(stream, None)
-        return self._ask(m.StreamClose(stream=stream), (), _nothing)
+        self._streams.remove(stream)
+        return self._ask(m.StreamClose(stream=stream), (), answers.nothing)
 
     def restart_worker(self, role: str = "render") -> Request[None]:
         """Kills and restarts the ``render`` or ``jobs`` worker, for one that hangs."""
-        return self._ask(m.RestartWorker(role="jobs" if role == "jobs" else "render"), (), _nothing)
+        return self._ask(m.RestartWorker(role="jobs" if role == "jobs" else "render"), (), answers.nothing)
 
     def shutdown(self, *, force: bool = False) -> Request[None]:
         """Asks the backend to end: when no other client holds a lease, or at once with ``force``."""
-        return self._ask(m.Shutdown(force=force), (), _nothing)
+        return self._ask(m.Shutdown(force=force), (), answers.nothing)
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -241,32 +213,18 @@ class ThreadedClient:
         message.id = next(self._ids)
         kind = str(message.__struct_config__.tag)
         request: Request[T] = Request(message.id, kind, self._abort)
-        with self._lock:
-            if self._death is not None:
-                raise same_error(self._death)
-            self._pending[message.id] = (request, convert)
+        self._pending.add(request, convert)
         self._loop.post(message, parts)
         return request
 
     def _tell(self, message: m.Message, parts: Sequence[Any] = ()) -> None:
-        if self._death is not None:
-            raise same_error(self._death)
+        self._pending.check_alive()
         message.id = next(self._ids)
         self._loop.post(message, parts)
 
     def _abort(self, request_id: int) -> None:
-        with self._lock:
-            pending = request_id in self._pending
-        if pending:
+        if request_id in self._pending:
             self._tell(m.Cancel(job=request_id))
-
-    def _check_stream(self, stream: int) -> _Stream:
-        if self._death is not None:
-            raise same_error(self._death)
-        state = self._streams.get(stream)
-        if state is None:
-            raise UnknownIdError(f"This client has no open stream {stream}.")
-        return state
 
     # --- called by the I/O thread -------------------------------------------------------------------------------
 
@@ -274,52 +232,14 @@ class ThreadedClient:
         if isinstance(message, m.Beat):
             self._beat = (time.monotonic(), message)
         elif isinstance(message, m.StreamFrame):
-            self._on_stream_frame(message, parts)
+            self._streams.take(message, parts)
+            self._loop.post(m.StreamAck(stream=message.stream, token=message.token))
         elif isinstance(message, m.Error) and message.stream >= 0:
-            self._set_stream(message.stream, None, from_code(message.code, message.message, message.remedy))
+            self._streams.fail(message.stream, from_code(message.code, message.message, message.remedy))
         elif message.parent is not None:
-            self._on_answer(message.parent, message, parts)
+            self._pending.take(message.parent, message, parts)
         elif isinstance(message, m.Error):
             raise from_code(message.code, message.message, message.remedy)
-
-    def _on_answer(self, parent: int, message: m.Message, parts: list[memoryview]) -> None:
-        with self._lock:
-            entry = self._pending.get(parent)
-            if entry is not None and not isinstance(message, m.Progress | m.Preview):
-                del self._pending[parent]
-        if entry is None:
-            return
-        request, convert = entry
-        if isinstance(message, m.Progress):
-            request.add_progress(message.fraction if math.isfinite(message.fraction) else 0.0, message.text)
-        elif isinstance(message, m.Preview):
-            request.add_preview(bytes(parts[0]) if len(parts) == 1 else b"")
-        elif isinstance(message, m.Error):
-            request.finish(None, from_code(message.code, message.message, message.remedy))
-        else:
-            try:
-                request.finish(convert(message, parts), None)
-            except GsheadError as error:
-                request.finish(None, error)
-
-    def _on_stream_frame(self, message: m.StreamFrame, parts: list[memoryview]) -> None:
-        try:
-            frame = replace(self._frames.decode(message.frame, message.ring, parts), token=message.token)
-            state = self._streams.get(message.stream)
-            if state is not None and state.prepare is not None:
-                frame = replace(frame, prepared=state.prepare(frame))
-            self._set_stream(message.stream, frame, None)
-        except GsheadError as error:
-            self._set_stream(message.stream, None, error)
-        ack = m.StreamAck(stream=message.stream, token=message.token)
-        self._loop.post(ack)
-
-    def _set_stream(self, stream: int, frame: Frame | None, error: GsheadError | None) -> None:
-        with self._news:
-            state = self._streams.get(stream)
-            if state is not None:
-                state.frame, state.error = frame or state.frame, error
-            self._news.notify_all()
 
     def _frame(self, message: m.FrameReply, parts: list[memoryview]) -> Frame:
         try:
@@ -330,45 +250,9 @@ class ThreadedClient:
                 self._loop.post(m.RingRelease(path=r.path, slot=r.slot, sequence=r.sequence))
 
     def _on_death(self, error: GsheadError) -> None:
-        with self._lock:
-            self._death = error
-            pending, self._pending = list(self._pending.values()), {}
-        for request, _ in pending:
-            request.finish(None, same_error(error))
-        with self._news:
-            self._news.notify_all()
+        self._pending.fail(error)
+        self._streams.wake()
         self._frames.close()
-
-
-def _same(message: Any, parts: list[memoryview]) -> Any:
-    if not isinstance(message, m.HelloReply):
-        raise ProtocolError("The backend did not answer hello with hello.reply.")
-    return message
-
-
-def _reconstructed(message: m.Reconstructed, parts: list[memoryview]) -> AvatarSummary:
-    return AvatarSummary.from_message(message)
-
-
-def _tracked(message: m.Tracked, parts: list[memoryview]) -> TrackedTake:
-    check_parts(parts, 1, "tracked")
-    return TrackedTake(str(parts[0], "utf-8", "replace"), tuple(message.warnings), message.seconds)
-
-
-def _stored(message: m.AvatarStored, parts: list[memoryview]) -> AvatarSummary:
-    return AvatarSummary.from_info(message.avatar)
-
-
-def _data(message: m.AvatarData, parts: list[memoryview]) -> bytes:
-    check_parts(parts, 1, "avatar.data")
-    data = bytes(parts[0])
-    if hashlib.sha256(data).hexdigest() != message.avatar_id:
-        raise ProtocolError("The avatar that came back does not have the hash that was asked for.")
-    return data
-
-
-def _nothing(message: m.Message, parts: list[memoryview]) -> None:
-    return None
 
 
 def _package_version() -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from this_tree import BACKEND_COMMAND
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -26,9 +27,6 @@ HIDDEN = (
     *("PYTHONPATH", "PYTHONHOME", "GSHEAD_BACKEND_COMMAND", "GSHEAD_CONNECTION_FILE"),
     "PYTHONDONTWRITEBYTECODE",  # a user's Blender compiles the extension once, not at every start
 )
-# The tree that the tests lie in, whatever tree is installed: a starter hands no PYTHONPATH on.
-_SERVE = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from gshead_backend.cli import main; "
-BACKEND_COMMAND = [sys.executable, "-c", _SERVE + "sys.exit(main(['serve', *sys.argv[1:]]))"]
 
 
 def blender_python(version: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from harness import Blender
@@ -74,7 +75,12 @@ def test_setting_up_and_removing_leaves_no_trace(golden: tuple[Path, dict[str, A
 def failures(installed: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("failures")
     blender = Blender(*installed, runtime=tmp_path_factory.mktemp("r", numbered=True))
-    return blender.run("composite_failures", out=str(folder))
+    told = blender.run("composite_failures", out=str(folder))
+    told["frames_of"] = {}
+    for name in told["movies"]:
+        (movie,) = (folder / name).glob("m_*")
+        told["frames_of"][name] = int(cv2.VideoCapture(str(movie)).get(cv2.CAP_PROP_FRAME_COUNT))
+    return told
 
 
 @pytest.mark.parametrize("name", ["no_backend", "no_backend_animation", *SEEN, "deleted", "copied"])
@@ -89,7 +95,10 @@ def test_a_render_that_would_lack_its_heads_raises_and_writes_nothing(failures: 
 def test_a_backend_lost_on_the_way_ends_the_render_after_the_last_good_frame(failures: dict[str, Any]) -> None:
     assert failures["results"]["lost"] == "CANCELLED"
     assert failures["files"]["lost"] == ["f_0001.exr"]
-    assert failures["results"]["lost_movie"] == "CANCELLED"
+    assert failures["movies"]["lost_movie"] == "CANCELLED"
+    assert failures["movies"]["movie_in_window"].startswith("RuntimeError")
+    assert failures["frames_of"] == {"lost_movie": 1, "movie_in_window": 1}, "movies keep the frame that was good"
+    assert failures["format_after"] == "FFMPEG", "the format is put back"
     assert failures["results"]["lost_still"] == "CANCELLED"
     assert failures["files"]["lost_still"] == []
     assert failures["results"]["lost_in_window"].startswith("RuntimeError")

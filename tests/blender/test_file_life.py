@@ -15,9 +15,10 @@ from test_render import read_exr
 
 @pytest.fixture(scope="module")
 def seen(installed: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What ``life_cases`` saw, once per version."""
+    """What ``life_cases`` and ``life_library`` saw, once per version."""
     blender = Blender(*installed, runtime=tmp_path_factory.mktemp("r", numbered=True))
     told = blender.run("life_cases", out=str(tmp_path_factory.mktemp("cases")))
+    told |= blender.run("life_library", out=str(tmp_path_factory.mktemp("library")))
     failed = {name: case["failed"] for name, case in told.items() if isinstance(case, dict) and "failed" in case}
     assert not failed, "\n".join(failed.values())
     return told

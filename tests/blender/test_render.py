@@ -119,6 +119,8 @@ def test_the_viewport_shaders_decode_every_byte_and_test_depth(blender: Blender)
     assert depth["pixels"] > 500
     assert depth["wrong"] == 0, "before the wall it is drawn, thin hair too, and behind it is not"
     assert depth["color"] < 1e-5
+    assert seen["clipping"]["wrong"] == 0, "the clipping region (Alt B)"
+    assert min(seen["clipping"]["hidden"], seen["clipping"]["shown"]) > 500
 
 
 def test_the_overlay_comes_and_goes_with_the_extension_and_colors_are_kept_in_one_click(blender: Blender) -> None:

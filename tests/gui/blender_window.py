@@ -18,6 +18,7 @@ from typing import Any
 import display
 import numpy as np
 import pytest
+from this_tree import BACKEND_COMMAND
 
 from gshead_backend.avatar.file import avatar_to_bytes
 from gshead_backend.avatar.types import Avatar
@@ -25,7 +26,7 @@ from gshead_backend.head import default_head
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent / "scripts"
-BACKEND = [sys.executable, "-m", "gshead_backend.cli", "serve", "--grace", "1"]
+BACKEND = [*BACKEND_COMMAND, "--grace", "1"]
 HIDDEN = ("PYTHONPATH", "PYTHONHOME", "GSHEAD_CONNECTION_FILE")
 # The four quarters of the face, as seen from the front: sRGB of (head's right, left) x (above, below) the eyes' height.
 QUARTERS = np.array([[0.85, 0.2, 0.2], [0.2, 0.75, 0.2], [0.25, 0.3, 0.9], [0.85, 0.8, 0.2]], np.float32)

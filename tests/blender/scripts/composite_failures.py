@@ -16,20 +16,31 @@ def attempt(path: Path, **options) -> str:
         return f"RuntimeError: {error}"
 
 
+def attempt_movie(path: Path) -> str:
+    """Render the scene's movie."""
+    scene = bpy.context.scene
+    scene.render.filepath = str(path)
+    try:
+        return next(iter(bpy.ops.render.render(animation=True)))
+    except RuntimeError as error:
+        return f"RuntimeError: {error}"
+
+
 def main() -> None:
     out = Path(common.ARGS["out"])
     made = render_setup.scene_with_head(size=48)
     from gshead_backend.errors import BackendDiedError  # there since the extension is enabled
 
-    scene, session = bpy.context.scene, common.module("runtime").session
+    scene, runtime = bpy.context.scene, common.module("runtime")
+    session = runtime.session
     render_setup.cycles(1)
     bpy.ops.gshead.add_to_compositor()
     results, reasons = {}, {}
 
     def refused(name: str, **options) -> None:
         results[name] = attempt(out / name / "f_", **options)
-        reasons[name] = session.last_error
-        session.last_error = ""
+        problem, runtime.problem = runtime.problem, None
+        reasons[name] = f"{problem.code} {problem.message}" if problem else ""
 
     settings = session.settings
     command = settings.command
@@ -80,10 +91,11 @@ def main() -> None:
     if hasattr(settings, "media_type"):
         settings.media_type = "VIDEO"
     settings.file_format = "FFMPEG"
-    scene.render.filepath = str(out / "movie_")
-    results["lost_movie"] = next(iter(bpy.ops.render.render(animation=True)))
+    movies = {"lost_movie": attempt_movie(out / "lost_movie" / "m_")}
     guard = common.module("compositing_guard")
     with_window, guard._without_window = guard._without_window, lambda: False
+    movies["movie_in_window"] = attempt_movie(out / "movie_in_window" / "m_")
+    format_after = settings.file_format
     refused("lost_in_window", animation=True)
     filepath = scene.render.filepath
     guard._without_window = with_window
@@ -108,8 +120,9 @@ def main() -> None:
             "camera_rays": bpy.data.objects["Ada"].visible_camera}  # fmt: skip
     files = {name: sorted(f.name for f in (out / name).glob("*")) for name in results}
     del made
-    common.report(results=results, reasons=reasons, files=files, border=border, filepath=filepath, frames=frames,
-                  scenes=scenes, removed=removed, heads_scenes=heads_scenes, undone=undone, left=left)  # fmt: skip
+    common.report(results=results, reasons=reasons, movies=movies, format_after=format_after, files=files,
+                  border=border, filepath=filepath, frames=frames, scenes=scenes,
+                  removed=removed, heads_scenes=heads_scenes, undone=undone, left=left)  # fmt: skip
 
 
 common.run(main)

@@ -191,11 +191,12 @@ def main() -> None:
     bone.gshead_value = 3.0
     report["panel"] = [bone.gshead_value, bone.location[1]]
     keying, states = common.module("keying"), []
+    curve = controls.control_curves(rig)["cheekPuff"]
     for _ in range(2):
-        states.append(keying.key_state(rig, "cheekPuff", 7))
+        states.append(keying.key_state(rig, curve, 7))
         bpy.context.scene.frame_set(7)
         bpy.ops.gshead.key_channel(channel="cheekPuff")
-    report["key_button"] = [*states, keying.key_state(rig, "cheekPuff", 7)]
+    report["key_button"] = [*states, keying.key_state(rig, curve, 7)]
     common.report(**report)
 
 

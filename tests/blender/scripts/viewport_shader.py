@@ -98,6 +98,38 @@ def depths(screen: Any, texels: Any, camera: Any) -> dict[str, float]:
     return seen
 
 
+def clipping(screen: Any, texels: Any, camera: Any) -> dict[str, int]:
+    """Pixels that a clipping region hides and shows, and those for which the overlay says otherwise."""
+    frame = np.full((HEIGHT, WIDTH, 4), 255, np.uint8)
+    metres = np.linspace(0.5, 3.5, WIDTH, dtype=np.float32) * np.ones((HEIGHT, 1), np.float32)
+    eye = bpy.data.objects["Depth"]
+    eye.location, eye.rotation_euler = (0.3, -0.2, 0.5), (0.4, 0.2, 0.1)
+    bpy.context.view_layer.update()
+    depsgraph, seen = bpy.context.evaluated_depsgraph_get(), {"wrong": 0, "hidden": 0, "shown": 0}
+    rng = np.random.default_rng(2)
+    for kind in ("PERSP", "ORTHO") * 3:
+        eye.data.type = kind
+        window, view = eye.calc_matrix_camera(depsgraph, x=WIDTH, y=HEIGHT), eye.matrix_world.inverted()
+        made = camera.viewport_camera(window, view, WIDTH, HEIGHT)
+        picture = screen.Picture()
+        picture.set(texels.texels(frame, metres))
+        x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
+        rays = np.stack([(x - made.K[0, 2]) / made.K[0, 0], (y - made.K[1, 2]) / made.K[1, 1]], -1)
+        flat = rays * (1.0 if made.orthographic else metres[..., None])
+        points = np.concatenate([flat, metres[..., None], np.ones((HEIGHT, WIDTH, 1))], -1)
+        world = points @ np.linalg.inv(made.viewmat).T
+        normals = rng.normal(size=(4, 3)) * 0.3
+        middle = world.reshape(-1, 4).mean(0)[:3]
+        planes = np.concatenate([normals, (0.12 - normals @ middle)[:, None]], 1)
+        inside = (world @ planes.T).min(-1)
+        clip, to_ndc = camera.clip_planes(planes, made), camera.depth_to_ndc(window, view, made)
+        got = drawn(lambda p=picture, n=to_ndc, c=clip: p.draw_overlay(n, c))[..., 3] > 0
+        seen["wrong"] += int((got != (inside >= 0))[np.abs(inside) > 1e-3].sum())
+        seen["hidden"] += int((inside < 0).sum())
+        seen["shown"] += int((inside >= 0).sum())
+    return seen
+
+
 def main() -> None:
     common.enable()
     context()
@@ -115,6 +147,7 @@ def main() -> None:
         "clear": float(np.abs(results["clear"] - wanted).max()), "over": float(np.abs(results["over"] - over).max()),
         "grey": results["clear"][0, 2].tolist(), "bytes": every_byte(screen, texels),
         "depth": depths(screen, texels, common.module("camera")),
+        "clipping": clipping(screen, texels, common.module("camera")),
     }  # fmt: skip
     del picture  # before the graphics context goes
     screen.release()

@@ -100,7 +100,7 @@ def killed_during_playback(area: Any, rig: Any) -> Iterator[float]:
         frames.add(bpy.context.scene.frame_current)
         yield 0.02
     back = time.monotonic()
-    view = next(iter(live.views))
+    view = next(iter(module("ticker").views))
     while not view._shown:
         yield 0.02
     report["killed"] = {"frames_meanwhile": len(frames), "backend": back - died, "picture": time.monotonic() - died}
@@ -134,7 +134,7 @@ def frames_without_backend(area: Any) -> Iterator[float]:
         runtime.frames._memory.clear()
         runtime.frames._memory_bytes = 0
     seconds = []
-    view = next(iter(module("live").views))
+    view = next(iter(module("ticker").views))
     for frame in reversed(FRAMES):
         bpy.context.scene.frame_set(frame)
         started = time.monotonic()

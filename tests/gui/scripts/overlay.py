@@ -155,12 +155,12 @@ def quad_view(area: Any, head: Any) -> Iterator[float]:
     yield from until_shown(area)
     regions = [r for r in area.regions if r.type == "WINDOW"]
     for k, (part, view) in enumerate(zip(regions, area.spaces.active.region_quadviews, strict=False)):
-        shot(f"quad{k}", view, part, head, views=len(module("live").views))
+        shot(f"quad{k}", view, part, head, views=len(module("ticker").views))
     with bpy.context.temp_override(window=window, area=area, region=regions[0]):
         bpy.ops.screen.region_quadview()
     yield 1.0
     yield from until_shown(area)
-    report["views_after_quad"] = len(module("live").views)
+    report["views_after_quad"] = len(module("ticker").views)
 
 
 def life(area: Any, head: Any) -> Iterator[float]:
@@ -170,7 +170,7 @@ def life(area: Any, head: Any) -> Iterator[float]:
     setattr(bpy.context.scene, overlay.PROPERTY, False)
     yield 0.5
     np.save(OUT / "off.npy", screen())
-    seen["off"] = [head.display_type, len(overlay._regions), len(module("live").views)]
+    seen["off"] = [head.display_type, len(overlay._regions), len(module("ticker").views)]
     setattr(bpy.context.scene, overlay.PROPERTY, True)
     yield from until_shown(area)
     rig = module("heads").rig_of(head)
@@ -190,7 +190,7 @@ def life(area: Any, head: Any) -> Iterator[float]:
         bpy.ops.ed.undo()
     yield from until_shown(area)
     shown = next(obj for obj in bpy.context.scene.objects if module("storage").is_head(obj))
-    seen["undone"] = [shown.display_type, len(module("live").views)]
+    seen["undone"] = [shown.display_type, len(module("ticker").views)]
     before = window.workspace
     window.workspace = next(w for w in bpy.data.workspaces if w.name == "Shading")
     deadline = time.monotonic() + 40  # its shading compiles shaders
@@ -204,7 +204,7 @@ def life(area: Any, head: Any) -> Iterator[float]:
     client = module("runtime").session.current()
     bpy.ops.wm.read_homefile(app_template="", use_empty=False)
     yield 1.0
-    seen["file"] = [len(overlay._regions), len(module("live").views), len(client.threaded._streams)]
+    seen["file"] = [len(overlay._regions), len(module("ticker").views), len(client.threaded._streams)]
     bpy.ops.preferences.addon_disable(module=stage.PACKAGE)
     yield 0.5
     h = bpy.app.handlers

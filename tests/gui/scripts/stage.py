@@ -38,7 +38,7 @@ def look(area: Any, perspective: str, rotation: Euler | None) -> None:
 
 def tokens() -> list[list[int]]:
     """What each viewport shows and what it sent last."""
-    return [[view._shown, view._token] for view in module("live").views]
+    return [[view._shown, view._token] for view in module("ticker").views]
 
 
 def until_shown(area: Any, touch: bool = True) -> Iterator[float]:
@@ -47,7 +47,7 @@ def until_shown(area: Any, touch: bool = True) -> Iterator[float]:
     Without ``touch`` nothing here asks for a redraw: the viewport has to come back by itself.
     """
     yield 0.3
-    views = module("live").views
+    views = module("ticker").views
     while not views or any(v.waiting() or v.resting() or not (v._shown or v._kept) for v in views):
         yield 0.05
     if touch:
