@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gshead_backend import __version__
 from gshead_backend.camera import Camera
 
 from . import compat, compose, render_settings, runtime, storage
@@ -18,6 +19,8 @@ from .world import background
 
 HEADS_DEPTH = "Heads Depth"  # continued beyond the heads' outlines, for the compositor
 MOST_MASKS = 16
+PROVENANCE = f"gshead {__version__}: a computed picture of a person, made from a photograph"
+"""Written into every saved frame's metadata, as ``gshead``."""
 
 
 def render_frame(engine: Any, depsgraph: Any) -> None:
@@ -124,6 +127,7 @@ class _Shot:
             for render_pass in layer.passes:
                 if render_pass.name in arrays:
                     render_pass.rect.foreach_set(arrays[render_pass.name])
+        result.stamp_data_add_field("gshead", PROVENANCE)
         self.engine.end_result(result)
 
     def _camera(self, sample: Sample) -> Camera:

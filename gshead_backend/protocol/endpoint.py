@@ -110,8 +110,10 @@ def check_address(endpoint: Endpoint) -> None:
     )
 
 
-def runtime_dir(directory: Path | str | None = None) -> Path:
-    """The private directory for sockets, locks, connection files and rings; made when missing.
+def runtime_dir(directory: Path | str | None = None, *, make: bool = True) -> Path:
+    """The private directory for sockets, locks, connection files and rings; made when missing and checked.
+
+    Without ``make`` only where it would be: it may be missing, or not private.
 
     ``directory``, else ``$GSHEAD_RUNTIME_DIR``, else ``$XDG_RUNTIME_DIR/gshead``, else ``gshead-<uid>`` in the
     temporary directory (farm machines often have no XDG directory), where owner and mode are checked the same way.
@@ -126,7 +128,7 @@ def runtime_dir(directory: Path | str | None = None) -> Path:
         path = Path(xdg) / "gshead"
     else:
         path = Path(tempfile.gettempdir()) / f"gshead-{os.getuid()}"
-    return make_private_dir(path.absolute())
+    return make_private_dir(path.absolute()) if make else path.absolute()
 
 
 def make_private_dir(path: Path) -> Path:
