@@ -58,6 +58,7 @@ def render_frame(engine: Any, depsgraph: Any) -> None:
     for view in views:
         layers, depth = shots[view].average.result()
         shots[view].write(passes(engine, depsgraph, layers, depth))
+    engine.get_result().stamp_data_add_field("gshead", PROVENANCE)
     engine.update_stats("Gaussian Head", f"{len(heads)} head(s) in {time.perf_counter() - started:.2f} s")
 
 
@@ -127,7 +128,6 @@ class _Shot:
             for render_pass in layer.passes:
                 if render_pass.name in arrays:
                     render_pass.rect.foreach_set(arrays[render_pass.name])
-        result.stamp_data_add_field("gshead", PROVENANCE)
         self.engine.end_result(result)
 
     def _camera(self, sample: Sample) -> Camera:
