@@ -76,9 +76,12 @@ class Endpoint:
             endpoint = cls(**known)
         except (ValueError, TypeError, RecursionError) as error:
             raise BackendError(f"The connection file {path} cannot be read: {error}.") from None
-        if Path(path).absolute().parent != Path(endpoint.runtime_dir):
-            endpoint = endpoint.remote(endpoint.address)
-        check_address(endpoint)
+        try:
+            if Path(path).absolute().parent != Path(endpoint.runtime_dir):
+                endpoint = endpoint.remote(endpoint.address)
+            check_address(endpoint)
+        except ValueError as error:  # a zero byte or half a character in a path
+            raise BackendError(f"The connection file {path} cannot be read: {error}.") from None
         return endpoint
 
     def remote(self, address: str) -> Endpoint:
