@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gshead_backend import __version__
 from gshead_backend.camera import Camera
 
 from . import compat, compose, render_settings, runtime, storage
@@ -18,6 +19,8 @@ from .world import background
 
 HEADS_DEPTH = "Heads Depth"  # continued beyond the heads' outlines, for the compositor
 MOST_MASKS = 16
+PROVENANCE = f"gshead {__version__}: a computed picture of a person, made from a photograph"
+"""Written into every saved frame's metadata, as ``gshead``."""
 
 
 def render_frame(engine: Any, depsgraph: Any) -> None:
@@ -55,6 +58,7 @@ def render_frame(engine: Any, depsgraph: Any) -> None:
     for view in views:
         layers, depth = shots[view].average.result()
         shots[view].write(passes(engine, depsgraph, layers, depth))
+    engine.get_result().stamp_data_add_field("gshead", PROVENANCE)
     engine.update_stats("Gaussian Head", f"{len(heads)} head(s) in {time.perf_counter() - started:.2f} s")
 
 

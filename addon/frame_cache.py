@@ -10,6 +10,7 @@ import contextlib
 import os
 import queue
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -31,10 +32,11 @@ class FrameCache:
 
     Args:
         folder: made private (0700) and this cache's alone. limit_bytes: of the files; the longest unused go first.
+        limit_days: files that were not used for longer go when the cache is opened.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
-        self.folder, self.limit_bytes = folder, limit_bytes
+    def __init__(self, folder: Path, limit_bytes: int, limit_days: float = float("inf")) -> None:
+        self.folder, self.limit_bytes, self.limit_days = folder, limit_bytes, limit_days
         self._memory: OrderedDict[str, Texels] = OrderedDict()
         self._memory_bytes = 0
         self._files: OrderedDict[str, int] = OrderedDict()  # bytes by name, the longest unused first
@@ -125,11 +127,12 @@ class FrameCache:
     def _scan(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self.folder, 0o700)
-        found = []
+        found, oldest = [], time.time() - 86400 * self.limit_days
         for entry in os.scandir(self.folder):
             if entry.is_file(follow_symlinks=False) and entry.name.endswith(SUFFIX):
                 status = entry.stat(follow_symlinks=False)
-                if entry.name.startswith("."):  # left by a Blender that was killed while it wrote
+                # left by a Blender that was killed while it wrote, or a picture of a person that nobody looks at
+                if entry.name.startswith(".") or status.st_mtime < oldest:
                     os.unlink(entry.path)
                 else:
                     found.append((status.st_mtime, entry.name[: -len(SUFFIX)], status.st_size))

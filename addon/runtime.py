@@ -15,6 +15,7 @@ from typing import Any
 import bpy
 
 from gshead_backend.errors import ArgumentError
+from gshead_backend.folders import read_limits
 
 from . import compat, reading, storage
 from .checkup import CheckupJob
@@ -82,11 +83,13 @@ def backend_missing() -> bool:
 def _configure_frames(gibibytes: float) -> None:
     """Open, resize or, at 0, close the cache of viewport frames."""
     global frames
-    limit = 0 if bpy.app.background else int(gibibytes * 2**30)  # no viewports there
+    limits = read_limits()
+    limit = int(gibibytes * 2**30) if limits.bytes is None else min(int(gibibytes * 2**30), limits.bytes)
+    limit = 0 if bpy.app.background else limit  # no viewports there
     if frames is not None and limit > 0:
         frames.resize(limit)
     elif limit > 0 and (folder := _user_folder("frames")) is not None:
-        frames = FrameCache(folder, limit)
+        frames = FrameCache(folder, limit, limits.days)
     elif frames is not None:
         frames.clear()
         frames.close()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_LONGEST = 4000
+
 
 class GsheadError(Exception):
     """Base of every error that gshead raises on purpose.
@@ -21,6 +23,8 @@ class GsheadError(Exception):
     code: ClassVar[str] = "GSH-E000"
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
+        if len(message) > _LONGEST:  # it quotes a stranger's file, perhaps megabytes of it
+            message = f"{message[: _LONGEST - 500]} … {message[-490:]}"
         self.message = message
         self.remedy = remedy
         super().__init__(message)

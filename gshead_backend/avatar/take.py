@@ -283,7 +283,9 @@ def _check_channel(name: str, channel: Channel) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    if type(value) is int:  # of any length: math would overflow
+        return abs(value) <= 2**53
+    return type(value) is float and math.isfinite(value)
 
 
 def _channel_json(channel: Channel, take: Take) -> str:

@@ -29,6 +29,7 @@ VERBS = {
     "synthetic": "seeded synthetic people: pictures with known truth, tables, timing",
     "train": "train the project's own portrait networks on synthetic people",
     "evaluate": "say how good a method is: benchmarks, a report, a comparison",
+    "cache": "what is kept on this machine: list it, clear it, limit it",
     "doctor": "say what is installed, what is missing and how to fix it",
     "version": "print versions",
 }

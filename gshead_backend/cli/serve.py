@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
+
+log = logging.getLogger("gshead.upkeep")
+_SWEEP_AFTER = 10.0  # seconds: the first frame comes first
 
 
 def main(args: Sequence[str]) -> int:
@@ -19,5 +23,20 @@ def main(args: Sequence[str]) -> int:
         "into its runtime directory, and ends when no client is left.",
     )  # fmt: skip
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    sweep = threading.Timer(_SWEEP_AFTER, _sweep)
+    sweep.daemon = True
+    sweep.start()
     serve(options)
     return 0
+
+
+def _sweep() -> None:
+    """Caches keep to their limits of age and size, also where Blender is not opened any more."""
+    from ..upkeep.clearing import apply_limits
+
+    try:
+        removed = sum(cleared.files for cleared in apply_limits())
+    except Exception:  # keeping house must not keep the backend from serving
+        log.exception("Caches could not be swept")
+    else:
+        log.info("caches swept: %d files removed", removed)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import lru_cache
 from pathlib import Path
 
-from ..errors import FileFormatError, HeadError
+from ..errors import ArgumentError, FileFormatError, HeadError
+from ..folders import data_folder
 from .file import read_head, read_meta
 from .model import HeadModel
 
@@ -22,26 +22,17 @@ def default_head() -> HeadModel:
 
 
 def heads_folder() -> Path:
-    """Where imported heads live: ``heads`` in the user's data folder, or in ``$GSHEAD_DATA_DIR``.
-
-    The same places as ``platformdirs.user_data_dir("gshead")``, spelled out because this room also runs inside
-    Blender, where that package is missing.
-    """
-    if chosen := os.environ.get("GSHEAD_DATA_DIR"):
-        return Path(chosen) / "heads"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "gshead" / "gshead"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support" / "gshead"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "gshead"
-    return base / "heads"
+    """Where imported heads live: ``heads`` in the user's data folder."""
+    return data_folder() / "heads"
 
 
 def installed_heads() -> dict[str, Path]:
     """Name to file of every head that :func:`load_head` finds by name, the default one first."""
     found = {DEFAULT_NAME: _DEFAULT_FILE}
-    folder = heads_folder()
+    try:
+        folder = heads_folder()
+    except ArgumentError:  # a user without a home folder has the default head and paths
+        return found
     if folder.is_dir():
         found |= {p.stem: p for p in sorted(folder.glob("*.safetensors")) if p.stem != DEFAULT_NAME}
     return found

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import ArgumentError, ExportError, FileFormatError, GsheadError, MissingWeightsError
 from ..files import write_atomic
+from ..folders import make_private
 from ..head.catalog import heads_folder, installed_heads
 from ..head.file import read_meta
 from ..portrait.assets import ASSETS, WHEEL, asset_path, assets_folder
@@ -178,6 +179,7 @@ def import_weights(name: str, source: Path) -> Status:
     weights = read_released(source)
     origin = sha256_of(source)
     path = _place(need)
+    make_private(path.parent)
     save_converted(weights, path, {"origin": source.name, "origin_sha256": origin, "license": need.license})
     record = {"sha256": sha256_of(path), "origin": source.name, "origin_sha256": origin}
     write_atomic(_record_path(path), json.dumps(record, indent=1).encode())

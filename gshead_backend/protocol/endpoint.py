@@ -76,9 +76,12 @@ class Endpoint:
             endpoint = cls(**known)
         except (ValueError, TypeError, RecursionError) as error:
             raise BackendError(f"The connection file {path} cannot be read: {error}.") from None
-        if Path(path).absolute().parent != Path(endpoint.runtime_dir):
-            endpoint = endpoint.remote(endpoint.address)
-        check_address(endpoint)
+        try:
+            if Path(path).absolute().parent != Path(endpoint.runtime_dir):
+                endpoint = endpoint.remote(endpoint.address)
+            check_address(endpoint)
+        except ValueError as error:  # a zero byte or half a character in a path
+            raise BackendError(f"The connection file {path} cannot be read: {error}.") from None
         return endpoint
 
     def remote(self, address: str) -> Endpoint:
@@ -110,8 +113,10 @@ def check_address(endpoint: Endpoint) -> None:
     )
 
 
-def runtime_dir(directory: Path | str | None = None) -> Path:
-    """The private directory for sockets, locks, connection files and rings; made when missing.
+def runtime_dir(directory: Path | str | None = None, *, make: bool = True) -> Path:
+    """The private directory for sockets, locks, connection files and rings; made when missing and checked.
+
+    Without ``make`` only where it would be: it may be missing, or not private.
 
     ``directory``, else ``$GSHEAD_RUNTIME_DIR``, else ``$XDG_RUNTIME_DIR/gshead``, else ``gshead-<uid>`` in the
     temporary directory (farm machines often have no XDG directory), where owner and mode are checked the same way.
@@ -126,7 +131,7 @@ def runtime_dir(directory: Path | str | None = None) -> Path:
         path = Path(xdg) / "gshead"
     else:
         path = Path(tempfile.gettempdir()) / f"gshead-{os.getuid()}"
-    return make_private_dir(path.absolute())
+    return make_private_dir(path.absolute()) if make else path.absolute()
 
 
 def make_private_dir(path: Path) -> Path:

@@ -34,6 +34,7 @@ log = logging.getLogger("gshead.server")
 ENGINE = "gshead_backend.server.engine:Engine"
 CLIENT_DOMAIN = "client"
 _LOCK_PATIENCE = 1.0
+_DESCRIPTORS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def serve(options: ServeOptions, *, engine: str = ENGINE) -> None:
         BackendError: another backend with this name runs, or the endpoint cannot be opened.
         AuthenticationError: the endpoint or the runtime directory is not private.
     """
+    _raise_descriptor_limit()
     directory = runtime_dir(options.runtime_dir)
     lock = FileLock(lock_path(directory, options.name))
     if not _acquire(lock):
@@ -65,6 +67,19 @@ def serve(options: ServeOptions, *, engine: str = ENGINE) -> None:
         _serve_locked(options, engine, directory)
     finally:
         lock.release()
+
+
+def _raise_descriptor_limit() -> None:
+    """Strangers may hold connections open without a word for five seconds each: do not run out of descriptors."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # macOS allows less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _acquire(lock: FileLock) -> bool:

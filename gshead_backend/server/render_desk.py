@@ -79,6 +79,7 @@ class RenderDesk:
     def unload(self, avatar_ids: Sequence[str]) -> None:
         """The store let these go."""
         for avatar_id in avatar_ids:
+            self._refused.pop(avatar_id, None)
             if avatar_id in self._loaded and self.worker.running:
                 self._loaded.discard(avatar_id)
                 self.worker.send(link.Unload(avatar_id=avatar_id))
@@ -224,7 +225,9 @@ class RenderDesk:
 
     def _fail_task(self, task: _Task, error: GsheadError) -> None:
         if isinstance(task, _LoadTask):
-            self._refused[task.avatar_id] = error
+            avatar = self._store.find(task.avatar_id)
+            if avatar is not None and avatar.refs:  # else nobody can ask for it: a stranger's files must not pile up
+                self._refused[task.avatar_id] = error
             for callback in task.callbacks:
                 callback(None, error)
             return

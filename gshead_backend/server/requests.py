@@ -19,6 +19,7 @@ from .sessions import FrameWish, Schedule, Session, Stream, Waiter
 from .store import AvatarStore
 
 Parts = list[memoryview]
+_WITH_PAYLOAD = (m.Reconstruct, m.Track, m.AvatarPut, m.RenderFrame, m.StreamUpdate)
 
 
 @dataclass
@@ -61,6 +62,8 @@ class Requests:
         """Carries a request out, or begins to; raises ``GsheadError`` when it is refused."""
         if message.id in session.open:
             raise ProtocolError(f"The request id {message.id} is still in use.")
+        if not isinstance(message, _WITH_PAYLOAD):
+            check_parts(parts, 0, str(type(message).__struct_config__.tag))
         try:
             self._handlers[type(message)](session, message, parts)
         except GsheadError:
@@ -165,6 +168,8 @@ class Requests:
     def _stream_update(self, session: Session, message: m.StreamUpdate, parts: Parts) -> None:
         stream = self._stream(session, message.stream)
         self._check_picture(session, message, parts)
+        if message.token in stream.owed:  # its ring slot would be forgotten
+            raise ProtocolError(f"The token {message.token} is that of a frame which was not acknowledged yet.")
         stream.wish = FrameWish(
             session, message.camera, message.instances, parts, stream.dtype, stream.depth, stream.ring,
             message.scale, message.splats, message.lossy, stream=stream, token=message.token,

@@ -37,6 +37,14 @@ def test_motion_blur_is_the_mean_of_the_frames_of_the_shutter(shots: tuple[Path,
     assert told["told"][position] == [2, 0.0], "the frame is where it was"
 
 
+def test_every_frame_says_that_it_is_computed(shots: tuple[Path, dict]) -> None:
+    import OpenEXR
+
+    for name in ("sharp", "focused", "border"):
+        with OpenEXR.File(str(shots[0] / f"{name}.exr")) as file:
+            assert "a computed picture of a person" in str(file.header()["gshead"]), name
+
+
 def test_depth_of_field_keeps_what_is_in_focus_and_spreads_the_rest(shots: tuple[Path, dict]) -> None:
     folder, told = shots
     sharp, focused, unfocused = (read_rgba(folder / f"{n}.exr") for n in ("sharp", "focused", "unfocused"))

@@ -93,6 +93,19 @@ def test_the_longest_unused_go_first(cache: Any) -> None:
     assert cache.size()[1] <= cache.limit_bytes
 
 
+def test_what_nobody_looked_at_for_too_long_goes(cache: Any, tmp_path: Path) -> None:
+    for key in ("old", "new"):
+        cache.put(key, frame())
+    cache.wait()
+    (old,) = (tmp_path / "frames").glob("old*.frame")
+    os.utime(old, (time.time() - 40 * 86400,) * 2)
+    other = part("frame_cache").FrameCache(tmp_path / "frames", 2**20, 30)
+    other.wait()
+    other.close()
+    assert (loaded(other, "old"), other.size()[0]) == (None, 1)
+    assert not old.exists()
+
+
 def test_a_damaged_or_foreign_file_costs_its_frame_only(cache: Any, tmp_path: Path) -> None:
     cache.put("k", frame())
     cache.wait()

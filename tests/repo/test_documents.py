@@ -40,7 +40,8 @@ def test_versions_agree(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "samples/README.md", "docs", "LICENSES"]
+    "path",
+    ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "samples/README.md", "tests", "docs", "LICENSES"],
 )
 def test_links_inside_the_repository_lead_somewhere(root: Path, path: str) -> None:
     files = sorted((root / path).rglob("*.md")) if (root / path).is_dir() else [root / path]

@@ -39,7 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "training",
         "evaluation",
         "packaging",
+        "upkeep",
     },
+    "upkeep": {"protocol", "portrait", "methods"},
     "packaging": set(),
 }
 FREE_OF_ERRORS = {"packaging"}  # runs before anything is installed: not even the floor

@@ -118,3 +118,19 @@ class FakeEngine:
 
     def free_memory(self) -> None:
         pass
+
+
+class CalmEngine(FakeEngine):
+    """Obeys no command: for tests that send poses of all kinds."""
+
+    def load(self, avatar_id, data, limit_splats):
+        return super().load(avatar_id, data.replace(b"GSKILL", b"GSkill"), limit_splats)
+
+    def _obey(self, expression, value: int) -> int:
+        return value
+
+    def reconstruct(self, portrait, method, quality, name, progress, preview):
+        return super().reconstruct(b"photo", method, quality, name, progress, preview)
+
+    def track(self, path, clip, progress, **options):
+        return super().track("", b"clip", progress, **options)

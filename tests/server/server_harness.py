@@ -19,15 +19,15 @@ ROOT = HERE.parents[1]
 POSE_SIZE = 4 + 18
 
 
-def serve_command(**options: object) -> list[str]:
-    """A command that serves with the fake engine; it takes what the launcher appends."""
+def serve_command(*, engine: str = "fake_engine:FakeEngine", **options: object) -> list[str]:
+    """A command that serves with a fake engine; it takes what the launcher appends."""
     code = (
         f"import sys, logging; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]; logging.basicConfig(level=logging.INFO); "
         "a = sys.argv; from pathlib import Path, PosixPath; from gshead_backend.server import ServeOptions, serve; "
         "from gshead_backend.protocol.messages import LimitsInfo; "
         "serve(ServeOptions(runtime_dir=Path(a[a.index('--runtime-dir') + 1]), name=a[a.index('--name') + 1], "
         f"watch_stdin='--watch-stdin' in a, **dict({', '.join(f'{k}={v!r}' for k, v in options.items())})), "
-        "engine='fake_engine:FakeEngine')"
+        f"engine={engine!r})"
     )
     return [sys.executable, "-c", code]
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from ...errors import ArgumentError, HeadError
+from ...folders import make_private
 from ..bake.landmarks import Detector, tflite_detector
 from ..catalog import DEFAULT_NAME, default_head, heads_folder
 from ..file import read_head, save_head
@@ -52,8 +53,7 @@ def import_head(path: str | os.PathLike[str], name: str | None = None, *, detect
         )
     stored = heads_folder() / f"{name}.safetensors"
     if path.suffix.lower() == ".safetensors":
-        save_head(dataclasses.replace(read_head(path), name=name), stored)
-        return stored
+        return _store(dataclasses.replace(read_head(path), name=name), stored)
     arrays = read_tables(path)
     if is_ict(arrays):
         check_ict(arrays, path.name)
@@ -64,8 +64,13 @@ def import_head(path: str | os.PathLike[str], name: str | None = None, *, detect
 
         detector = tflite_detector(asset_path("face_landmark.tflite"))
     head = build_ict_head(arrays, name, detector) if tables is None else build_head(tables, name, detector)
-    save_head(head, stored)
-    return stored
+    return _store(head, stored)
+
+
+def _store(head: HeadModel, path: Path) -> Path:
+    make_private(path.parent)
+    save_head(head, path)
+    return path
 
 
 def build_head(tables: FlameTables, name: str, detector: Detector) -> HeadModel:

@@ -150,7 +150,10 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         raise FileFormatError(f"{path} is not a readable pickle: {type(error).__name__}: {error}.") from error
     if not isinstance(content, dict):
         raise FileFormatError(f"{path} holds a {type(content).__name__}, not the dictionary of a head model.")
-    arrays = {str(k): _array(v) for k, v in content.items()}
+    try:
+        arrays = {str(k): _array(v) for k, v in content.items()}
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        raise FileFormatError(f"{path} holds damaged tables: {type(error).__name__}: {error}.") from error
     return {k: v for k, v in arrays.items() if v is not None}
 
 
@@ -176,7 +179,9 @@ def _dense(box: SparseBox) -> np.ndarray:
     if not (0 < height <= 100_000 and 0 < width <= 100_000 and height * width <= 20_000_000):
         raise FileFormatError(f"The pickle holds a sparse matrix of {height} x {width}.")
     if box.kind == "coo_matrix":
-        rows, columns = np.asarray(state.get("row")), np.asarray(state.get("col"))
+        coords = state.get("coords")  # scipy 1.13 on
+        pair = coords if isinstance(coords, tuple) and len(coords) == 2 else (state.get("row"), state.get("col"))
+        rows, columns = np.asarray(pair[0]), np.asarray(pair[1])
     else:
         outer = height if box.kind == "csr_matrix" else width
         indices, indptr = np.asarray(state.get("indices")), np.asarray(state.get("indptr"))
