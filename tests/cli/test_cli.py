@@ -106,7 +106,8 @@ def test_render_writes_the_frames_it_names(avatar_file: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert [Path(f).name for f in result["files"]] == ["0006.png", "0025.png", "0034.png", "0036.png"]
-    assert sorted(p.name for p in out.iterdir()) == ["0006.png", "0025.png", "0034.png", "0036.png"]
+    assert sorted(p.name for p in out.glob("*.png")) == ["0006.png", "0025.png", "0034.png", "0036.png"]
+    assert json.loads((out / "manifest.json").read_text())["missing"] == []
     images = [cv2.imread(f, cv2.IMREAD_UNCHANGED) for f in result["files"]]
     assert all(i.shape == (64, 96, 4) for i in images)
     assert images[0][..., 3].max() > 200, "the head is there"
@@ -147,8 +148,9 @@ def test_ctrl_c_ends_at_once_and_leaves_only_whole_files(avatar_file: Path, tmp_
         assert process.wait(30) == 130, rest
     assert "GSH-E103" in rest
     assert "Traceback" not in rest
-    written = sorted(p.name for p in tmp_path.iterdir())
+    written = sorted(p.name for p in tmp_path.glob("*.png"))
     assert 0 < len(written) < 48
+    assert not list((tmp_path / ".gshead").glob("*.claim"))
     for name in written:
         assert cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED).shape == (1024, 1024, 4)
 
