@@ -23,10 +23,14 @@ class GSHEAD_OT_submit_to_farm(bpy.types.Operator):
     bl_idname = "gshead.submit_to_farm"
     bl_label = "Submit to Farm"
 
-    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    directory: bpy.props.StringProperty(
+        name="Folder", description="Where the job is written", subtype="DIR_PATH", options={"SKIP_SAVE"}
+    )
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     kind: bpy.props.EnumProperty(name="Farm", description="What the job is written for", items=KINDS)
-    chunk: bpy.props.IntProperty(name="Frames per Task", default=8, min=1, max=10000)
+    chunk: bpy.props.IntProperty(
+        name="Frames per Task", description="What one start of Blender renders", default=8, min=1, max=10000
+    )
     extension: bpy.props.StringProperty(
         name="Extension", description="Path of the extension's zip on the workers; empty where it is enabled there",
     )  # fmt: skip
