@@ -9,7 +9,7 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import colors, heads, health, overlay, panel_portrait, panel_rig, panel_takes, runtime, storage, usd_hook
+from . import colors, compat, heads, health, overlay, panel_portrait, panel_rig, panel_takes, runtime, storage, usd_hook
 from .rig.controls import channels_of
 from .rig.layout import RAW_PREFIX, region_channels
 from .text import draw_text
@@ -139,7 +139,8 @@ class GSHEAD_PT_render(_HeadTab, bpy.types.Panel):
         column.operator("gshead.export_usd", icon="EXPORT")
         column.operator("gshead.export_splats", icon="POINTCLOUD_DATA")
         column.operator("gshead.export_face", icon="SHAPEKEY_DATA")
-        layout.prop(scene, usd_hook.PROPERTY)
+        if compat.usd_hook_class() is not None:
+            layout.prop(scene, usd_hook.PROPERTY)
 
 
 def _region_panel(title: str, order: int) -> type:

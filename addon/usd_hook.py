@@ -23,30 +23,41 @@ CHOICES = (
 )
 
 
-class GSHEAD_UH_splats(bpy.types.USDHook):
-    """Gaussian splats beside each head in USD exports"""
-
-    bl_idname = "gshead_usd_splats"
-    bl_label = "Gaussian Heads"
-    bl_description = "Write the splats of Gaussian heads beside their meshes"
-
-    @staticmethod
-    def on_export(context: Any) -> bool:
-        scene = context.get_depsgraph().scene
-        choice = getattr(scene, PROPERTY, "baked")
-        if choice == "none" or not storage.any_head():
-            return True
-        heads_of = [obj for obj in scene.objects if storage.is_head(obj.original)]
-        try:
-            avatars = {obj.name: storage.read(obj.original.data).avatar for obj in heads_of}
-            from .usd_hook_splats import add_splats
-
-            for line in add_splats(compat.bundled_pxr(), context.get_stage(), avatars, choice):
-                print(f"gshead: {line}")
-        except GsheadError as error:
-            print(f"gshead: no splats in the USD file: {error}")
-            return False
+def write_splats(context: Any) -> bool:
+    """Add the splats of the exported scene's heads to the stage; False when none could be written, and says why."""
+    scene = context.get_depsgraph().scene
+    choice = getattr(scene, PROPERTY, "baked")
+    if choice == "none" or not storage.any_head():
         return True
+    try:
+        heads = [obj for obj in scene.objects if storage.is_head(obj.original)]
+        avatars = {obj.name: storage.read(obj.original.data).avatar for obj in heads}
+        from .usd_hook_splats import add_splats
+
+        for line in add_splats(compat.bundled_pxr(), context.get_stage(), avatars, choice):
+            print(f"gshead: {line}")
+    except GsheadError as error:
+        print(f"gshead: no splats in the USD file: {error}")
+        return False
+    return True
+
+
+def _hook() -> type | None:
+    """The hook's class, where Blender has USD."""
+    base = compat.usd_hook_class()
+    if base is None:
+        return None
+    members = {
+        "__doc__": "Gaussian splats beside each head in USD exports",
+        "bl_idname": "gshead_usd_splats",
+        "bl_label": "Gaussian Heads",
+        "bl_description": "Write the splats of Gaussian heads beside their meshes",
+        "on_export": staticmethod(write_splats),
+    }
+    return type("GSHEAD_UH_splats", (base,), members)
+
+
+_registered: list[type] = []
 
 
 def register() -> None:
@@ -57,9 +68,12 @@ def register() -> None:
             description="What File > Export > USD writes of Gaussian heads besides their meshes",
         ),
     )  # fmt: skip
-    bpy.utils.register_class(GSHEAD_UH_splats)
+    if (hook := _hook()) is not None:
+        bpy.utils.register_class(hook)
+        _registered.append(hook)
 
 
 def unregister() -> None:
-    bpy.utils.unregister_class(GSHEAD_UH_splats)
+    while _registered:
+        bpy.utils.unregister_class(_registered.pop())
     delattr(bpy.types.Scene, PROPERTY)

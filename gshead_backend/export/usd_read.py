@@ -57,10 +57,20 @@ def import_usd(path: str | Path, *, pxr: Any, heads: Sequence[HeadModel] = ()) -
         HeadError: it was made on a head model that is not installed.
     """
     path, usd = Path(path), usd_modules(pxr)
-    layer = _open(usd, path)
-    fps, axis = _fps(layer), _up_axis(layer)
-    if topology := _topology_beside(layer, path):
-        layer = _open(usd, topology)
+    broken = (ArgumentError, usd.Tf.ErrorException, ValueError, TypeError, KeyError, IndexError)
+    try:
+        layer = _open(usd, path)
+        fps, axis = _fps(layer), _up_axis(layer)
+        if topology := _topology_beside(layer, path):
+            layer = _open(usd, topology)
+        return [_read_head(usd, layer, prim, heads, fps, axis) for prim in _find_heads(usd, layer)]
+    except FileFormatError as error:
+        raise FileFormatError(f"'{path.name}': {error.message}", remedy=error.remedy) from error
+    except broken as error:
+        raise FileFormatError(f"'{path.name}' contradicts itself: {_brief(error)}.") from error
+
+
+def _find_heads(usd: Any, layer: Any) -> list[str]:
     found: list[str] = []
 
     def visit(at: Any) -> None:
@@ -71,17 +81,12 @@ def import_usd(path: str | Path, *, pxr: Any, heads: Sequence[HeadModel] = ()) -
     layer.Traverse(usd.Sdf.Path.absoluteRootPath, visit)
     if not found:
         raise FileFormatError(
-            f"'{path.name}' holds no head of gshead: no {PRIM_TYPE} with {_PREFIX}schemaVersion.",
+            f"it holds no head of gshead: no {PRIM_TYPE} with {_PREFIX}schemaVersion.",
             remedy="Only files that gshead wrote can become heads again; others import as they are.",
         )
     if len(found) > _MAX_HEADS:
-        raise FileFormatError(f"'{path.name}' holds {len(found)} heads; at most {_MAX_HEADS} are read.")
-    try:
-        return [_read_head(usd, layer, prim, heads, fps, axis) for prim in sorted(found)]
-    except FileFormatError as error:
-        raise FileFormatError(f"'{path.name}': {error.message}", remedy=error.remedy) from error
-    except (ArgumentError, usd.Tf.ErrorException, ValueError, TypeError, KeyError, IndexError) as error:
-        raise FileFormatError(f"'{path.name}' contradicts itself: {_brief(error)}.") from error
+        raise FileFormatError(f"it holds {len(found)} heads; at most {_MAX_HEADS} are read.")
+    return sorted(found)
 
 
 def one_head(heads: Sequence[UsdHead], path: str = "") -> UsdHead:
@@ -101,10 +106,10 @@ def _open(usd: Any, path: Path) -> Any:
         layer = usd.Sdf.Layer.OpenAsAnonymous(str(path))
     except OSError as error:
         raise FileFormatError(f"'{path}' cannot be read: {error.strerror or error}.") from error
-    except usd.Tf.ErrorException as error:
-        raise FileFormatError(f"'{path.name}' is not a USD file that can be read: {_brief(error)}.") from error
+    except (usd.Tf.ErrorException, ValueError) as error:
+        raise FileFormatError(f"it is not a USD file that can be read: {_brief(error)}.") from error
     if layer is None:
-        raise FileFormatError(f"'{path.name}' is not a USD file.", remedy="Choose a .usd, .usda, .usdc or .usdz file.")
+        raise FileFormatError("it is not a USD file.", remedy="Choose a .usd, .usda, .usdc or .usdz file.")
     return layer
 
 
@@ -116,7 +121,7 @@ def _topology_beside(layer: Any, path: Path) -> Path | None:
     topology = path.with_name(f"{path.stem}.topology.usdc")
     if used != [f"./{topology.name}"]:
         raise FileFormatError(
-            f"'{path.name}' is put together from other files ('{used[0]}'), which are not opened.",
+            f"it is put together from other files ('{used[0]}'), which are not opened.",
             remedy="Flatten it first (usdcat --flatten), or choose the file that gshead wrote.",
         )
     return topology
@@ -125,7 +130,11 @@ def _topology_beside(layer: Any, path: Path) -> Path | None:
 def _brief(error: Exception) -> str:
     if isinstance(error, GsheadError):
         return error.message.removesuffix(".")
-    return str(error).strip().splitlines()[-1][:200] if str(error).strip() else type(error).__name__
+    try:
+        text = str(error).strip()
+    except UnicodeDecodeError:  # OpenUSD quotes the file's own bytes
+        text = ""
+    return text.splitlines()[-1][:200] if text else type(error).__name__
 
 
 class _Prim:

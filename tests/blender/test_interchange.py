@@ -23,7 +23,8 @@ def test_every_way_out_and_back(blender: Blender, tmp_path: Path) -> None:
     seen = blender.run("interchange", out=str(tmp_path), timeout=280)
     assert max(seen["errors"].values()) < 2e-6, "metres: baked splats are where the project computes them"
     assert max(seen["native"].values()) < 2e-5, "so are those that the hook adds to Blender's own export"
-    assert seen["counts"] == {"rig": [1, 0], "half": [1, 12], "none": [0, 0]}
+    assert seen["counts"] == {"rig": [1, 0], "half": [1, 12], "none": [0, 0], "finer": 0, "unhooked": 0}
+    assert "vertices in the USD file instead of" in seen["output"]
     assert set(seen["ours"]) == set(seen["lights"]) == {"SphereLight", "SphereLightSpot", "DistantLight", "RectLight"}
     for kind, values in seen["ours"].items():
         assert values == pytest.approx(seen["lights"][kind], abs=2e-4), f"{kind} as Blender's exporter writes it"

@@ -145,6 +145,22 @@ def test_hostile_values_are_refused(
         import_usd(path, pxr=pxr, heads=[avatar.head])
 
 
+@pytest.mark.parametrize("ending", ["usda", "usdc"])
+def test_damaged_bytes_are_read_or_refused(avatar: Avatar, poses: list[HeadPose], tmp_path: Path, ending: str) -> None:
+    whole = export_usd(tmp_path / f"a.{ending}", avatar, poses[:2], pxr=pxr, texture=False).read_bytes()
+    rng, refused = np.random.default_rng(8), 0
+    for _ in range(60):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), rng.choice([1, 3, 20])):
+            data[at] = rng.integers(0, 256)
+        (tmp_path / f"b.{ending}").write_bytes(data)
+        try:
+            import_usd(tmp_path / f"b.{ending}", pxr=pxr, heads=[avatar.head])
+        except (FileFormatError, HeadError):
+            refused += 1
+    assert refused > 5
+
+
 def test_wrong_types_and_broken_animation_are_refused(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
     path = export_usd(tmp_path / "a.usda", avatar, poses[:2], pxr=pxr, texture=False)
     text = path.read_text()

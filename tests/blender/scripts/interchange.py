@@ -116,6 +116,19 @@ def main() -> None:
         counts[choice] = [len(prims), sum(stage.GetPrimAtPath(p).GetAttribute(name).GetNumTimeSamples() for p in prims)]
         del stage
     scene.gshead_usd_splats = "baked"
+    modifier = made.mesh.modifiers.new("Thicker", "SOLIDIFY")
+    bpy.ops.wm.usd_export(filepath=str(out / "native_finer.usdc"), export_armatures=False, export_shapekeys=False)
+    counts["finer"] = len(splat_prims(Usd.Stage.Open(str(out / "native_finer.usdc"))))
+    made.mesh.modifiers.remove(modifier)
+    hook, before = common.module("usd_hook"), compat.usd_hook_class
+    hook.unregister()
+    compat.usd_hook_class = lambda: None  # a Blender that was built without USD
+    hook.register()
+    bpy.ops.wm.usd_export(filepath=str(out / "native_unhooked.usdc"), export_animation=False)
+    counts["unhooked"] = len(splat_prims(Usd.Stage.Open(str(out / "native_unhooked.usdc"))))
+    hook.unregister()
+    compat.usd_hook_class = before
+    hook.register()
 
     # splats and the ARKit mesh
     bpy.ops.gshead.export_splats(filepath=str(out / "one.ply"))
