@@ -20,8 +20,8 @@ METHODS = (
     (
         "sega",
         "SEGA",
-        "As Splats, but trained networks correct them, are tuned to the photo and move them with the face; without their "
-        "weights on the backend's machine it is Splats",
+        "As Splats, but trained networks correct them, are tuned to the photo and move them with the face; without "
+        "their weights on the backend's machine it is Splats",
     ),
     (
         "gagavatar",
