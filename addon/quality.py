@@ -13,15 +13,15 @@ METHODS = (
     ("uvfit", "Splats", "Splats fitted to the photo: plays at full speed anywhere, and can be exported"),
     (
         "rar",
-        "Splats, Learned Sides",
+        "RAR",
         "As Splats, but a trained network corrects what the photo hides; without its weights "
         "on the backend's machine it is Splats",
     ),
     (
         "sega",
         "SEGA",
-        "Networks trained on synthetic people correct and move the splats, then they are fitted to the photo; some 15 "
-        "seconds longer",
+        "As Splats, but trained networks correct them, are tuned to the photo and move them with the face; without "
+        "their weights on the backend's machine it is Splats",
     ),
     (
         "gagavatar",

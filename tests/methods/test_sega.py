@@ -14,7 +14,7 @@ from torch import nn
 
 from gshead_backend.avatar.drive import drive
 from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes
-from gshead_backend.avatar.types import Avatar
+from gshead_backend.avatar.types import REGIONS, Avatar
 from gshead_backend.errors import Cancelled, UnsupportedError
 from gshead_backend.head import HeadModel, default_head
 from gshead_backend.methods import ReconstructOptions, get_method
@@ -112,6 +112,8 @@ def test_decoders_that_speak_change_the_head_and_move_it(
     np.testing.assert_allclose(drive(avatar, pose).means, drive(still, pose).means, atol=1e-6)
     other = arkit_pose(head, jawOpen=0.8, browDown=1.0)
     assert np.abs(drive(avatar, other).colors - drive(still, other).colors).max() > 1e-3
+    inside = np.isin(avatar.region, [REGIONS.index(name) for name in ("eye", "mouth", "teeth")])
+    np.testing.assert_array_equal(avatar.color[inside], untrained.color[inside])
     again = avatar_from_bytes(avatar_to_bytes(avatar))
     np.testing.assert_allclose(drive(again, other).means, drive(avatar, other).means, atol=2e-4)
 

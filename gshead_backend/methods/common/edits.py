@@ -63,13 +63,20 @@ def dynamic_of(avatar: Avatar, edits: Edits, least: float = 2e-4) -> DynamicResi
     in colour by ``least`` times 40, are left out."""
     if edits.basis is None or edits.gain is None or edits.bias is None:
         return None
-    n = len(edits.static)
     reach = np.abs(edits.basis @ edits.gain).max(2)
     moved = (reach[:, :3].max(1) > least) | (reach[:, 3:].max(1) > 40 * least)
     index = np.flatnonzero(moved).astype(np.int32)
     if not index.size:
         return None
-    R = rest_axes(avatar)[:n][index]
+    return residual_of(avatar, edits, index)
+
+
+def residual_of(avatar: Avatar, edits: Edits, index: np.ndarray) -> DynamicResidual:
+    """The residual of the splats ``index`` (M,) int32, all of which have corrections that change with the pose."""
+    assert edits.basis is not None
+    assert edits.gain is not None
+    assert edits.bias is not None
+    R = rest_axes(avatar)[index]
     basis = np.zeros((index.size, 14, edits.basis.shape[2]), np.float32)
     basis[:, :3] = np.einsum("nij,nik->njk", R, edits.basis[index, :3])
     basis[:, 11:14] = edits.basis[index, 3:6]

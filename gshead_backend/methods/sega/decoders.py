@@ -53,6 +53,7 @@ def corrections(
     import torch
 
     from .decoders_net import fuse, gate
+    from .facial import free
 
     static = net.static(maps, latents, facts) if static is None else static
     dynamic = None
@@ -60,7 +61,8 @@ def corrections(
         p = len(codes)
         near = maps[:, :, crop.rows, crop.columns].expand(p, -1, -1, -1)
         dynamic = net.dynamic(near, latents.expand(p, -1, -1, -1), facts.expand(p, -1), codes)
-    both = (gate(maps) * fuse(static, dynamic, crop)).flatten(2)[:, :, torch.from_numpy(lattice.flat)]
+    allowed = gate(maps) * torch.from_numpy(free(lattice))
+    both = (allowed * fuse(static, dynamic, crop)).flatten(2)[:, :, torch.from_numpy(lattice.flat)]
     return both.transpose(1, 2).expand(len(codes), -1, -1)
 
 

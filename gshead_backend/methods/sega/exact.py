@@ -9,7 +9,7 @@ import numpy as np
 from ...avatar.drive import drive
 from ...avatar.types import Avatar, Splats
 from ...head.pose import HeadPose
-from ..common.edits import Edits, dynamic_of
+from ..common.edits import Edits, residual_of
 from ..common.lattice import Lookup
 from .prior import Prior
 
@@ -28,4 +28,5 @@ def drive_exactly(avatar: Avatar, prior: Prior, lookup: Lookup, pose: HeadPose) 
     change[rows, :, 0] = prior.changes([pose], origin, rows)[0]
     none = np.zeros((1, avatar.head.expression_count + 3), np.float32)
     edits = Edits(np.zeros((len(change), 10), np.float32), change, none, np.ones(1, np.float32)).at(lookup)
-    return drive(replace(still, dynamic=dynamic_of(still, edits, least=0.0)), pose)
+    everywhere = np.arange(len(edits.static), dtype=np.int32)
+    return drive(replace(still, dynamic=residual_of(still, edits, everywhere)), pose)

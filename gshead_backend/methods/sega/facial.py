@@ -12,6 +12,7 @@ from ..uvfit.surface import smoothstep
 STEP = 16
 """Sides of the crop are multiples of it: what the decoders' halvings need."""
 _INNER, _OUTER = 0.006, 0.022  # metres from the face's landmarks over which the dynamic maps fade out
+_LIPS = 0.008  # metres around them
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ def facial_crop(lattice: Lattice, *, everything: bool = False) -> FacialCrop:
     mask = lattice.image(((1 - smoothstep(distance, _INNER, _OUTER)) * (lattice.part == 0)).astype(np.float32))
     rows, columns = (_span(np.flatnonzero(mask.max(1 - axis)), lattice.size) for axis in (0, 1))
     return FacialCrop(rows, columns, mask)
+
+
+def free(lattice: Lattice) -> np.ndarray:
+    """(S, S) float32 0..1 where corrections may go at all: neither eyes nor lips nor the inside of the mouth.
+
+    What a photo does not show of them counts as unseen, but ``uvfit`` paints it better than decoders do (Cycles people:
+    5 dB of the mouth).
+    """
+    lips = smoothstep(lattice.at(lattice.surface.lip_distance), _LIPS / 2, _LIPS)
+    return lattice.image((lips * (lattice.part == 0)).astype(np.float32))
 
 
 def _span(used: np.ndarray, size: int) -> slice:
