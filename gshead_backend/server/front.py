@@ -28,12 +28,24 @@ from .requests import House, Requests
 from .rings import SessionRings
 from .sessions import Schedule, Session
 from .store import AvatarStore
+from .vitals import memory_of
 from .workers import Worker, WorkerSetup
 
 log = logging.getLogger("gshead.server")
 BEAT_SECONDS = 1.0
 TICK_MS = 250
-FEATURES = ("reconstruct", "preview", "track", "avatar", "frame.render", "stream", "ring", "vertices", "codecs")
+FEATURES = (
+    "reconstruct",
+    "preview",
+    "track",
+    "avatar",
+    "frame.render",
+    "stream",
+    "ring",
+    "vertices",
+    "codecs",
+    "status",
+)
 PATHS = "track.path"
 
 
@@ -69,7 +81,7 @@ class Front:
         self.stopping = ""
         self._house = House(
             self._limits, self._replies, self._schedule, self._store, self._render, self._jobs, self._end,
-            lambda: len(self._sessions), self._ask_stop, reads_paths=options.endpoint == "auto",
+            lambda: len(self._sessions), self._ask_stop, self._describe, reads_paths=options.endpoint == "auto",
         )  # fmt: skip
         self._requests = Requests(self._house)
 
@@ -148,7 +160,7 @@ class Front:
         why = worker.start_error or f"The {worker.role} worker process ended ({how})."
         restart = not worker.start_error
         worker.start_error = ""
-        log.error("%s", why)
+        log.error("%s", why, extra={"task": worker.task})
         desk.ended(why, restart=restart)
         self._notice = why if worker.failed else f"{why} It was restarted."
         self._beat(time.monotonic())
@@ -173,6 +185,22 @@ class Front:
         for session in list(self._sessions.values()):
             beat = m.Beat(workers=workers, sessions=len(self._sessions), jobs=len(self._jobs.table), notice=notice)
             self._replies.send(session, beat)
+
+    def _describe(self, asking: Session) -> m.StatusReply:
+        """What ``status`` answers to a client; of clients with another key it learns no names."""
+        sessions = [
+            m.SessionInfo(
+                s.number, s.client if s.user == asking.user else "", s is asking, time.monotonic() - s.since,
+                len(self._store.held_by(s.token)), len(s.streams), len(s.frames), s.rate.per_second(),
+            )
+            for s in self._sessions.values()
+        ]  # fmt: skip
+        memory = {desk.worker.role: memory_of(desk.worker.pid) for desk in self._desks if desk.worker.running}
+        return m.StatusReply(
+            seconds=time.monotonic() - self._started, sessions=sessions, jobs=self._jobs.table.infos(),
+            workers=self._workers(), memory={"front": memory_of(self._pid), **memory, "avatars": self._store.total()},
+            drawn=self._render.rate.total, fps=self._render.rate.per_second(),
+        )  # fmt: skip
 
     def _workers(self) -> list[m.WorkerInfo]:
         return [desk.worker.info() for desk in self._desks]
@@ -250,9 +278,10 @@ class Front:
         rings = SessionRings(self._setup.directory, f"{self._options.name}.ring.{self._boot_id[:8]}-{self._count}")
         label = f"client {self._count} ({message.client[:40]!r})"
         session = Session(token, identity, user, label, rings, message.codecs)
+        session.number, session.client = self._count, message.client[:40]
         self._sessions[token] = session
         self._schedule.add_session(session)
-        log.info("%s opened a session", label)
+        log.info("%s opened a session", label, extra={"session": self._count})
         reply = m.HelloReply(
             parent=message.id, session=token, boot_id=self._boot_id, package=__version__, pid=self._pid,
             limits=self._limits, methods=list(METHODS), features=self._features(), workers=self._workers(),
@@ -276,7 +305,7 @@ class Front:
         session.rings.close()
         self._house.forget(self._store.drop_all(session.token))
         self._jobs.forget_session(session)
-        log.info("%s ended: %s", session.label, why)
+        log.info("%s ended: %s", session.label, why, extra={"session": session.number})
 
 
 def _user(frame: zmq.Frame) -> str:
