@@ -24,7 +24,7 @@ import zmq
 from ..errors import AuthenticationError, BackendError
 from ..logs import identify
 from ..protocol.curve import KeyGuard, check_key, new_keypair, public_of, serve_with_curve
-from ..protocol.endpoint import Endpoint, ipc_address, read_private, runtime_dir, write_private
+from ..protocol.endpoint import Endpoint, ipc_address, read_private, runtime_dir, short_dir, write_private
 from ..protocol.launcher import STARTER_VARIABLE, connection_path, lock_path
 from ..protocol.locks import FileLock
 from .front import Front
@@ -99,6 +99,13 @@ def _remove_leftovers(directory: Path, name: str) -> None:
         for path in directory.glob(pattern):
             with contextlib.suppress(OSError):
                 path.unlink()
+    short = short_dir(directory)
+    if os.name == "posix" and short.is_dir():  # sockets lie there when the directory's own path is too long
+        for path in (*short.glob(f"{name}.sock"), *short.glob(f"{name}.*.sock")):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        with contextlib.suppress(OSError):  # sockets of another name, or somebody else's directory
+            short.rmdir()
 
 
 def _serve_locked(options: ServeOptions, engine: str, directory: Path) -> None:

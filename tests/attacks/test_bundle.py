@@ -18,7 +18,7 @@ from gshead_backend.protocol.curve import new_keypair
 from gshead_backend.protocol.launcher import Backend
 
 PERSONAL = (
-    "/home/ada/Portraits/ada byron.jpg", "ada byron", "C:\\Users\\ada\\heads", "/srv/secret_film/shot7", "secret_film",
+    "/data/ada/Portraits/ada byron.jpg", "ada byron", "D:\\ada\\heads", "/srv/secret_film/shot7", "secret_film",
     "ada@example.org", "ab" * 32, "192.168.7.31", "Ada's Blender",
 )  # fmt: skip
 
@@ -43,9 +43,9 @@ def test_a_bundle_has_what_is_needed_and_nothing_personal(
     _, secret = new_keypair()
     log = (
         "INFO gshead.server: client 3 (\"Ada's Blender\") opened a session [boot=0123456789abcdef session=3]\n"
-        "ERROR gshead.server: '/home/ada/Portraits/ada byron.jpg' cannot be read\n"
+        "ERROR gshead.server: '/data/ada/Portraits/ada byron.jpg' cannot be read\n"
         "ERROR File \"/srv/secret_film/shot7/engine.py\", line 12, in draw\n"
-        f"see C:\\Users\\ada\\heads and mail ada@example.org from 192.168.7.31 about avatar {'ab' * 32}\n"
+        f"see D:\\ada\\heads and mail ada@example.org from 192.168.7.31 about avatar {'ab' * 32}\n"
         f"key {secret}\n"
         "GSH-E401: There is not enough memory for 2048x2048.\n"
     )  # fmt: skip
