@@ -33,7 +33,7 @@ def is_set_up(scene: Any) -> bool:
 
 
 def set_up(scene: Any, *, shadows: bool = True, reflections: bool = True) -> None:
-    """Add the heads of a scene to its Cycles or EEVEE renders; a second call takes up new heads and options.
+    """Add the heads of a scene to its Cycles or EEVEE renders; a second call takes up new options.
 
     Args:
         shadows: the heads' meshes cast shadows. reflections: they are seen in reflections and give indirect light.
@@ -54,9 +54,19 @@ def set_up(scene: Any, *, shadows: bool = True, reflections: bool = True) -> Non
         settings.heads_scene = _new_heads_scene(scene)
         sync(scene)
         _join(scene)
+    settings.shadows, settings.reflections = shadows, reflections
     sync(scene)
     for obj in _head_meshes(scene):
         _show_to_rays(obj, shadows, reflections)
+
+
+def take_up(scene: Any) -> None:
+    """``sync``, and treat heads that have come since :func:`set_up` as it did those that were there."""
+    sync(scene)
+    settings = render_settings.of(scene)
+    for obj in _head_meshes(scene):
+        if _VISIBLE not in obj:
+            _show_to_rays(obj, settings.shadows, settings.reflections)
 
 
 def remove(scene: Any) -> None:
@@ -64,6 +74,7 @@ def remove(scene: Any) -> None:
     settings = render_settings.of(scene)
     tree, made = compat.compositor_tree(scene), settings.heads_scene
     own = _own_heads_scene(scene)
+    shown = {*scene.objects, *(_head_meshes(scene) if own else ())}  # those of instanced collections, too
     if tree is not None:
         layers = tree.nodes.get(settings.layers_node)
         compositing_nodes.take_out(tree, layers, made)
@@ -75,7 +86,7 @@ def remove(scene: Any) -> None:
         settings.property_unset(name)
     if own:
         bpy.data.scenes.remove(made)
-    for obj in scene.objects:
+    for obj in shown:
         _show_as_before(obj)
 
 
@@ -86,11 +97,13 @@ def sync(scene: Any) -> None:
     """Make the scene of the heads agree with ``scene``: objects, camera, frame, size, region, views, blur."""
     made = render_settings.of(scene).heads_scene
     layer = _layer(scene)
-    wanted = set(_sources(layer.layer_collection, scene.collection))
-    for obj in set(made.collection.objects) - wanted:
+    wanted, there = set(_sources(layer.layer_collection, scene.collection)), set(made.collection.objects)
+    for obj in there - wanted:
         made.collection.objects.unlink(obj)
-    for obj in wanted - set(made.collection.objects):
+    for obj in wanted - there:
         made.collection.objects.link(obj)
+    if wanted != there:
+        made.view_layers[0].update()  # a render that begins with what was never evaluated here crashes Blender 5.2
     for name in _FRAME:
         _copy(scene.render, made.render, name)
     for name in ("camera", "frame_start", "frame_end", "frame_step"):

@@ -37,7 +37,7 @@ def prepare(scene: Any, *_: Any) -> None:
         return
     try:
         compositing.check(scene)
-        compositing.sync(scene)
+        compositing.take_up(scene)
         _hand_over(render_settings.of(scene).heads_scene)
     except GsheadError as error:
         refuse(scene, Problem.of(error, WHAT))

@@ -22,7 +22,7 @@ from .frame_files import frame_key
 from .pace import Pace
 from .screen import Picture
 from .session import READY, STARTING, spec
-from .stream import Stream
+from .stream import Stream, at_work
 
 REST_SECONDS = 0.15
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -130,7 +130,9 @@ class LiveView:
             if key and frame.codec != "jpeg" and runtime.frames is not None:
                 runtime.frames.put(key, frame.prepared)
             self._pace.came(frame.token, frame.seconds, time.monotonic())
-        return self._wrong or ("" if self._shown else "Waiting for the first frame")
+        if self._shown >= self._token:
+            return self._wrong
+        return self._wrong or at_work(client) or ("" if self._shown else "Waiting for the first frame")
 
     def waiting(self) -> bool:
         """Whether a redraw is needed soon although nothing in Blender changed."""

@@ -37,6 +37,7 @@ class GSHEAD_PT_final(bpy.types.Panel):
         row = layout.row()
         row.prop(context.view_layer, "use_pass_z", text="Depth")
         row.prop(settings, "use_masks")
+        layout.operator("gshead.submit_to_farm", icon="RENDER_ANIMATION")
 
 
 CLASSES = (GSHEAD_PT_final,)

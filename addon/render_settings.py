@@ -29,6 +29,8 @@ class GSHEAD_PG_render(bpy.types.PropertyGroup):
     layers_node: bpy.props.StringProperty()
     made_tree: bpy.props.BoolProperty()
     made_depth: bpy.props.BoolProperty()
+    shadows: bpy.props.BoolProperty(default=True)
+    reflections: bpy.props.BoolProperty(default=True)
     refused: bpy.props.BoolProperty()
     border: bpy.props.FloatVectorProperty(size=5)
     filepath: bpy.props.StringProperty()

@@ -46,3 +46,9 @@ class Stream:
 def _close(client: Any, opened: Any) -> None:
     with contextlib.suppress(GsheadError):
         client.threaded.stream_close(opened.wait(0))
+
+
+def at_work(client: Any) -> str:
+    """What the backend says it is doing where a picture takes it long; else nothing."""
+    beat = client.threaded.beat
+    return next((w.message for w in beat.workers if w.role == "render" and w.state == "busy"), "") if beat else ""

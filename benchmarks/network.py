@@ -15,11 +15,14 @@ from gshead_backend.camera import Camera
 from gshead_backend.head import HeadPose, PersonalHead, default_head
 from gshead_backend.methods.gagavatar import recipe
 from gshead_backend.methods.gagavatar.config import RELEASED
+from gshead_backend.methods.gagavatar.fast import FastUpsampler
 from gshead_backend.methods.gagavatar.layout import used_shapes
 from gshead_backend.methods.gagavatar.lifting import opencv_camera
 from gshead_backend.methods.gagavatar.network import Identity, Network
+from gshead_backend.methods.gagavatar.person import UNITS
 from gshead_backend.methods.gagavatar.raster import rasterize_features
 from gshead_backend.methods.gagavatar.stages import Weights
+from gshead_backend.methods.gagavatar.window import Window, put
 
 GROUP = "gagavatar"
 PAPER = "the paper: 67 FPS on its authors' GPU"
@@ -60,10 +63,37 @@ def measure_gagavatar(report: Report, device: str) -> None:
         time_it("of it: drive, on the default head", lambda: person.vertices(moving))
         time_it("of it: raster, 180,255 splats, 32 channels", lambda: _raster(identity, points, camera))
         time_it("of it: neural renderer", lambda: network.upsampler(raster[None]))
+        frame = network.frame(identity, points, camera)
+        window = Window(camera, np.diag([0.5, 0.5, 1.0]), np.array([0, 0, 1 / UNITS]), 0.0)
+        view = Camera(1024, 1024, camera.K, np.eye(4))
+        time_it("put into a frame of 1024²", lambda: put(window, view, frame.rgb, frame.alpha, frame.depth))
+        _faster(network, identity, points, camera, raster, device, time_it, count)
     if device.startswith("cuda"):
         count("peak memory on the device", torch.cuda.max_memory_allocated() / 2**20, "MiB")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     count("peak memory of the process", peak / (2**20 if sys.platform == "darwin" else 1024), "MiB")
+
+
+def _faster(
+    network: Network, identity: Identity, points: torch.Tensor, camera: Camera, raster: torch.Tensor, device: str,
+    time_it: Callable[..., None], count: Callable[[str, float, str], None],
+) -> None:  # fmt: skip
+    """Half precision: as one CUDA graph, which is what streams use; torch.compile beside it."""
+    if not device.startswith("cuda"):
+        return
+    fast = FastUpsampler(network)
+    error = float((fast(raster[None]) - network.upsampler(raster[None])).abs().max())
+    count("largest difference of half precision", error, "of 1")
+    time_it("neural renderer, half precision, one graph", lambda: fast(raster[None]))
+    time_it("a frame, 512², half precision, one graph",
+            lambda: network.frame(identity, points, camera, upsampler=fast), PAPER)  # fmt: skip
+    try:
+        compiled = torch.compile(network.upsampler, dynamic=False)
+        with torch.autocast("cuda", torch.float16):
+            compiled(raster[None])
+            time_it("neural renderer, half precision, torch.compile", lambda: compiled(raster[None]))
+    except Exception as error:  # needs a compiler on the machine
+        print(f"torch.compile: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 def _raster(identity: Identity, points: torch.Tensor, camera: Camera) -> torch.Tensor:

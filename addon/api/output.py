@@ -85,7 +85,7 @@ def keep_photo_colors() -> None:
 
 
 def add_to_compositor(*, shadows: bool = True, reflections: bool = True) -> None:
-    """Show the scene's heads in its Cycles or EEVEE renders, by depth; call it again after adding heads.
+    """Show the scene's heads in its Cycles or EEVEE renders, by depth; call it again to change how.
 
     Args:
         shadows: the heads' meshes cast shadows. reflections: they are reflected and give indirect light.

@@ -14,6 +14,7 @@ from . import (
     compositing,
     controls,
     display,
+    farm,
     files,
     picking,
     problems,
@@ -25,7 +26,7 @@ from . import (
 
 _PARTS = (
     *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, display),
-    *(caching, problems, checking, compositing, picking),
+    *(caching, problems, checking, compositing, picking, farm),
 )
 CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 

@@ -11,7 +11,7 @@ from .reporting import reports_errors
 
 
 class GSHEAD_OT_add_to_compositor(bpy.types.Operator):
-    """Show the heads of this scene in its Cycles and EEVEE renders, by depth; press again after adding heads"""
+    """Show the heads of this scene in its Cycles and EEVEE renders, by depth; press again to change how"""
 
     bl_idname = "gshead.add_to_compositor"
     bl_label = "Add Heads to Compositor"

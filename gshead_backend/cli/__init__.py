@@ -14,6 +14,8 @@ from ..errors import Cancelled, GsheadError
 VERBS = {
     "reconstruct": "a portrait photo becomes an avatar (.gshead)",
     "render": "an avatar becomes frames (PNG or OpenEXR)",
+    "render-blend": "frames of a .blend with heads, in a headless Blender; run again, it goes on",
+    "farm": "an animation on all devices of this machine, or as a job for a farm's manager",
     "reduce": "the same avatar with fewer splats: smaller files, faster frames",
     "export": "an avatar becomes USD or PLY",
     "track": "a video of a face becomes a take that drives any avatar",
@@ -72,7 +74,7 @@ def _run(args: Sequence[str], debug: bool) -> int:
         print(f"gshead: there is no command '{verb}'.{hint}\n\n{usage()}", file=sys.stderr)
         return USAGE
     try:
-        return importlib.import_module(f"{__name__}.{verb}").main(args[1:])
+        return importlib.import_module(f"{__name__}.{verb.replace('-', '_')}").main(args[1:])
     except SystemExit as leaving:  # tyro has printed help (0) or what is wrong with the arguments (2)
         return leaving.code if isinstance(leaving.code, int) else OK if leaving.code is None else USAGE
     except BrokenPipeError:

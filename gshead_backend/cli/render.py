@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from .. import __version__
 from ..errors import ArgumentError
 from .console import Progress, emit, parse, parse_color, parse_frames, parse_size
 
@@ -25,9 +27,12 @@ def main(args: Sequence[str]) -> int:
 def render(
     avatar: tyro.conf.Positional[Path], /, out: Annotated[Path, tyro.conf.arg(aliases=["-o"])], *,
     take: Path | None = None, frames: str = "", size: str = "512x512", yaw: float = 0.0, pitch: float = 0.0,
-    format: Literal["png", "exr"] = "png", background: str = "transparent", device: str = "auto", json: bool = False,
+    format: Literal["png", "exr"] = "png", background: str = "transparent", device: str = "auto", again: bool = False,
+    json: bool = False,
 ) -> int:  # fmt: skip
     """Render frames of an avatar into a folder, as 0001.png, 0002.png and so on.
+
+    Run it again at any time: frames that are whole, and of the same avatar, take and settings, are kept.
 
     Args:
         avatar: a .gshead file.
@@ -40,6 +45,7 @@ def render(
         format: png (8-bit sRGB, straight alpha) or exr (linear, premultiplied, with depth).
         background: transparent, white, black, grey or #rrggbb; png only.
         device: auto, cpu, cuda or cuda:N.
+        again: render all frames, also those that are there.
         json: print the result as one JSON object.
     """
     color, pixels = parse_color(background), parse_size(size)
@@ -50,41 +56,56 @@ def render(
     from ..avatar import load_avatar
     from ..avatar.framing import portrait_camera
     from ..export.frames import write_exr, write_png
-    from ..methods.draw import drawer_of
+    from ..farm.frames import FrameFolder, file_sha256
+    from ..methods.draw import Draw, drawer_of
     from ..server.devices import resolve_device
 
     person = load_avatar(avatar)
     animation, numbers = read_take(take, frames)
     camera = portrait_camera(person, pixels, yaw, pitch)
     behind = None if color is None else np.array(color, np.float32)
-    progress, files, times = Progress(), [], []
+    progress, files, kept, times = Progress(), [], [], []
     progress(0.0, "Preparing")
     device = resolve_device(device)
+    made_from = [file_sha256(path) for path in (avatar, take) if path is not None]
+    settings = {"size": pixels, "yaw": yaw, "pitch": pitch, "background": background, "device": device}
+    folder = FrameFolder(out, hashlib.sha256(repr((made_from, format, settings)).encode()).hexdigest())
+    folder.sweep()
     try:
-        draw = drawer_of(person, device)
+        draw: Draw | None = None
         for i, number in enumerate(numbers):
-            started = time.perf_counter()
-            drawn = draw(pose_at(person, animation, number), camera)
-            rgb, alpha, depth = drawn.color, drawn.alpha, drawn.depth
-            times.append(time.perf_counter() - started)
             path = out / f"{number:04d}.{format}"
-            if format == "exr":
-                write_exr(path, rgb, alpha, depth)
-            elif behind is not None:
-                write_png(path, rgb + (1 - alpha[..., None]) * behind)
-            else:
-                write_png(path, rgb, alpha)
             files.append(str(path))
+            with folder.claimed(number) as mine:
+                if not mine or (not again and folder.valid(number)):
+                    kept.append(number)
+                    continue
+                draw = draw or drawer_of(person, device)
+                started = time.perf_counter()
+                drawn = draw(pose_at(person, animation, number), camera)
+                rgb, alpha, depth = drawn.color, drawn.alpha, drawn.depth
+                times.append(time.perf_counter() - started)
+                scratch = folder.scratch(number)
+                scratch = scratch.with_name(f"{scratch.name}.{format}")
+                if format == "exr":
+                    write_exr(scratch, rgb, alpha, depth)
+                elif behind is not None:
+                    write_png(scratch, rgb + (1 - alpha[..., None]) * behind)
+                else:
+                    write_png(scratch, rgb, alpha)
+                folder.finish(number, scratch, times[-1], {"gshead": __version__})
             progress((i + 1) / len(numbers), f"Frame {number}")
     finally:
         progress.close()
-    median = statistics.median(times)
+    folder.write_manifest(numbers)
+    median = statistics.median(times or [0.0])
     result = {
-        "files": files, "size": list(pixels), "splats": len(person), "device": device,
+        "files": files, "kept": kept, "size": list(pixels), "splats": len(person), "device": device,
         "milliseconds_per_frame": round(1000 * median, 2),
     }  # fmt: skip
     count = f"{len(files)} frames" if len(files) > 1 else files[0]
-    emit(result, f"{count} in {out}: {1000 * median:.0f} ms each (median, {device})", as_json=json)
+    some = f", {len(kept)} were there" if kept else ""
+    emit(result, f"{count} in {out}: {1000 * median:.0f} ms each (median, {device}){some}", as_json=json)
     return 0
 
 

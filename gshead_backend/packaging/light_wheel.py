@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from .wheels import pack_wheel, sha256
 
-ROOMS = ("protocol", "head", "avatar", "export", "client")
+ROOMS = ("protocol", "head", "avatar", "export", "client", "farm")
 # Modules of light rooms that are imported on demand only, and not inside Blender.
 HEAVY = (
     *("*/*_torch.py", "avatar/drive_fast.py", "avatar/drive_graph.py", "avatar/drive_triton.py"),

@@ -17,12 +17,11 @@ import numpy as np
 
 from ..avatar.types import Avatar, Splats
 from ..camera import Camera
-from ..errors import LimitError, ProtocolError, RenderError
-from ..protocol.limits import scaled
-from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, Motion
+from ..errors import LimitError, RenderError
+from ..protocol.messages import AvatarInfo, Motion
 from .devices import resolve_device
 from .levels import Levels
-from .shots import HeadInstance, Made, Picture, Preview, Progress, Shot
+from .shots import HeadInstance, Made, Picture, Preview, Progress, Shot, camera_of, check_fit, empty_frame, frame_info
 from .studio import Studio
 
 if TYPE_CHECKING:
@@ -122,13 +121,13 @@ class Engine:
 
     def _draw(self, shot: Shot, free: Callable[[], None]) -> Picture:
         start = time.perf_counter()
-        view, heads, dtype = _camera(shot.camera, shot.scale), shot.heads, shot.dtype
+        view, heads, dtype = camera_of(shot.camera, shot.scale), shot.heads, shot.dtype
         if not heads:
-            parts = _empty_frame(view, dtype)
+            parts = empty_frame(view, dtype)
         else:
             parts = self._draw_on_cpu(view, shot, free)
         parts = parts if shot.depth else parts[:1]
-        return _info(shot, view, time.perf_counter() - start), parts
+        return frame_info(shot, view, time.perf_counter() - start), parts
 
     def _draw_on_cpu(self, view: Camera, shot: Shot, free: Callable[[], None]) -> list[np.ndarray]:
         from ..raster import rasterize
@@ -154,7 +153,7 @@ class Engine:
 
     def _painted(self, view: Camera, head: HeadInstance, shot: Shot) -> Rendered:
         avatar = self._levels(head).avatar
-        _check_fit(head, avatar.head.expression_count, avatar.head.vertex_count)
+        check_fit(head, avatar.head.expression_count, avatar.head.vertex_count)
         return self._studio.draw(avatar, head, view, exact=shot.final)
 
     def _draw_painted(self, view: Camera, shot: Shot) -> Rendered:
@@ -179,7 +178,7 @@ class Engine:
         from .frames_cuda import FrameWish, HeadWish
 
         start = time.perf_counter()
-        views = [_camera(shot.camera, shot.scale) for shot in shots]
+        views = [camera_of(shot.camera, shot.scale) for shot in shots]
         tickets: list[Ticket] = []
         kind = lambda s: (s[0].dtype, s[0].depth, s[0].final)  # noqa: E731
         for (dtype, depth, final), group in groupby(zip(shots, views, strict=True), kind):
@@ -204,7 +203,7 @@ class Engine:
                 frames = [frame for ticket in tickets for frame in ticket.result()]
                 seconds = (time.perf_counter() - start) / len(shots)
                 yield [
-                    (_info(shot, view, seconds), [a for a in frame if a is not None])
+                    (frame_info(shot, view, seconds), [a for a in frame if a is not None])
                     for shot, view, frame in zip(shots, views, frames, strict=True)
                 ]
             finally:
@@ -226,7 +225,7 @@ class Engine:
     def _avatar(self, head: HeadInstance, splats: int) -> Any:
         levels = self._levels(head)
         avatar, model = levels.pick(splats), levels.avatar.head
-        _check_fit(head, model.expression_count, model.vertex_count)
+        check_fit(head, model.expression_count, model.vertex_count)
         return avatar
 
     def _levels(self, head: HeadInstance) -> Levels:
@@ -247,39 +246,19 @@ class Engine:
     def reconstruct(
         self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
     ) -> Made:
-        """Portrait bytes to ``.gshead`` bytes. ``progress`` raises ``Cancelled`` when the user asked to stop.
+        """See ``making.reconstruct``."""
+        from .making import reconstruct
 
-        ``preview`` is given the bytes of an unfinished avatar, where the method has one to show.
-        """
-        from ..avatar.file import avatar_to_bytes
-        from ..methods import ReconstructOptions, get_method, head_for
-        from ..portrait import fit_portrait
-
-        start = time.perf_counter()
-        function = get_method(method)
-        head = head_for(method)
-        fit = fit_portrait(portrait, head, progress=lambda f, text: progress(0.25 * f, text))
-        options = ReconstructOptions(
-            quality=quality, name=name, device=self.device,  # type: ignore[arg-type]
-            preview=lambda unfinished: preview(avatar_to_bytes(unfinished)),
-        )  # fmt: skip
-        avatar = function(fit, head, options, lambda f, text: progress(0.25 + 0.7 * f, text))
-        progress(0.96, "Packing the avatar")
-        data = avatar_to_bytes(avatar)
-        return Made(data, tuple(fit.warnings), time.perf_counter() - start)
+        return reconstruct(portrait, method, quality, name, self.device, progress, preview)
 
     def track(
         self, path: str, clip: bytes, progress: Progress, *, name: str, fps: float, smooth: float, motion: Motion,
         center: bool,
     ) -> Made:  # fmt: skip
-        """A clip, by its path or its bytes, to a take's JSON. ``progress`` raises ``Cancelled`` as above."""
-        from .clips import track_clip
+        """See ``making.track``."""
+        from .making import track
 
-        start = time.perf_counter()
-        text, warnings = track_clip(
-            path, clip, progress, name=name, fps=fps or None, smooth=smooth, motion=motion, center=center
-        )
-        return Made(text.encode(), warnings, time.perf_counter() - start)
+        return track(path, clip, progress, name=name, fps=fps, smooth=smooth, motion=motion, center=center)
 
     def free_memory(self) -> None:
         """After an out-of-memory error: gives cached device memory back."""
@@ -290,32 +269,3 @@ class Engine:
             import torch
 
             torch.cuda.empty_cache()
-
-
-def _empty_frame(view: Camera, dtype: Dtype) -> list[np.ndarray]:
-    shape = (view.height, view.width)
-    return [np.zeros((*shape, 4), dtype), np.full(shape, np.inf, np.float32)]
-
-
-def _info(shot: Shot, view: Camera, seconds: float) -> FrameInfo:
-    return FrameInfo(
-        view.width, view.height, shot.dtype, "srgb" if shot.dtype == "uint8" else "linear-rec709",
-        parts=["rgba", "depth"] if shot.depth else ["rgba"], seconds=seconds,
-    )  # fmt: skip
-
-
-def _camera(spec: CameraSpec, scale: float) -> Camera:
-    camera = Camera(
-        spec.width, spec.height, np.array(spec.K).reshape(3, 3), np.array(spec.viewmat).reshape(4, 4), spec.near,
-        spec.far, spec.orthographic,
-    )  # fmt: skip
-    return camera if scale == 1.0 else camera.resized(scaled(spec.width, scale), scaled(spec.height, scale))
-
-
-def _check_fit(head: HeadInstance, expressions: int, vertices: int) -> None:
-    if head.pose is not None and head.pose.expression.size != expressions:
-        raise ProtocolError(
-            f"The pose has {head.pose.expression.size} expression values; this avatar's head has {expressions}."
-        )
-    if head.vertices is not None and head.vertices.shape[0] != vertices:
-        raise ProtocolError(f"{head.vertices.shape[0]} vertices were sent; this avatar's head has {vertices}.")

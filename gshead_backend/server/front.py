@@ -7,50 +7,35 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import secrets
+import os
 import socket
 import time
 from collections.abc import Callable
 
 import zmq
 
-from .. import __version__
-from ..errors import AuthenticationError, GsheadError, LimitError, ProtocolError, UnknownIdError
-from ..methods import METHODS
 from ..protocol import messages as m
-from ..protocol.framing import check_parts, decode_request, receive
+from ..protocol.framing import receive
 from . import link
+from .clients import BEAT_SECONDS, Clients
 from .job_desk import JobDesk
 from .options import ServeOptions
 from .render_desk import RenderDesk
-from .replies import Replies, error_message
-from .requests import House, Requests
-from .rings import SessionRings
+from .replies import Replies
+from .requests import House
 from .sessions import Schedule, Session
 from .store import AvatarStore
 from .vitals import memory_of
 from .workers import Worker, WorkerSetup
 
 log = logging.getLogger("gshead.server")
-BEAT_SECONDS = 1.0
 TICK_MS = 250
-FEATURES = (
-    "reconstruct",
-    "preview",
-    "track",
-    "avatar",
-    "frame.render",
-    "stream",
-    "ring",
-    "vertices",
-    "codecs",
-    "status",
-)
-PATHS = "track.path"
+FAREWELL = 0.05
+"""Seconds between the last answers and the end of the socket: in the moment of closing it may lose them."""
 
 
 class Front:
-    """The loop.
+    """The loop; what clients say goes to ``Clients``, what workers say to their desks.
 
     ``wake_out`` becomes readable when another thread or a signal wants attention. ``withdraw`` is called first when
     the backend ends, so that no new client comes.
@@ -62,9 +47,8 @@ class Front:
     ) -> None:  # fmt: skip
         self._options, self._limits = options, options.limits
         self._router, self._setup, self._wake_out = router, setup, wake_out
-        self._boot_id, self._pid, self._withdraw = boot_id, pid, withdraw
+        self._withdraw = withdraw
         self._replies = Replies(router)
-        self._sessions: dict[str, Session] = {}
         self._schedule = Schedule()
         self._store = AvatarStore(self._limits.avatars_bytes)
         self._render = RenderDesk(Worker("render", setup), self._store, self._schedule, self._replies)
@@ -73,7 +57,6 @@ class Front:
             limit=self._limits.jobs,
         )  # fmt: skip
         self._desks: tuple[RenderDesk, JobDesk] = (self._render, self._jobs)
-        self._count = 0
         self._notice = ""
         self._started = self._idle_since = self._beaten = time.monotonic()
         self._served = False
@@ -81,9 +64,9 @@ class Front:
         self.stopping = ""
         self._house = House(
             self._limits, self._replies, self._schedule, self._store, self._render, self._jobs, self._end,
-            lambda: len(self._sessions), self._ask_stop, self._describe, reads_paths=options.endpoint == "auto",
+            lambda: len(self._clients.sessions), self._ask_stop, self._describe, reads_paths=options.endpoint == "auto",
         )  # fmt: skip
-        self._requests = Requests(self._house)
+        self._clients = Clients(options, self._house, setup.directory, boot_id, pid, self._workers)
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
@@ -97,8 +80,10 @@ class Front:
             log.info("Stopping: %s", self.stopping)
         finally:
             self._withdraw()
-            for session in list(self._sessions.values()):
+            sessions = list(self._clients.sessions.values())
+            for session in sessions:
                 self._end(session, "the backend stops")
+            time.sleep(FAREWELL if sessions else 0.0)
             self._router.close(linger=300)  # clients learn of the end now, not after the workers'
             for desk in self._desks:
                 desk.worker.stop()
@@ -130,7 +115,7 @@ class Front:
                 return
             identity = frames[0].bytes
             try:
-                self._handle(identity, frames, error)
+                self._clients.handle(identity, frames, error)
             except zmq.ZMQError as failed:
                 if failed.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                     raise
@@ -182,8 +167,9 @@ class Front:
         self._beaten = now
         workers = self._workers()
         notice, self._notice = self._notice, ""
-        for session in list(self._sessions.values()):
-            beat = m.Beat(workers=workers, sessions=len(self._sessions), jobs=len(self._jobs.table), notice=notice)
+        sessions, jobs = list(self._clients.sessions.values()), len(self._jobs.table)
+        for session in sessions:
+            beat = m.Beat(workers=workers, sessions=len(sessions), jobs=jobs, notice=notice)
             self._replies.send(session, beat)
 
     def _describe(self, asking: Session) -> m.StatusReply:
@@ -193,12 +179,12 @@ class Front:
                 s.number, s.client if s.user == asking.user else "", s is asking, time.monotonic() - s.since,
                 len(self._store.held_by(s.token)), len(s.streams), len(s.frames), s.rate.per_second(),
             )
-            for s in self._sessions.values()
+            for s in self._clients.sessions.values()
         ]  # fmt: skip
         memory = {desk.worker.role: memory_of(desk.worker.pid) for desk in self._desks if desk.worker.running}
         return m.StatusReply(
             seconds=time.monotonic() - self._started, sessions=sessions, jobs=self._jobs.table.infos(),
-            workers=self._workers(), memory={"front": memory_of(self._pid), **memory, "avatars": self._store.total()},
+            workers=self._workers(), memory={"front": memory_of(os.getpid()), **memory, "avatars": self._store.total()},
             drawn=self._render.rate.total, fps=self._render.rate.per_second(),
         )  # fmt: skip
 
@@ -206,7 +192,7 @@ class Front:
         return [desk.worker.info() for desk in self._desks]
 
     def _reason_to_end(self, now: float) -> str:
-        if self._sessions:
+        if self._clients.sessions:
             self._idle_since, self._served = now, True
             return ""
         if self._options.persistent:
@@ -217,102 +203,8 @@ class Front:
             return "no lease remains" if now - self._idle_since > self._options.grace else ""
         return "no client came" if now - self._started > self._options.startup_grace else ""
 
+    def _end(self, session: Session, why: str) -> None:
+        self._clients.end(session, why)
+
     def _ask_stop(self, why: str) -> None:
         self.stopping = why
-
-    # --- clients ------------------------------------------------------------------------------------------------
-
-    def _handle(self, identity: bytes, frames: list[zmq.Frame], error: LimitError | None) -> None:
-        message: m.Message | None = None
-        try:
-            message = self._decode(frames, error)
-            parts = [frame.buffer for frame in frames[2:]]
-            user = _user(frames[1])
-            if isinstance(message, m.Hello):
-                check_parts(parts, 0, "hello")
-                self._hello(identity, user, message)
-            else:
-                self._requests.handle(self._session(message.session, identity, user), message, parts)
-        except GsheadError as caught:
-            self._refuse(identity, message, caught)
-        except zmq.ZMQError:
-            raise
-        except Exception as caught:  # one request that meets a bug must not end everybody's backend
-            log.exception("A '%s' request met a bug", type(message).__name__)
-            self._refuse(
-                identity, message, ProtocolError(f"The backend failed on this request ({type(caught).__name__}).")
-            )
-
-    def _decode(self, frames: list[zmq.Frame], error: LimitError | None) -> m.Message:
-        if len(frames) < 2:
-            raise ProtocolError("A message has no header.")
-        if error is not None and len(frames[1].buffer) > self._limits.header_bytes:
-            raise error
-        message = decode_request(frames[1].buffer)
-        if error is not None:
-            error.sender_id = message.id
-            raise error
-        return message
-
-    def _refuse(self, identity: bytes, message: m.Message | None, error: GsheadError) -> None:
-        answer = error_message(error)
-        answer.parent = error.sender_id if isinstance(error, ProtocolError) else 0
-        if message is not None:
-            answer.parent = message.id
-        if isinstance(message, m.StreamUpdate):
-            answer.stream, answer.token = message.stream, message.token
-        self._replies.send_to(identity, answer)
-
-    def _session(self, token: str, identity: bytes, user: str) -> Session:
-        session = self._sessions.get(token)
-        if session is None or session.user != user:
-            raise UnknownIdError("This session is not known to the backend.", remedy="Connect again.")
-        session.identity = identity
-        return session
-
-    def _hello(self, identity: bytes, user: str, message: m.Hello) -> None:
-        if len(self._sessions) >= self._limits.sessions:
-            raise LimitError(f"The backend already serves {self._limits.sessions} clients.")
-        token = secrets.token_hex(16)
-        self._count += 1
-        rings = SessionRings(self._setup.directory, f"{self._options.name}.ring.{self._boot_id[:8]}-{self._count}")
-        label = f"client {self._count} ({message.client[:40]!r})"
-        session = Session(token, identity, user, label, rings, message.codecs)
-        session.number, session.client = self._count, message.client[:40]
-        self._sessions[token] = session
-        self._schedule.add_session(session)
-        log.info("%s opened a session", label, extra={"session": self._count})
-        reply = m.HelloReply(
-            parent=message.id, session=token, boot_id=self._boot_id, package=__version__, pid=self._pid,
-            limits=self._limits, methods=list(METHODS), features=self._features(), workers=self._workers(),
-            beat_seconds=BEAT_SECONDS,
-        )  # fmt: skip
-        self._replies.send(session, reply)
-
-    def _features(self) -> list[str]:
-        return [*FEATURES, *([PATHS] if self._house.reads_paths else [])]
-
-    def _end(self, session: Session, why: str) -> None:
-        if session.ended:
-            return
-        session.ended = True
-        self._sessions.pop(session.token, None)
-        for waiter in session.open.values():
-            waiter.closed = True
-        session.open.clear()
-        session.frames.clear()
-        self._schedule.remove(session)
-        session.rings.close()
-        self._house.forget(self._store.drop_all(session.token))
-        self._jobs.forget_session(session)
-        log.info("%s ended: %s", session.label, why, extra={"session": session.number})
-
-
-def _user(frame: zmq.Frame) -> str:
-    try:
-        user = frame.get("User-Id")
-    except zmq.ZMQError:  # ipc has none
-        return ""
-    if not isinstance(user, str):
-        raise AuthenticationError("A message has an unreadable user id.")
-    return user

@@ -9,7 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from ..camera import Camera
+from ..errors import ProtocolError
 from ..head.pose import HeadPose
+from ..protocol.limits import scaled
 from ..protocol.messages import AvatarInfo, CameraSpec, Dtype, FrameInfo, Motion
 
 Progress = Callable[[float, str], None]
@@ -86,3 +89,36 @@ class EngineLike(Protocol):
         center: bool,
     ) -> Made: ...
     def free_memory(self) -> None: ...
+
+
+def empty_frame(view: Camera, dtype: Dtype) -> list[np.ndarray]:
+    """A frame that shows nothing, and its depth."""
+    shape = (view.height, view.width)
+    return [np.zeros((*shape, 4), dtype), np.full(shape, np.inf, np.float32)]
+
+
+def frame_info(shot: Shot, view: Camera, seconds: float) -> FrameInfo:
+    """What the header of a drawn shot says."""
+    return FrameInfo(
+        view.width, view.height, shot.dtype, "srgb" if shot.dtype == "uint8" else "linear-rec709",
+        parts=["rgba", "depth"] if shot.depth else ["rgba"], seconds=seconds,
+    )  # fmt: skip
+
+
+def camera_of(spec: CameraSpec, scale: float) -> Camera:
+    """A shot's camera, at ``scale`` of its size."""
+    camera = Camera(
+        spec.width, spec.height, np.array(spec.K).reshape(3, 3), np.array(spec.viewmat).reshape(4, 4), spec.near,
+        spec.far, spec.orthographic,
+    )  # fmt: skip
+    return camera if scale == 1.0 else camera.resized(scaled(spec.width, scale), scaled(spec.height, scale))
+
+
+def check_fit(head: HeadInstance, expressions: int, vertices: int) -> None:
+    """Raise ``ProtocolError`` when pose or vertices were made for another head."""
+    if head.pose is not None and head.pose.expression.size != expressions:
+        raise ProtocolError(
+            f"The pose has {head.pose.expression.size} expression values; this avatar's head has {expressions}."
+        )
+    if head.vertices is not None and head.vertices.shape[0] != vertices:
+        raise ProtocolError(f"{head.vertices.shape[0]} vertices were sent; this avatar's head has {vertices}.")

@@ -18,7 +18,7 @@ from tiny_avatar import make_tiny_avatar
 
 from gshead_backend.avatar import file as avatar_file
 from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes, describe_avatar, load_avatar, save_avatar
-from gshead_backend.avatar.types import Avatar
+from gshead_backend.avatar.types import Avatar, NetworkPortrait
 from gshead_backend.errors import ArgumentError, ExportError, FileFormatError, HeadError
 from gshead_backend.head import HeadModel, save_head
 
@@ -281,6 +281,42 @@ def test_saving_is_atomic_and_says_where_it_failed(avatar: Avatar, tmp_path: Pat
 def test_an_avatar_that_no_file_can_hold_is_refused_on_saving(avatar: Avatar, change: dict, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         avatar_to_bytes(replace(avatar, **change))
+
+
+def _with_portrait(avatar: Avatar, side: int = 70) -> Avatar:
+    image = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
+    camera = np.column_stack([np.diag([-1.0, 1, -1]), [0, 0, 10.5]]).astype(np.float32)
+    return replace(avatar, portrait=NetworkPortrait(image, camera), method="gagavatar")
+
+
+def test_a_portrait_for_a_network_is_kept_exactly_and_raises_the_minor_version(avatar: Avatar) -> None:
+    data = avatar_to_bytes(_with_portrait(avatar))
+    assert describe_avatar(data)["format"] == "1.1"
+    assert describe_avatar(data)["drawn_by_network"] is True
+    assert describe_avatar(avatar_to_bytes(avatar))["format"] == "1.0"
+    back = avatar_from_bytes(data)
+    assert back.portrait is not None
+    assert np.array_equal(back.portrait.image, _with_portrait(avatar).portrait.image)
+    assert np.array_equal(back.portrait.camera, _with_portrait(avatar).portrait.camera)
+    assert avatar_to_bytes(back) == data
+
+
+@pytest.mark.parametrize(
+    ("tensor", "dtype", "value", "said"),
+    [("portrait.camera", "<f4", np.nan, "NaN"), ("portrait.camera", "<f4", 3.0, "rotation")],
+)
+def test_a_portrait_with_an_impossible_camera_is_refused(avatar, tensor, dtype, value, said) -> None:
+    with pytest.raises(FileFormatError, match=said):
+        avatar_from_bytes(_with_value(avatar_to_bytes(_with_portrait(avatar)), tensor, dtype, value))
+
+
+def test_half_a_portrait_and_a_huge_one_are_refused(avatar: Avatar) -> None:
+    header, body = _split(avatar_to_bytes(_with_portrait(avatar)))
+    del header["portrait.camera"]
+    with pytest.raises(FileFormatError, match=r"part of a portrait|not a valid avatar file"):
+        avatar_from_bytes(_join(header, body))
+    with pytest.raises(ArgumentError, match="uint8"):
+        avatar_to_bytes(_with_portrait(avatar, 1025))
 
 
 def test_every_field_of_an_avatar_is_in_the_file() -> None:

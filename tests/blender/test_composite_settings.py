@@ -55,10 +55,18 @@ def test_a_compositor_of_ones_own_keeps_its_links(shots: tuple[Path, dict]) -> N
     assert "Render Layers.Image > Blur.Image" not in tree["during"]
 
 
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_heads_that_come_later_are_taken_up_by_the_next_render(shots: tuple[Path, dict], when: str) -> None:
+    before, camera, shadow, glossy, there, *after = shots[1][when]
+    assert before
+    assert [camera, shadow, glossy, there] == [False, False, True, True]
+    assert after == [True, True]
+
+
 def test_masks_are_sockets_of_the_heads_node(shots: tuple[Path, dict]) -> None:
     assert shots[1]["sockets"] == ["Image", "Alpha", "Depth", "Heads Depth", "Mask Ada"]
 
 
 def test_instanced_heads_are_taken_along_and_hidden_collections_left_out(shots: tuple[Path, dict]) -> None:
-    assert shots[1]["instances"] == ["Ada", "instancer"]
+    assert shots[1]["instances"] == [["Ada", "instancer"], [False, True]]
     assert shots[1]["images"] == [], "no image datablock is made"

@@ -19,6 +19,7 @@ def main() -> None:
     eevee = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0) else "BLENDER_EEVEE"
     render_setup.cycles(4)
     bpy.ops.gshead.add_to_compositor()
+    told["first"] = later(scene, out / "first.exr")
 
     def trio(name: str, **options) -> None:
         """The picture with heads, the render without, the heads by themselves."""
@@ -68,6 +69,7 @@ def main() -> None:
     told["sockets"] = [output.name for output in heads_node.outputs if output.enabled]
     scene.gshead_render.use_masks = False
     told["instances"] = instances(scene, made)
+    told["later"] = later(scene, out / "later.exr")
     if common.ARGS.get("eevee", True):
         bpy.ops.gshead.remove_from_compositor()
         render.engine = eevee
@@ -142,9 +144,30 @@ def instances(scene, made) -> list[str]:
     scene.collection.objects.link(empty)
     bpy.ops.gshead.add_to_compositor()
     found = sorted(o.name for o in scene.gshead_render.heads_scene.objects)
+    inside = bpy.data.objects["library"]
+    rays = [inside.visible_camera]
+    bpy.ops.gshead.remove_from_compositor()
+    rays.append(inside.visible_camera)
+    bpy.ops.gshead.add_to_compositor()
     bpy.data.objects.remove(empty)
     scene.collection.children.unlink(hidden)
-    return found
+    return [found, rays]
+
+
+def later(scene, path: Path) -> list:
+    """How rays see a head that was added after the button, before and after the next render; and when it is removed."""
+    bpy.ops.gshead.add_to_compositor(shadows=False, reflections=True)
+    made = common.module("heads").add_head(bpy.context, render_setup.tiny_bytes(seed=8), "Later")
+    told = [made.mesh.visible_camera]
+    render_setup.render_image(path)
+    told += [made.mesh.visible_camera, made.mesh.visible_shadow, made.mesh.visible_glossy]
+    told.append(made.mesh.name in scene.gshead_render.heads_scene.objects)
+    bpy.ops.gshead.remove_from_compositor()
+    told += [made.mesh.visible_camera, made.mesh.visible_shadow]
+    for obj in (made.mesh, made.rig):
+        bpy.data.objects.remove(obj)
+    bpy.ops.gshead.add_to_compositor()
+    return told
 
 
 common.run(main)

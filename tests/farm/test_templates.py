@@ -1,0 +1,99 @@
+"""Jobs for farms' managers: well-formed, with every frame once, and safe with odd paths."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gshead_backend.cli.console import parse_frames
+from gshead_backend.errors import ArgumentError
+from gshead_backend.farm.templates import Submission, openjd_template, ranges, slurm_script, write_template
+
+ODD = Submission('/shots/it\'s a "shot".blend', "/out/ä b", [1, 2, 3, 5, 9, 10], 4, "/x/g.zip", "/opt/blender", True)
+
+
+def test_ranges_are_what_frames_takes() -> None:
+    for frames in ([1], [1, 2, 3], [1, 3, 5], [-3, -2, 0, 7, 8, 9]):
+        assert parse_frames(ranges(frames)) == frames
+    assert [f for chunk in ODD.chunks for f in parse_frames(chunk)] == list(ODD.frames)
+
+
+def test_an_openjd_bundle_has_every_frame_once_and_a_backend_a_session(tmp_path: Path) -> None:
+    files = write_template("openjd", ODD, tmp_path / "bundle")
+    assert {f.name for f in files} == {
+        "template.json",
+        "parameters.json",
+        "parameter_values.json",
+        "asset_references.json",
+    }
+    template = json.loads((tmp_path / "bundle" / "template.json").read_text())
+    assert template == openjd_template(ODD)
+    (step,) = template["steps"]
+    assert step["hostRequirements"] == {"amounts": [{"name": "amount.worker.gpu", "min": 1}]}
+    assert step["parameterSpace"]["taskParameterDefinitions"][0]["range"] == ["1-3,5", "9-10"]
+    actions = step["stepEnvironments"][0]["script"]["actions"]
+    assert actions["onEnter"]["args"][:3] == ["farm", "backend", "start"]
+    assert actions["onExit"]["args"][:3] == ["farm", "backend", "stop"]
+
+
+def test_a_slurm_script_runs_each_task_with_its_own_frames(tmp_path: Path) -> None:
+    """Run by a shell with a stand-in for gshead, task by task."""
+    (script,) = write_template("slurm", ODD, tmp_path / "job.sh")
+    assert "#SBATCH --array=0-1\n" in script.read_text()
+    assert "#SBATCH --gres=gpu:1\n" in slurm_script(ODD)
+    tool = tmp_path / "bin" / "gshead"
+    tool.parent.mkdir()
+    tool.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    tool.chmod(0o755)
+    for task, frames in enumerate(ODD.chunks):
+        done = subprocess.run(
+            ["bash", str(script)], capture_output=True, text=True, check=True,
+            env={"PATH": f"{tool.parent}:/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": str(task)},
+        )  # fmt: skip
+        assert json.loads(done.stdout) == [
+            "render-blend", ODD.blend, "--out", ODD.out, "--extension", "/x/g.zip", "--blender", "/opt/blender",
+            "--frames", frames,
+        ]  # fmt: skip
+
+
+def test_a_flamenco_job_type_makes_a_task_a_chunk(tmp_path: Path) -> None:
+    """Compiled under a stand-in for the manager's own objects."""
+    node = shutil.which("node")
+    (script,) = write_template("flamenco", ODD, tmp_path / "gshead-render.js")
+    text = script.read_text()
+    assert '"label": "gshead render"' in text
+    if node is None:
+        pytest.skip("SKIPPED: no node here to compile the job type with")
+    stub = """
+const made = [];
+const author = {
+  Task: (name, type) => ({ name, type, commands: [], addCommand(c) { this.commands.push(c); } }),
+  Command: (name, parameters) => ({ name, parameters }),
+};
+const frameChunker = (frames, size) => ["1-3,5", "9-10"];
+"""
+    run = """
+const settings = Object.fromEntries(JOB_TYPE.settings.map((s) => [s.key, s.default]));
+compileJob({ settings, addTask: (task) => made.push(task) });
+console.log(JSON.stringify(made));
+"""
+    done = subprocess.run([node, "-e", stub + text + run], capture_output=True, text=True, check=True)
+    tasks = json.loads(done.stdout)
+    assert [t["commands"][0]["parameters"]["args"][5] for t in tasks] == ["1-3,5", "9-10"]
+    assert tasks[0]["commands"][0]["parameters"]["args"][1] == ODD.blend
+
+
+def test_what_cannot_be_a_job_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="at least one frame"):
+        Submission("a.blend", "o", [])
+    with pytest.raises(ArgumentError, match="not 0"):
+        Submission("a.blend", "o", [1], 0)
+    with pytest.raises(ArgumentError, match="printed"):
+        Submission("a\nb.blend", "o", [1])
+    with pytest.raises(ArgumentError, match="no farm template"):
+        write_template("qube", Submission("a.blend", "o", [1]), tmp_path / "x")
