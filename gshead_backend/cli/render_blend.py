@@ -38,7 +38,7 @@ def render_blend(
         retries: how often a frame is tried again when the backend was lost.
         json: print the result as one JSON object.
     """
-    from ..farm.blender import find_blender, render_chunk
+    from ..farm.blender import Chunk, find_blender, render_chunk
     from ..farm.frames import FrameFolder
 
     numbers, job = parse_frames(frames), job_of(blend, out, engine, retries)
@@ -56,12 +56,19 @@ def render_blend(
 
     folder = FrameFolder(out.resolve(), job["key"])
     folder.sweep()
+    whole, left = Chunk(), numbers
     try:
-        chunk = render_chunk(program, job, numbers, say=say)
+        while left:  # once more only where another worker, who had claimed a frame, did not come to its end
+            chunk = render_chunk(program, job, left, say=say)
+            whole.rendered += chunk.rendered
+            whole.failed |= chunk.failed
+            left = folder.left_of(frame for frame in left if frame not in whole.failed)
     finally:
         progress.close()
         folder.write_manifest(numbers)
-    return finish(chunk.rendered, chunk.kept, chunk.failed, out, time.perf_counter() - started, as_json=json)
+    done_here = {*whole.rendered, *whole.failed}
+    kept = [frame for frame in numbers if frame not in done_here]
+    return finish(whole.rendered, kept, whole.failed, out, time.perf_counter() - started, as_json=json)
 
 
 def job_of(blend: Path, out: Path, engine: str, retries: int) -> dict[str, Any]:

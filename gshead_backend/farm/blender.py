@@ -108,6 +108,8 @@ def render_chunk(
             blender.command(), env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace",
         )  # fmt: skip
+        if stop is not None:
+            threading.Thread(target=_kill_when, args=(process, stop), daemon=True).start()
         finished, last = False, ""
         try:
             assert process.stdout is not None
@@ -120,8 +122,6 @@ def render_chunk(
                 last = event.get("text") or last
                 _note(chunk, event)
                 say(event)
-                if stop is not None and stop.is_set():
-                    break
         finally:
             if process.poll() is None and not finished:
                 process.kill()
@@ -134,6 +134,13 @@ def render_chunk(
             remedy="Run the same command again: frames that are finished are kept.",
         )
     return chunk
+
+
+def _kill_when(process: subprocess.Popen[str], stop: threading.Event) -> None:
+    while process.poll() is None:
+        if stop.wait(0.2):
+            process.kill()
+            return
 
 
 def _note(chunk: Chunk, event: dict[str, Any]) -> None:

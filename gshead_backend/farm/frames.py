@@ -13,8 +13,9 @@ import json
 import os
 import re
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,19 @@ class FrameFolder:
         finally:
             if mine:
                 path.unlink(missing_ok=True)
+
+    def busy(self, frame: int) -> bool:
+        """Another process is at work on the frame."""
+        path = self._own / f"{frame:04d}.claim"
+        return path.exists() and not _is_void(path)
+
+    def left_of(self, frames: Iterable[int], stop: threading.Event | None = None) -> list[int]:
+        """Those of the frames that are still to be rendered, once nobody else is at work on any of them."""
+        left = [frame for frame in frames if not self.valid(frame)]
+        while any(self.busy(frame) for frame in left) and not (stop is not None and stop.is_set()):
+            time.sleep(0.2)
+            left = [frame for frame in left if self.busy(frame) or not self.valid(frame)]
+        return left
 
     def _claim(self, path: Path) -> bool:
         try:

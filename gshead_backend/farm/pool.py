@@ -104,7 +104,7 @@ class Farm:
         except GsheadError as error:
             reason = error.message
         folder = FrameFolder(Path(self.job["out"]), self.job["key"])
-        left = [frame for frame in frames if not folder.valid(frame)]
+        left = folder.left_of(frames, self.stop)
         worker.state = "idle"
         if not left or self.stop.is_set():
             return

@@ -125,3 +125,22 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ExportError, match="cannot be written"):
         FrameFolder(tmp_path / "file" / "out", "k")
+
+
+def test_what_others_are_at_is_waited_for(tmp_path: Path) -> None:
+    """One of them finishes its frame, the other goes without."""
+    folder = FrameFolder(tmp_path, "k")
+    finished(folder, 1)
+    first, second = folder.claimed(2), folder.claimed(3)
+    assert first.__enter__()
+    assert second.__enter__()
+    found: list[int] = []
+    waiting = threading.Thread(target=lambda: found.extend(FrameFolder(tmp_path, "k").left_of([1, 2, 3, 4])))
+    waiting.start()
+    waiting.join(0.5)
+    assert waiting.is_alive()
+    finished(folder, 2)
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    waiting.join(10)
+    assert found == [3, 4]
