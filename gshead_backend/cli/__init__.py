@@ -29,8 +29,10 @@ VERBS = {
     "synthetic": "seeded synthetic people: pictures with known truth, tables, timing",
     "train": "train the project's own portrait networks on synthetic people",
     "evaluate": "say how good a method is: benchmarks, a report, a comparison",
+    "status": "what a running backend is doing: sessions, jobs, frames a second, memory",
     "cache": "what is kept on this machine: list it, clear it, limit it",
     "doctor": "say what is installed, what is missing and how to fix it",
+    "bundle": "what a bug report needs, without personal data",
     "version": "print versions",
 }
 

@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from ..logs import configure_logs
+
 log = logging.getLogger("gshead.upkeep")
 _SWEEP_AFTER = 10.0  # seconds: the first frame comes first
 
@@ -22,7 +24,7 @@ def main(args: Sequence[str]) -> int:
         description="Run the backend that Blender talks to. It listens on a private socket, writes a connection file "
         "into its runtime directory, and ends when no client is left.",
     )  # fmt: skip
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logs(role="front")
     sweep = threading.Timer(_SWEEP_AFTER, _sweep)
     sweep.daemon = True
     sweep.start()

@@ -43,6 +43,13 @@ def data(message: m.AvatarData, parts: list[memoryview]) -> bytes:
     return found
 
 
+def status(message: Any, parts: list[memoryview]) -> m.StatusReply:
+    """What the backend is doing, as it is."""
+    if not isinstance(message, m.StatusReply):
+        raise ProtocolError("The backend did not answer status with status.reply.")
+    return message
+
+
 def nothing(message: m.Message, parts: list[memoryview]) -> None:
     """It was done."""
     return None

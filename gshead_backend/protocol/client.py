@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .endpoint import Endpoint
-from .messages import CameraSpec, Dtype, HelloReply, Motion, Quality
+from .messages import CameraSpec, Dtype, HelloReply, Motion, Quality, StatusReply
 from .request import ProgressCallback
 from .threaded import ThreadedClient
 from .values import AvatarSummary, Frame, Instance, TrackedTake
@@ -42,6 +42,10 @@ class Client:
     def hello(self) -> HelloReply:
         """What the backend said when this client connected: boot id, limits, methods, features, workers."""
         return self.threaded.hello
+
+    def status(self, *, timeout: float | None = 10.0) -> StatusReply:
+        """What the backend is doing now: sessions, jobs, memory, frames a second."""
+        return self.threaded.status().wait(timeout)
 
     def reconstruct(
         self, portrait: bytes, *, method: str = "uvfit", quality: Quality = "standard", name: str = "head",

@@ -170,11 +170,16 @@ def ipc_address(directory: Path, name: str) -> str:
     socket, in a private directory with a short name derived from it."""
     path = directory / name
     if len(os.fsencode(str(path))) > IPC_PATH_LIMIT:
-        digest = hashlib.sha256(os.fsencode(str(directory))).hexdigest()[:12]
-        path = make_private_dir(Path("/tmp") / f"gshead-{os.getuid()}-{digest}") / name
+        path = make_private_dir(short_dir(directory)) / name
     if len(os.fsencode(str(path))) > IPC_PATH_LIMIT:
         raise AuthenticationError(f"The ipc path {path} is longer than {IPC_PATH_LIMIT} bytes.")
     return f"ipc://{path}"
+
+
+def short_dir(directory: Path) -> Path:
+    """The private directory for sockets of ``directory`` when its own path is too long for them. It need not exist."""
+    digest = hashlib.sha256(os.fsencode(str(directory))).hexdigest()[:12]
+    return Path("/tmp") / f"gshead-{os.getuid() if _POSIX else 0}-{digest}"
 
 
 def write_private(path: Path, data: bytes) -> None:

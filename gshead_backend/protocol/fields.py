@@ -81,6 +81,32 @@ class WorkerInfo(Struct, frozen=True):
     message: str = ""
 
 
+class SessionInfo(Struct, frozen=True):
+    """One client's lease, in ``status.reply``. ``client`` is empty for clients with another key.
+
+    ``number`` is the one in the log. ``seconds`` since ``hello``; ``frames`` waiting; ``fps`` over the last seconds.
+    """
+
+    number: Count
+    client: str
+    own: bool
+    seconds: float
+    avatars: Count
+    streams: Count
+    frames: Count
+    fps: float
+
+
+class JobInfo(Struct, frozen=True):
+    """A reconstruction or tracking, in ``status.reply``. ``number`` is the one in the log, 0 while it waits."""
+
+    kind: str
+    number: Count
+    running: bool
+    clients: Count
+    seconds: float
+
+
 class RingRef(Struct, frozen=True):
     """Where a frame's bytes lie in a ring file: ``sequence`` must be the slot's before and after the copy."""
 

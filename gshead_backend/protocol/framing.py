@@ -49,11 +49,7 @@ def _decode(header: bytes | memoryview, decoder: msgspec.json.Decoder[Any], know
         envelope = _envelopes.decode(header)
         sender_id = envelope.id if 0 <= envelope.id <= 2**53 else 0
         if envelope.v[0] != PROTOCOL_VERSION[0]:
-            theirs, ours = f"{envelope.v[0]}.{envelope.v[1]}", f"{PROTOCOL_VERSION[0]}.{PROTOCOL_VERSION[1]}"
-            raise VersionError(
-                f"This side speaks protocol {ours}, the other side {theirs}.",
-                remedy="Install the same gshead version for the add-on and the backend.",
-            )
+            raise _version_error(envelope.v, backend=known is REQUEST_TYPES)
         if envelope.type not in known:
             raise UnsupportedError(
                 f"Unknown message type '{envelope.type[:60]}'.", remedy="Update gshead on this side."
@@ -65,6 +61,20 @@ def _decode(header: bytes | memoryview, decoder: msgspec.json.Decoder[Any], know
         text = f"A message header cannot be read: {str(error)[:200] or type(error).__name__}."
         raise _marked(ProtocolError(text), sender_id) from None
     return message
+
+
+def _version_error(theirs: tuple[int, int], *, backend: bool) -> VersionError:
+    """Who is the older one, and how to update it. ``backend``: it is the backend that reads."""
+    of_backend, of_client = (PROTOCOL_VERSION, theirs) if backend else (theirs, PROTOCOL_VERSION)
+    update = (
+        "The client is older: update the Gaussian Head extension (Preferences, Get Extensions)."
+        if of_client < of_backend
+        else "The backend is older: update it to the version of the extension, and start it again."
+    )
+    return VersionError(
+        f"The backend speaks protocol {of_backend[0]}.{of_backend[1]}, the client {of_client[0]}.{of_client[1]}.",
+        remedy=update,
+    )
 
 
 def _marked(error: ProtocolError, sender_id: int) -> ProtocolError:

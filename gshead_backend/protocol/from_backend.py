@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from msgspec import field
 
-from .fields import AvatarId, AvatarInfo, Count, FrameInfo, LimitsInfo, Message, RingRef, WorkerInfo
+from .fields import (
+    AvatarId,
+    AvatarInfo,
+    Count,
+    FrameInfo,
+    JobInfo,
+    LimitsInfo,
+    Message,
+    RingRef,
+    SessionInfo,
+    WorkerInfo,
+)
 
 
 class HelloReply(Message, tag="hello.reply"):
@@ -96,6 +107,21 @@ class StreamFrame(Message, tag="stream.frame"):
     token: Count
     frame: FrameInfo
     ring: RingRef | None = None
+
+
+class StatusReply(Message, tag="status.reply"):
+    """Answer to ``status``. ``memory``: bytes by process (``front``, ``render``, ``jobs``) and of ``avatars``.
+
+    ``seconds`` since the backend started; ``drawn`` frames since then; ``fps`` over the last seconds.
+    """
+
+    seconds: float
+    sessions: list[SessionInfo]
+    jobs: list[JobInfo]
+    workers: list[WorkerInfo]
+    memory: dict[str, Count]
+    drawn: Count
+    fps: float
 
 
 class Beat(Message, tag="beat"):

@@ -135,6 +135,10 @@ class RestartWorker(Message, tag="worker.restart"):
     role: Literal["render", "jobs"] = "render"
 
 
+class Status(Message, tag="status"):
+    """What the backend is doing. Answered by ``status.reply``."""
+
+
 class Shutdown(Message, tag="shutdown"):
     """Ends the backend when no other session holds a lease, or at once with ``force``. Answered by ``done``."""
 

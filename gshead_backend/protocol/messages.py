@@ -18,6 +18,7 @@ from .fields import (
     Floats4x4,
     FrameInfo,
     InstanceSpec,
+    JobInfo,
     LimitsInfo,
     Message,
     Motion,
@@ -25,6 +26,7 @@ from .fields import (
     Pixels,
     Quality,
     RingRef,
+    SessionInfo,
     WorkerInfo,
     WorkerState,
 )
@@ -39,6 +41,7 @@ from .from_backend import (
     Preview,
     Progress,
     Reconstructed,
+    StatusReply,
     StreamFrame,
     StreamOpened,
     Tracked,
@@ -55,6 +58,7 @@ from .from_client import (
     RestartWorker,
     RingRelease,
     Shutdown,
+    Status,
     StreamAck,
     StreamClose,
     StreamOpen,
@@ -65,17 +69,19 @@ from .from_client import (
 Request = (
     Hello | Goodbye | Cancel | Reconstruct | Track | AvatarPut | AvatarGet | AvatarDrop | RenderFrame | StreamOpen
     | StreamUpdate | StreamAck | StreamClose | RingRelease | RestartWorker | Shutdown
+    | Status
 )  # fmt: skip
 Reply = (
     HelloReply | Done | Error | Progress | Preview | Reconstructed | Tracked | AvatarStored | AvatarData | FrameReply
-    | StreamOpened | StreamFrame | Beat
+    | StreamOpened | StreamFrame | StatusReply | Beat
 )  # fmt: skip
 
 __all__ = [
     "PROTOCOL_VERSION", "AvatarData", "AvatarDrop", "AvatarGet", "AvatarId", "AvatarInfo", "AvatarPut",
     "AvatarStored", "Beat", "CameraSpec", "Cancel", "Count", "Done", "Dtype", "Error", "Floats3x3", "Floats4x4",
-    "FrameInfo", "FrameReply", "Goodbye", "Hello", "HelloReply", "InstanceSpec", "LimitsInfo", "Message", "Motion",
-    "Name", "Pixels", "Preview", "Progress", "Quality", "Reconstruct", "Reconstructed", "RenderFrame", "Reply",
-    "Request", "RestartWorker", "RingRef", "RingRelease", "Shutdown", "StreamAck", "StreamClose", "StreamFrame",
-    "StreamOpen", "StreamOpened", "StreamUpdate", "Track", "Tracked", "WorkerInfo", "WorkerState",
+    "FrameInfo", "FrameReply", "Goodbye", "Hello", "HelloReply", "InstanceSpec", "JobInfo", "LimitsInfo",
+    "Message", "Motion", "Name", "Pixels", "Preview", "Progress", "Quality", "Reconstruct", "Reconstructed",
+    "RenderFrame", "Reply", "Request", "RestartWorker", "RingRef", "RingRelease", "SessionInfo", "Shutdown",
+    "Status", "StatusReply", "StreamAck", "StreamClose", "StreamFrame", "StreamOpen", "StreamOpened",
+    "StreamUpdate", "Track", "Tracked", "WorkerInfo", "WorkerState",
 ]  # fmt: skip

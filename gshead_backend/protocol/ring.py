@@ -112,11 +112,14 @@ class Ring:
         """Copies of a slot's parts as uint8 arrays.
 
         Raises:
-            ProtocolError: the slot holds another frame, or was written to during the copy.
+            ProtocolError: the slot holds another frame, or was written to during the copy, or the file was cut off.
         """
         self._check_slot(slot)
         if sum(sizes) > self.slot_bytes or any(size < 0 for size in sizes):
             raise ProtocolError(f"{sum(sizes)} bytes do not fit a ring slot of {self.slot_bytes} bytes.")
+        if self._map.size() < _data_start(self.slots) + self.slots * self.slot_bytes:
+            # Reading beyond the end of a mapped file ends the process: Blender, with somebody's work in it.
+            raise ProtocolError(f"The ring file {self.path} was cut off.")
         self._check_sequence(slot, sequence, "before")
         at = _data_start(self.slots) + slot * self.slot_bytes
         parts: list[np.ndarray] = []

@@ -197,6 +197,10 @@ class ThreadedClient:
         """Kills and restarts the ``render`` or ``jobs`` worker, for one that hangs."""
         return self._ask(m.RestartWorker(role="jobs" if role == "jobs" else "render"), (), answers.nothing)
 
+    def status(self) -> Request[m.StatusReply]:
+        """What the backend is doing: sessions, jobs, memory, frames a second."""
+        return self._ask(m.Status(), (), answers.status)
+
     def shutdown(self, *, force: bool = False) -> Request[None]:
         """Asks the backend to end: when no other client holds a lease, or at once with ``force``."""
         return self._ask(m.Shutdown(force=force), (), answers.nothing)

@@ -22,8 +22,9 @@ from typing import Any
 import zmq
 
 from ..errors import AuthenticationError, BackendError
+from ..logs import identify
 from ..protocol.curve import KeyGuard, check_key, new_keypair, public_of, serve_with_curve
-from ..protocol.endpoint import Endpoint, ipc_address, read_private, runtime_dir, write_private
+from ..protocol.endpoint import Endpoint, ipc_address, read_private, runtime_dir, short_dir, write_private
 from ..protocol.launcher import STARTER_VARIABLE, connection_path, lock_path
 from ..protocol.locks import FileLock
 from .front import Front
@@ -98,10 +99,18 @@ def _remove_leftovers(directory: Path, name: str) -> None:
         for path in directory.glob(pattern):
             with contextlib.suppress(OSError):
                 path.unlink()
+    short = short_dir(directory)
+    if os.name == "posix" and short.is_dir():  # sockets lie there when the directory's own path is too long
+        for path in (*short.glob(f"{name}.sock"), *short.glob(f"{name}.*.sock")):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        with contextlib.suppress(OSError):  # sockets of another name, or somebody else's directory
+            short.rmdir()
 
 
 def _serve_locked(options: ServeOptions, engine: str, directory: Path) -> None:
     boot_id = secrets.token_hex(8)
+    identify(boot=boot_id)
     connection = connection_path(directory, options.name)
     wake_in, wake_out = socket.socketpair()
     for end in (wake_in, wake_out):
@@ -119,7 +128,7 @@ def _serve_locked(options: ServeOptions, engine: str, directory: Path) -> None:
             guard = KeyGuard(context)
         endpoint = _open(router, options, directory, guard, boot_id)
         setup = WorkerSetup(
-            directory, options.name, engine, options.device, options.limits.splats, context, guard, wake
+            directory, options.name, engine, options.device, options.limits.splats, context, guard, wake, boot=boot_id
         )
         withdraw = functools.partial(connection.unlink, missing_ok=True)
         front = Front(options, router, setup, boot_id, os.getpid(), wake_out, withdraw)

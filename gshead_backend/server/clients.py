@@ -22,7 +22,18 @@ from .sessions import Session
 
 log = logging.getLogger("gshead.server")
 BEAT_SECONDS = 1.0
-FEATURES = ("reconstruct", "preview", "track", "avatar", "frame.render", "stream", "ring", "vertices", "codecs")
+FEATURES = (
+    "reconstruct",
+    "preview",
+    "track",
+    "avatar",
+    "frame.render",
+    "stream",
+    "ring",
+    "vertices",
+    "codecs",
+    "status",
+)
 PATHS = "track.path"
 
 
@@ -96,9 +107,10 @@ class Clients:
         rings = SessionRings(self._directory, f"{self._options.name}.ring.{self._boot_id[:8]}-{self._count}")
         label = f"client {self._count} ({message.client[:40]!r})"
         session = Session(token, identity, user, label, rings, message.codecs)
+        session.number, session.client = self._count, message.client[:40]
         self.sessions[token] = session
         self._house.schedule.add_session(session)
-        log.info("%s opened a session", label)
+        log.info("%s opened a session", label, extra={"session": self._count})
         reply = m.HelloReply(
             parent=message.id, session=token, boot_id=self._boot_id, package=__version__, pid=self._pid,
             limits=self._limits, methods=list(METHODS), features=self._features(), workers=self._workers(),
@@ -123,7 +135,7 @@ class Clients:
         session.rings.close()
         self._house.forget(self._house.store.drop_all(session.token))
         self._house.jobs.forget_session(session)
-        log.info("%s ended: %s", session.label, why)
+        log.info("%s ended: %s", session.label, why, extra={"session": session.number})
 
 
 def _user(frame: zmq.Frame) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from .replies import Replies
 from .requests import House
 from .sessions import Schedule, Session
 from .store import AvatarStore
+from .vitals import memory_of
 from .workers import Worker, WorkerSetup
 
 log = logging.getLogger("gshead.server")
@@ -62,7 +64,7 @@ class Front:
         self.stopping = ""
         self._house = House(
             self._limits, self._replies, self._schedule, self._store, self._render, self._jobs, self._end,
-            lambda: len(self._clients.sessions), self._ask_stop, reads_paths=options.endpoint == "auto",
+            lambda: len(self._clients.sessions), self._ask_stop, self._describe, reads_paths=options.endpoint == "auto",
         )  # fmt: skip
         self._clients = Clients(options, self._house, setup.directory, boot_id, pid, self._workers)
 
@@ -143,7 +145,7 @@ class Front:
         why = worker.start_error or f"The {worker.role} worker process ended ({how})."
         restart = not worker.start_error
         worker.start_error = ""
-        log.error("%s", why)
+        log.error("%s", why, extra={"task": worker.task})
         desk.ended(why, restart=restart)
         self._notice = why if worker.failed else f"{why} It was restarted."
         self._beat(time.monotonic())
@@ -169,6 +171,22 @@ class Front:
         for session in sessions:
             beat = m.Beat(workers=workers, sessions=len(sessions), jobs=jobs, notice=notice)
             self._replies.send(session, beat)
+
+    def _describe(self, asking: Session) -> m.StatusReply:
+        """What ``status`` answers to a client; of clients with another key it learns no names."""
+        sessions = [
+            m.SessionInfo(
+                s.number, s.client if s.user == asking.user else "", s is asking, time.monotonic() - s.since,
+                len(self._store.held_by(s.token)), len(s.streams), len(s.frames), s.rate.per_second(),
+            )
+            for s in self._clients.sessions.values()
+        ]  # fmt: skip
+        memory = {desk.worker.role: memory_of(desk.worker.pid) for desk in self._desks if desk.worker.running}
+        return m.StatusReply(
+            seconds=time.monotonic() - self._started, sessions=sessions, jobs=self._jobs.table.infos(),
+            workers=self._workers(), memory={"front": memory_of(os.getpid()), **memory, "avatars": self._store.total()},
+            drawn=self._render.rate.total, fps=self._render.rate.per_second(),
+        )  # fmt: skip
 
     def _workers(self) -> list[m.WorkerInfo]:
         return [desk.worker.info() for desk in self._desks]

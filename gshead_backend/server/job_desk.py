@@ -59,6 +59,8 @@ class JobDesk:
             job.task = next(self._tasks)
             self.table.running = job
             self.worker.begin(job.task)
+            ids = {"job": job.task, "session": ",".join(str(w.session.number) for w in job.waiters)}
+            log.info("A %s began", type(job.message).__name__.lower(), extra=ids)
             self.worker.send(_order(job), [job.payload] if job.payload else [])
         elif self.table.queue and not self.worker.running and not self.worker.failed:
             self.worker.start()
@@ -101,7 +103,7 @@ class JobDesk:
                     answer = Tracked(warnings=message.warnings, seconds=message.seconds)
                     self._replies.answer(waiter, answer, [bytes(parts[0])])
             elif isinstance(message, link.Failed):
-                self._finish(job)
+                self._finish(job, message.code)
                 self._fail(job, from_code(message.code, message.message, message.remedy))
         self.feed()
 
@@ -119,7 +121,9 @@ class JobDesk:
         if waiter.preview and not waiter.closed:
             self._replies.send(waiter.session, Preview(parent=waiter.request), [data])
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: Job, code: str = "") -> None:
+        took, how = time.monotonic() - job.since, f"failed ({code})" if code else "is done"
+        log.info("It %s after %.1f s", how, took, extra={"job": job.task, **({"code": code} if code else {})})
         self.table.running = None
         self.worker.end(job.task)
 

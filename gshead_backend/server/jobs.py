@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from ..protocol.messages import Reconstruct, Track
+from ..protocol.messages import JobInfo, Reconstruct, Track
 from .sessions import Session, Waiter
 
 REMEMBERED = 64
@@ -24,6 +25,7 @@ class Job:
     task: int = 0
     stop_by: float | None = None
     shown: bytes = b""
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def wanted(self) -> bool:
@@ -65,6 +67,18 @@ class JobTable:
 
     def __len__(self) -> int:
         return len(self.queue) + int(self.running is not None)
+
+    def infos(self) -> list[JobInfo]:
+        """All of them, the running one first."""
+        running = [self.running] if self.running else []
+        now = time.monotonic()
+        return [
+            JobInfo(
+                "track" if isinstance(job.message, Track) else "reconstruct", job.task, job is self.running,
+                sum(not waiter.closed for waiter in job.waiters), now - job.since,
+            )
+            for job in [*running, *self.queue]
+        ]  # fmt: skip
 
     def join(self, key: str, waiter: Waiter) -> Job | None:
         """Adds the waiter to an equal job that is queued or running, and returns that job."""

@@ -22,6 +22,7 @@ from . import link
 from .replies import Replies
 from .sessions import FrameWish, Schedule
 from .store import AvatarStore
+from .vitals import Rate
 from .workers import Worker
 
 log = logging.getLogger("gshead.server")
@@ -52,6 +53,7 @@ class RenderDesk:
 
     def __init__(self, worker: Worker, store: AvatarStore, schedule: Schedule, replies: Replies) -> None:
         self.worker = worker
+        self.rate = Rate()
         self._store, self._schedule, self._replies = store, schedule, replies
         self._tasks = itertools.count(1)
         self._loaded: set[str] = set()
@@ -210,6 +212,8 @@ class RenderDesk:
 
     def _on_drawn(self, task: _DrawTask, frame: FrameInfo, sizes: list[int], parts: list[memoryview]) -> None:
         wish, target = task.wish, task.ring
+        self.rate.note()
+        wish.session.rate.note()
         if wish.abandoned:
             self._give_back(task)
             return

@@ -35,6 +35,7 @@ class House:
     end_session: Callable[[Session, str], None]
     session_count: Callable[[], int]
     stop: Callable[[str], None]
+    describe: Callable[[Session], m.StatusReply]
     reads_paths: bool = False
 
     def forget(self, gone: list[str]) -> None:
@@ -56,6 +57,7 @@ class Requests:
             m.RenderFrame: self._frame, m.StreamOpen: self._stream_open, m.StreamUpdate: self._stream_update,
             m.StreamAck: self._stream_ack, m.StreamClose: self._stream_close, m.RingRelease: self._ring_release,
             m.RestartWorker: self._restart, m.Shutdown: self._shutdown,
+            m.Status: self._status,
         }  # fmt: skip
 
     def handle(self, session: Session, message: m.Message, parts: Parts) -> None:
@@ -207,6 +209,11 @@ class Requests:
         else:
             worker.start(forgive=True)
         self._done(session, message)
+
+    def _status(self, session: Session, message: m.Status, parts: Parts) -> None:
+        reply = self._house.describe(session)
+        reply.parent = message.id
+        self._replies.send(session, reply)
 
     def _shutdown(self, session: Session, message: m.Shutdown, parts: Parts) -> None:
         others = self._house.session_count() - 1

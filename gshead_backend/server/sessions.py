@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from ..protocol.messages import CameraSpec, Dtype, InstanceSpec
 from .line import Line
 from .rings import SessionRings
+from .vitals import Rate
 
 
 @dataclass
@@ -21,6 +23,7 @@ class Session:
         codecs: how its frames may be packed. line: how fast they get there.
         open: requests that are still to be answered, by the client's id.
         frames: frames asked for, drawn in this order. streams: by number.
+        number: as in the log. client: what it calls itself. since: its ``hello``. rate: of the frames drawn for it.
     """
 
     token: str
@@ -33,6 +36,10 @@ class Session:
     open: dict[int, Waiter] = field(default_factory=dict)
     frames: deque[FrameWish] = field(default_factory=deque)
     streams: dict[int, Stream] = field(default_factory=dict)
+    number: int = 0
+    client: str = ""
+    since: float = field(default_factory=time.monotonic)
+    rate: Rate = field(default_factory=Rate)
     ended: bool = False
 
 

@@ -105,6 +105,10 @@ class AvatarStore:
         """Valid avatars that some session holds."""
         return [i for i, a in self._avatars.items() if a.refs and a.info is not None]
 
+    def held_by(self, session: str) -> list[str]:
+        """What a session holds."""
+        return [i for i, a in self._avatars.items() if session in a.refs]
+
     def total(self) -> int:
         """Bytes of everything kept."""
         return sum(len(a.data) for a in self._avatars.values())

@@ -11,7 +11,6 @@ import importlib
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -20,6 +19,7 @@ from typing import Any
 import zmq
 
 from ..errors import BackendError, Cancelled, GsheadError
+from ..logs import configure_logs
 from ..parallel import keep_freed_memory
 from ..protocol.curve import connect_with_curve
 from . import link
@@ -145,7 +145,7 @@ class Loop:
 
     def _failed(self, task: int, error: Exception) -> None:
         if not isinstance(error, GsheadError):
-            log.error("Task %d failed:\n%s", task, "".join(traceback.format_exception(error)))
+            log.error("Task %d failed:\n%s", task, "".join(traceback.format_exception(error)), extra={"task": task})
         with contextlib.suppress(Exception):
             self.engine.free_memory()
         self._fail(task, error)
@@ -227,7 +227,7 @@ def _end_with_front(handle: int) -> None:
 
 def main(config: dict[str, Any]) -> None:
     """Entry of a worker process; ``config`` came over standard input, which now only tells the front's end."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    configure_logs(role=config["role"], boot=config["boot"])
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the front's to handle
     threading.Thread(target=_end_with_front, args=(0,), name="gshead-front-watch", daemon=True).start()

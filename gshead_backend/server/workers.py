@@ -48,6 +48,7 @@ class WorkerSetup:
     guard: KeyGuard | None
     wake: Callable[[], None]
     ipc: bool = os.name == "posix"
+    boot: str = ""
 
 
 class Worker:
@@ -163,6 +164,7 @@ class Worker:
         root = str(Path(__file__).resolve().parents[2])
         config = {
             "role": self.role,
+            "boot": self._setup.boot,
             "engine": self._setup.engine,
             "device": self._setup.device,
             "splats": self._setup.splats,

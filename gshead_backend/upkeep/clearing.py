@@ -14,6 +14,7 @@ from ..protocol.launcher import check_name, lock_path
 from ..protocol.locks import FileLock
 from .places import BROUGHT, LEFTOVERS, PICTURES, Holding, Item, Place, holding, places
 
+_TEMPORARY = ("clips", "farm")
 _KEPT_ENDINGS = (".lock", ".keys")
 """In the runtime folder: a lock that is removed while a backend starts would let two start; keys are the user's."""
 
@@ -40,7 +41,7 @@ def clear(names: Sequence[str] = (), *, older_than_days: float = 0.0) -> list[Cl
     known = places()
     if not older_than_days >= 0:
         raise ArgumentError(f"The age must be a number of days from 0, got {older_than_days}.")
-    if unknown := [name for name in names if name not in {place.name for place in known} | {"frames", "clips"}]:
+    if unknown := [name for name in names if name not in {place.name for place in known} | {"frames", "clips", "farm"}]:
         raise ArgumentError(
             f"There is no cache '{unknown[0]}'.",
             remedy=f"Use one of: {', '.join(dict.fromkeys(place.name for place in known))}.",
@@ -98,7 +99,7 @@ def _remove(found: Holding, wanted: Callable[[Item], bool]) -> Cleared:
             left += 1
         else:
             files, size = files + 1, size + item.bytes
-    if found.place.name == "clips" and not left:
+    if found.place.name in _TEMPORARY and not left:
         with contextlib.suppress(OSError):
             found.place.path.rmdir()
     return Cleared(found.place, files, size, left)
@@ -108,9 +109,11 @@ def _in_use(place: Place) -> Callable[[Path], bool]:
     """Whether a file of the place belongs to a process that lives."""
     if place.kind != LEFTOVERS:
         return lambda path: False
-    folder = next((p.path for p in places() if p.name == "runtime"), place.path)
+    folder = place.path
+    if place.name == "clips":
+        folder = next((p.path for p in places() if p.name == "runtime"), folder)
     living = {name for name in _backend_names(folder) if FileLock(lock_path(folder, name)).held_elsewhere()}
-    if place.name == "clips":  # which backend's worker reads it is not written anywhere
+    if place.name in _TEMPORARY:  # a farm's folder is one backend's; which worker reads a clip is written nowhere
         return lambda path: bool(living)
     return lambda path: path.suffix in _KEPT_ENDINGS or path.name.split(".")[0] in living
 

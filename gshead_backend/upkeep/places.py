@@ -20,6 +20,7 @@ from ..protocol.endpoint import runtime_dir
 
 PICTURES, LEFTOVERS, BROUGHT, FETCHED = "pictures", "leftovers", "brought", "fetched"
 CLIP_PREFIX = "gshead-clip-"
+FARM_PREFIX = "gsh-"
 _EXTENSION_FRAMES = ".user/*/gshead/frames"
 
 
@@ -76,7 +77,12 @@ def places() -> list[Place]:
     found.append(
         Place("runtime", LEFTOVERS, runtime_dir(make=False), True, "sockets, keys, logs and frames of backends")
     )
-    found += [Place("clips", LEFTOVERS, p, True, "a clip that was being tracked") for p in _clip_folders()]
+    found += [Place("clips", LEFTOVERS, p, True, "a clip that was being tracked") for p in _own_temporary(CLIP_PREFIX)]
+    found += [
+        Place("farm", LEFTOVERS, p, True, "sockets, keys, logs and frames of a farm job's backend")
+        for p in _own_temporary(FARM_PREFIX)
+        if any(p.glob("*.lock"))
+    ]
     with contextlib.suppress(ArgumentError):  # no home folder: nothing was imported
         found += [
             Place("heads", BROUGHT, data_folder() / "heads", False, "head models that you imported"),
@@ -119,9 +125,9 @@ def _open_to_others(path: Path) -> bool:
         return False
 
 
-def _clip_folders() -> list[Path]:
-    """Folders of this user in which a worker kept a clip; there are some only while it works, or when it was killed."""
-    return [p for p in sorted(Path(tempfile.gettempdir()).glob(f"{CLIP_PREFIX}*")) if _own_folder(p)]
+def _own_temporary(prefix: str) -> list[Path]:
+    """Temporary folders of this user: there are some only while somebody works, or when it was killed."""
+    return [p for p in sorted(Path(tempfile.gettempdir()).glob(f"{prefix}*")) if _own_folder(p)]
 
 
 def _own_folder(path: Path) -> bool:

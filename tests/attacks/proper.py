@@ -29,6 +29,7 @@ def requests(session: str = "s" * 32, avatar: str = AVATAR) -> list[dict[str, An
         {"type": "stream.update", "stream": 1, "token": 2, "camera": CAMERA, "instances": [head], "scale": 0.5},
         {"type": "stream.ack", "stream": 1, "token": 2},
         {"type": "stream.close", "stream": 1},
+        {"type": "status"},
         {"type": "ring.release", "path": "/tmp/x", "slot": 0, "sequence": 1},
     ]
     return [{**common, **message} for message in found]
@@ -49,6 +50,9 @@ def replies() -> list[dict[str, Any]]:
         {"type": "reconstructed", "avatar": info, "warnings": ["w"], "seconds": 1.0, "reused": True},
         {"type": "frame", "frame": frame, "ring": ring},
         {"type": "stream.frame", "stream": 1, "token": 2, "frame": frame, "ring": ring},
+        {"type": "status.reply", "seconds": 1.0, "jobs": [], "workers": [worker], "memory": {"front": 1}, "drawn": 1,
+         "fps": 2.0, "sessions": [{"number": 1, "client": "c", "own": True, "seconds": 1.0, "avatars": 1, "streams": 1,
+                                   "frames": 0, "fps": 2.0}]},
         {"type": "beat", "workers": [worker], "sessions": 1, "jobs": 0, "notice": ""},
     ]  # fmt: skip
     return [{**common, **message} for message in found]

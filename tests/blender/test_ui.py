@@ -12,6 +12,7 @@ import pytest
 from harness import ROOT, Blender
 from test_pure import part
 
+from gshead_backend.anonymous import without_places
 from gshead_backend.errors import BackendError
 
 DOCTOR = "import sys; sys.path.insert(0, {!r}); from gshead_backend.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -92,7 +93,7 @@ def test_registering_twenty_times_leaves_nothing(seen: dict[str, Any]) -> None:
     ],
 )
 def test_paths_are_cut_down_to_what_names_nobody(text: str, wanted: str) -> None:
-    assert part("problem").without_places(text) == wanted
+    assert without_places(text) == wanted
 
 
 def test_user_names_do_not_leave_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,19 @@ def test_what_a_living_backend_uses_stays(home: Path, capsys: pytest.CaptureFixt
     assert key.exists()
 
 
+def test_what_a_farm_job_left_goes_and_what_it_uses_stays(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dead, alive = (write(home / f"gsh-{name}/default.ring.1", 4) for name in ("dead", "alive"))
+    for folder in (dead.parent, alive.parent):
+        write(folder / "default.lock", 0)
+    lock = FileLock(alive.parent / "default.lock")
+    assert lock.acquire()
+    try:
+        run(capsys, "clear")
+    finally:
+        lock.release()
+    assert (dead.parent.exists(), alive.exists()) == (False, True)
+
+
 def test_clear_by_age_follows_no_link(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = write(frames(home) / "old.frame", 10, 40), write(frames(home) / "new.frame", 10, 1)
     outside = write(home / "elsewhere/portrait.jpg", 10, 90)

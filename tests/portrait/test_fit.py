@@ -257,3 +257,18 @@ def test_a_fit_can_be_posed(fit: PortraitFit, head: HeadModel) -> None:
     personal = PersonalHead.create(head, fit.betas, fit.vertex_offsets)
     turned = dataclasses.replace(HeadPose.neutral(head.expression_count), neck_pose=np.array([0, 0.5, 0]))
     assert np.isfinite(personal.vertices(turned)).all()
+
+
+@pytest.mark.parametrize(("yaw", "pitch"), [(80.0, 0.0), (-80.0, 0.0), (0.0, 70.0)])
+def test_a_face_turned_away_is_a_profile_whatever_was_found_of_it(yaw: float, pitch: float) -> None:
+    from types import SimpleNamespace
+
+    from gshead_backend.portrait.fit import _view_warnings
+
+    frontal = np.diag([1.0, -1.0, -1.0])
+    y, x = np.radians(yaw), np.radians(pitch)
+    turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    nod = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
+    assert _view_warnings(SimpleNamespace(R=frontal)) == ()
+    with pytest.raises(ProfileViewError, match="degrees"):
+        _view_warnings(SimpleNamespace(R=frontal @ turn @ nod))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -81,6 +82,19 @@ def test_bad_slots_and_sizes(ring):
         ring.read(0, 1, [200_000])
     with pytest.raises(ProtocolError, match="do not fit"):
         ring.read(0, 1, [-5])
+
+
+def test_a_ring_that_is_cut_off_is_an_error_and_not_the_end_of_the_process(ring):
+    writer, reader = ring, Ring.open(ring.path, ring.nonce)
+    try:
+        sizes = writer.write(1, 5, [np.arange(1000, dtype=np.uint8)])
+        assert reader.read(1, 5, sizes)
+        for size in (8192, 4096, 0):
+            os.truncate(ring.path, size)
+            with pytest.raises(ProtocolError, match="cut off"):
+                reader.read(1, 5, sizes)
+    finally:
+        reader.close()
 
 
 def test_only_the_named_ring_opens(ring, tmp_path):

@@ -24,6 +24,18 @@ def test_every_error_code_is_documented_with_its_class(root: Path) -> None:
     assert documented == _codes()
 
 
+def test_every_error_code_is_made_by_the_product_and_provoked_by_a_test(root: Path) -> None:
+    def text(*folders: str) -> str:
+        files = [p for f in folders for p in sorted((root / f).rglob("*.py")) if p.name != "errors.py"]
+        return "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+    product, tests = text("gshead_backend", "addon"), text("tests")
+    for code, name in _codes().items():
+        assert re.search(rf"\b{name}\(", product), f"nothing raises {name}"
+        provoked = rf"raises\([^\n]*\b{name}\b"
+        assert re.search(provoked, tests), f"no test provokes {code}"
+
+
 def test_error_codes_are_not_shared() -> None:
     def classes(cls: type[errors.GsheadError]) -> list[type[errors.GsheadError]]:
         return [cls, *(found for sub in cls.__subclasses__() for found in classes(sub))]

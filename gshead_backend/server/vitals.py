@@ -1,0 +1,49 @@
+"""How a backend is: frames a second, memory of processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+WINDOW = 5.0
+"""Seconds over which frames are counted."""
+_MOST = 4096
+
+
+class Rate:
+    """Counts events; how many there were a second lately."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._times: deque[float] = deque(maxlen=_MOST)
+
+    def note(self) -> None:
+        """One more."""
+        self.total += 1
+        self._times.append(time.monotonic())
+
+    def per_second(self) -> float:
+        """Over the last ``WINDOW`` seconds."""
+        now = time.monotonic()
+        while self._times and now - self._times[0] > WINDOW:
+            self._times.popleft()
+        if len(self._times) == _MOST:  # faster than the window holds
+            return _MOST / max(now - self._times[0], 1e-3)
+        return len(self._times) / WINDOW
+
+
+def memory_of(pid: int) -> int:
+    """Resident bytes of a process; 0 where the system does not tell."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        pass
+    if pid == os.getpid() and sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # its highest so far
+    return 0
