@@ -43,7 +43,7 @@ class RarNet(nn.Module):
             queries'. heads: of attention. codes: of the drive network, a multiple of three. tokens: channels of an
             outside backbone's image tokens, 0 = the transformer trained here.
         flat: (M,) int64 places of the texels in the flattened map. size: texels a side. movable: (M,) 0..1 where shape
-            may change. glow: (M, 9) irradiance at the texels under each spherical harmonic.
+            and colour may change. glow: (M, 9) irradiance at the texels under each spherical harmonic.
         groups: (M, 3) 0..1 where eyes, mouth and expression may move splats.
     """
 
@@ -118,12 +118,8 @@ class RarNet(nn.Module):
         basis = self.basis(half).flatten(2)[:, :, self.coarse].transpose(1, 2).unflatten(2, (6, self.codes))
         basis = basis * self.moved_units[:, None] * self.groups[:, None]
         sure = (channels[..., 6:7] / _KNOWN).clamp(0, 1)
-        allowed = torch.cat(
-            [
-                self.movable[None, :, None].expand(b, -1, 3), (1 - sure).expand(-1, -1, 3),
-                self.movable[None, :, None].expand(b, -1, 4),
-            ], 2,
-        )  # fmt: skip
+        free = self.movable[None, :, None].expand(b, -1, 1)
+        allowed = torch.cat([free.expand(-1, -1, 3), (free * (1 - sure)).expand(-1, -1, 3), free.expand(-1, -1, 4)], 2)
         light = 2 * facts[:, :27] + self.light(torch.cat([context.mean(1), facts], 1))
         return Prediction(static * allowed, basis, light.unflatten(1, (9, 3)))
 
