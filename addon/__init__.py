@@ -20,11 +20,12 @@ from . import (
     screen,
     telling,
     ticker,
+    usd_hook,
 )
 
 _MODULES = (
     *(preferences, runtime, telling, render_settings, engine, overlay, boxes, compositing_guard),
-    *(keying, operators, panels, panel_render),
+    *(keying, operators, usd_hook, panels, panel_render),
 )
 
 

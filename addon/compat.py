@@ -119,6 +119,17 @@ def bundled_pxr() -> Any:
     return pxr
 
 
+def usd_hook_class() -> type | None:
+    """Base class of hooks into Blender's USD exporter, or None in a Blender that was built without USD."""
+    return getattr(bpy.types, "USDHook", None)
+
+
+def native_splats() -> bool:
+    """Whether this Blender draws point clouds as Gaussian splats itself (5.3 and later are to; 5.2 does not)."""
+    settings = bpy.types.PointCloud.bl_rna.properties.get("render_type")
+    return settings is not None and any("SPLAT" in item.identifier for item in settings.enum_items)
+
+
 def bone_selected(bone: Any) -> bool:
     """Whether a pose bone is selected (kept with the pose since 5.0)."""
     return bool(bone.select if hasattr(bone, "select") else bone.bone.select)

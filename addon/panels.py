@@ -9,7 +9,7 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import colors, heads, health, overlay, panel_portrait, panel_rig, panel_takes, runtime, storage
+from . import colors, compat, heads, health, overlay, panel_portrait, panel_rig, panel_takes, runtime, storage, usd_hook
 from .rig.controls import channels_of
 from .rig.layout import RAW_PREFIX, region_channels
 from .text import draw_text
@@ -45,6 +45,7 @@ class GSHEAD_PT_portrait(_Tab, bpy.types.Panel):
         column = layout.column(align=True)
         column.operator("gshead.reconstruct", icon="USER")
         column.operator("gshead.load_avatar", icon="FILE_FOLDER")
+        column.operator("gshead.import_usd", icon="IMPORT")
 
 
 class GSHEAD_PT_head(_HeadTab, bpy.types.Panel):
@@ -134,7 +135,12 @@ class GSHEAD_PT_render(_HeadTab, bpy.types.Panel):
         layout, scene = self.layout, context.scene
         layout.prop(scene.render, "engine")
         layout.prop(scene.render, "film_transparent", text="Transparent Background")
-        layout.operator("gshead.export_usd", icon="EXPORT")
+        column = layout.column(align=True)
+        column.operator("gshead.export_usd", icon="EXPORT")
+        column.operator("gshead.export_splats", icon="POINTCLOUD_DATA")
+        column.operator("gshead.export_face", icon="SHAPEKEY_DATA")
+        if compat.usd_hook_class() is not None:
+            layout.prop(scene, usd_hook.PROPERTY)
 
 
 def _region_panel(title: str, order: int) -> type:

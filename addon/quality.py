@@ -12,6 +12,18 @@ COSTS = {"draft": "20,000 splats, 5 s", "standard": "60,000 splats, 20 s", "high
 METHODS = (
     ("uvfit", "Splats", "Splats fitted to the photo: plays at full speed anywhere, and can be exported"),
     (
+        "rar",
+        "RAR",
+        "As Splats, but a trained network corrects what the photo hides; without its weights "
+        "on the backend's machine it is Splats",
+    ),
+    (
+        "sega",
+        "SEGA",
+        "As Splats, but trained networks correct them, are tuned to the photo and move them with the face; without "
+        "their weights on the backend's machine it is Splats",
+    ),
+    (
         "gagavatar",
         "GAGAvatar",
         "A published network draws the head: needs its weights and a FLAME head on the backend's machine, and a GPU to "

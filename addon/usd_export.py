@@ -19,6 +19,7 @@ from .rig.axes import head_to_world
 from .rig.read_pose import read_state
 from .takes import scene_fps
 from .timeline import evaluated
+from .usd_lights import lights_of
 
 
 @dataclass
@@ -49,16 +50,14 @@ def sample_head(context: Any, mesh_object: Any, frames: range, *, with_camera: b
 
 def export_head(
     context: Any, mesh_object: Any, path: str | Path, *, mode: str = "baked", precision: str = "float",
-    frames: range | None = None, with_camera: bool = True, progress: Callable[[float, str], None] | None = None,
+    frames: range | None = None, with_camera: bool = True, with_lights: bool = True, texture: bool = True,
+    chunk: int = 24, progress: Callable[[float, str], None] | None = None,
 ) -> Samples:  # fmt: skip
     """Write the head over ``frames`` (the scene's range by default) to a USD file in Blender's own axes.
 
     Raises ``GsheadError``; then no file is left.
     """
-    if frames is None:
-        frames = range(context.scene.frame_start, context.scene.frame_end + 1)
-    if not len(frames):
-        raise ArgumentError("The frame range is empty.", remedy="Set the scene's start and end frame.")
+    frames = checked_frames(context, frames)
     from gshead_backend.export.usd import export_usd  # the writers load when something is exported
 
     pxr = compat.bundled_pxr()
@@ -67,6 +66,16 @@ def export_head(
         Path(path), storage.read(mesh_object.data).avatar, samples.poses, pxr=pxr,
         fps=scene_fps(context.scene), start_frame=frames.start, camera=samples.cameras or None,
         transform=samples.transforms, vertices=samples.vertices, mode=mode, precision=precision, up_axis="Z",
+        lights=lights_of(context.evaluated_depsgraph_get()) if with_lights else (), texture=texture, chunk=chunk,
         progress=progress,
     )  # fmt: skip
     return samples
+
+
+def checked_frames(context: Any, frames: range | None) -> range:
+    """The frames, the scene's range by default. Raises ``ArgumentError`` when there are none."""
+    if frames is None:
+        frames = range(context.scene.frame_start, context.scene.frame_end + 1)
+    if not len(frames):
+        raise ArgumentError("The frame range is empty.", remedy="Set the scene's start and end frame.")
+    return frames

@@ -24,6 +24,7 @@ PARTS = (
     "levels",
     "blender",
     "redraw",
+    "interchange",
     "reconstruct",
     "gagavatar",
 )
@@ -34,6 +35,7 @@ TITLES = {
     "socket": "Over the socket", "delivery": "Freshness, memory, start", "levels": "Levels of detail",
     "floor cpu": "Floors and resolutions, CPU", "codecs": "Packing for a network",
     "blender": "Inside Blender", "redraw": "Python in Blender's redraws",
+    "interchange": "Interchange: files and their sizes",
     "reconstruct": "Reconstruct", "gagavatar": "GAGAvatar, float32, random weights", "memory": "Memory",
 }  # fmt: skip
 
@@ -115,6 +117,11 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
         from redraw import measure_redraw
 
         measure_redraw(report, device)
+    elif part == "interchange":
+        if device == "cpu":
+            from interchange import measure_interchange
+
+            measure_interchange(report)
     else:
         from service import measure_reconstruction
 

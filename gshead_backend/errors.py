@@ -185,6 +185,12 @@ class ExportError(GsheadError):
     code = "GSH-E700"
 
 
+class MissingEncoderError(ExportError):
+    """No video encoder is installed, or the one that is cannot write this kind of file."""
+
+    code = "GSH-E701"
+
+
 class EvaluationError(GsheadError):
     """A benchmark cannot be run on what it was given."""
 

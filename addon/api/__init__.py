@@ -27,8 +27,11 @@ from .animation import (
 from .output import (
     add_camera,
     add_to_compositor,
+    export_face,
     export_ply,
+    export_splats,
     export_usd,
+    import_usd,
     keep_photo_colors,
     remove_from_compositor,
     render_animation,
@@ -39,8 +42,9 @@ from .upkeep import make_single_user, pack_avatar, problems, relink_avatar, unpa
 
 __all__ = [
     "HeadObjects", "TakeOptions", "add_camera", "add_to_compositor", "attach", "bake_controls", "bake_shape_keys",
-    "channels", "clear_pose", "detach", "export_ply", "export_take", "export_usd", "heads", "import_take",
-    "keep_photo_colors", "key_pose", "key_table", "load", "make_single_user", "pack_avatar", "problems",
-    "reconstruct", "reenact", "relink_avatar", "remove_bake", "remove_from_compositor", "render_animation",
-    "render_still", "save", "set_channels", "start_backend", "stop_backend", "unpack_avatar", "update_rig",
+    "channels", "clear_pose", "detach", "export_face", "export_ply", "export_splats", "export_take", "export_usd",
+    "heads", "import_take", "import_usd", "keep_photo_colors", "key_pose", "key_table", "load", "make_single_user",
+    "pack_avatar", "problems", "reconstruct", "reenact", "relink_avatar", "remove_bake", "remove_from_compositor",
+    "render_animation", "render_still", "save", "set_channels", "start_backend", "stop_backend", "unpack_avatar",
+    "update_rig",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import bpy
 
-from .. import colors, compositing, usd_export
+from .. import colors, compositing, face_mesh, splat_export, usd_export
 from ..timeline import played_frames
 from . import rendering
 from .scene import Progress, full_path, parts_of
@@ -58,17 +58,45 @@ def render_animation(
 
 
 def export_usd(
-    head: Any, path: str | Path, *, mode: Literal["baked", "rig"] = "baked", precision: Literal["float", "half"] =
-    "float", frames: range | None = None, with_camera: bool = True, on_progress: Progress | None = None,
+    head: Any, path: str | Path, *, mode: Literal["baked", "clips", "rig"] = "baked", precision: Literal["float",
+    "half"] = "float", frames: range | None = None, with_camera: bool = True, with_lights: bool = True,
+    texture: bool = True, chunk: int = 24, on_progress: Progress | None = None,
 ) -> None:  # fmt: skip
-    """Write splats, rigged mesh and camera over frames (the scene's by default) to a USD file.
+    """Write splats, rigged mesh, camera and lights over frames (the scene's by default) to a USD file.
 
-    ``mode`` and ``precision`` as in the Export USD dialogue. Raises ``ArgumentError`` or ``ExportError``.
+    The arguments as in the Export USD dialogue; ``chunk`` is for clips. Raises ``ArgumentError`` or ``ExportError``.
     """
     usd_export.export_head(
         bpy.context, parts_of(head).mesh, full_path(path), mode=mode, precision=precision, frames=frames,
-        with_camera=with_camera, progress=on_progress,
+        with_camera=with_camera, with_lights=with_lights, texture=texture, chunk=chunk, progress=on_progress,
     )  # fmt: skip
+
+
+def import_usd(path: str | Path, *, with_animation: bool = True) -> list[Any]:
+    """Add the heads of a USD file that gshead wrote, rigged and keyed; returns them.
+
+    Raises ``FileFormatError`` or ``HeadError``, with nothing added.
+    """
+    return splat_export.import_heads(bpy.context, full_path(path), with_animation=with_animation)[0]
+
+
+def export_splats(
+    head: Any, path: str | Path, *, frames: range | None = None, on_progress: Progress | None = None
+) -> list[Path]:
+    """Write splats frame by frame (the scene's by default) as .ply or .spz, or one .glb; returns the files.
+
+    Several frames become numbered files; a .glb has the first frame's splats and the mesh with its animation. Raises
+    ``ArgumentError`` or ``ExportError``.
+    """
+    return splat_export.export_frames(bpy.context, parts_of(head).mesh, full_path(path), frames, progress=on_progress)
+
+
+def export_face(head: Any, path: str | Path, *, frames: range | None = None) -> Path:
+    """Write the head as a mesh with complete ARKit shape keys, .glb or .fbx; returns the file.
+
+    Raises ``ArgumentError`` or ``ExportError``.
+    """
+    return face_mesh.export_face(bpy.context, parts_of(head).mesh, full_path(path), frames)
 
 
 def export_ply(head: Any, path: str | Path, *, frame: float | None = None) -> int:

@@ -57,7 +57,8 @@ def reconstruct(
     Args:
         portrait: path or bytes of an image file that shows one face from the front.
         quality: about 20, 60 or 150 thousand splats. name: of the objects; the file's by default.
-        method: "uvfit", or "gagavatar" where its weights and a FLAME head are installed (docs/methods.md).
+        method: "uvfit", "rar", "sega", or "gagavatar" where its weights and a FLAME head are installed
+            (docs/methods.md).
         on_progress: called with (fraction 0..1, text). cancel: set it, from there or another thread, to stop.
     Returns:
         Its objects: ``.mesh`` and ``.rig``.

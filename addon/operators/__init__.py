@@ -14,6 +14,7 @@ from . import (
     compositing,
     controls,
     display,
+    face_mesh,
     farm,
     files,
     picking,
@@ -25,7 +26,7 @@ from . import (
 )
 
 _PARTS = (
-    *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, display),
+    *(backend, reconstruct, files, avatars, animation, controls, takes, reenact, bakes, usd, face_mesh, display),
     *(caching, problems, checking, compositing, picking, farm),
 )
 CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
@@ -34,11 +35,13 @@ CLASSES = tuple(cls for part in _PARTS for cls in part.CLASSES)
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    usd.register_menus()
     picking.register()
 
 
 def unregister() -> None:
     picking.unregister()
+    usd.unregister_menus()
     if bpy.app.timers.is_registered(checking.redraw_preferences):
         bpy.app.timers.unregister(checking.redraw_preferences)
     for cls in reversed(CLASSES):

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..head.pose import HeadPose
 from .binding import CHUNK, TriangleFrames, multiply_planar, relative_scale, triangle_frames
-from .types import Avatar, Splats
+from .types import Avatar, DynamicResidual, Splats
 
 
 @dataclass(frozen=True)
@@ -144,16 +144,42 @@ def appearance(avatar: Avatar, pose: HeadPose | None) -> Appearance:
     features = np.zeros(d.gain.shape[1], np.float32) if pose is None else pose_features(pose)
     if features.size != d.gain.shape[1]:
         raise ArgumentError(f"The avatar's residual takes {d.gain.shape[1]} pose values, got {features.size}.")
-    delta = (d.basis @ (d.gain @ features + d.bias)).astype(np.float32)
-    i = d.index
-    offset, rotation, scale = b.offset.copy(), b.rotation.copy(), b.scale.copy()
-    opacity, color = b.opacity.copy(), b.color.copy()
-    offset[:, i] += delta[:, :3].T
-    rotation[:, i] = _normalized(avatar.rotation[i].T.astype(np.float32) + delta[:, 3:7].T)
-    scale[i] *= np.exp(delta[:, 7:10])
-    opacity[i] = _sigmoid(avatar.opacity_logit[i].astype(np.float32) + delta[:, 10])
-    color[i] += delta[:, 11:]
+    code = (d.gain @ features + d.bias).astype(np.float32)
+    i, change = (
+        d.index,
+        {name: (basis @ code).reshape(len(d.index), -1) for name, basis in _changing(d, avatar).items()},
+    )
+    offset, rotation, scale, opacity, color = b.offset, b.rotation, b.scale, b.opacity, b.color
+    if "offset" in change:
+        offset = offset.copy()
+        offset[:, i] += change["offset"].T
+    if "rotation" in change:
+        rotation = rotation.copy()
+        rotation[:, i] = _normalized(avatar.rotation[i].T.astype(np.float32) + change["rotation"].T)
+    if "log_scale" in change:
+        scale = scale.copy()
+        scale[i] *= np.exp(change["log_scale"])
+    if "opacity_logit" in change:
+        opacity = opacity.copy()
+        opacity[i] = _sigmoid(avatar.opacity_logit[i].astype(np.float32) + change["opacity_logit"][:, 0])
+    if "color" in change:
+        color = color.copy()
+        color[i] += change["color"]
     return offset, rotation, scale, opacity, color
+
+
+_PARTS = {"offset": slice(0, 3), "rotation": slice(3, 7), "log_scale": slice(7, 10), "opacity_logit": slice(10, 11),
+          "color": slice(11, 14)}  # fmt: skip
+
+
+def _changing(d: DynamicResidual, avatar: Avatar) -> dict[str, np.ndarray]:
+    """What a residual changes at all, each as one (M * channels, K) matrix; most leave some of it alone."""
+    if "changing" not in avatar._cache:
+        parts = {k: d.basis[:, part] for k, part in _PARTS.items()}
+        avatar._cache["changing"] = {
+            k: np.ascontiguousarray(v, np.float32).reshape(-1, d.basis.shape[2]) for k, v in parts.items() if v.any()
+        }
+    return avatar._cache["changing"]
 
 
 def _normalized(q: np.ndarray) -> np.ndarray:

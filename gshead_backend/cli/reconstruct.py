@@ -28,7 +28,8 @@ def reconstruct(
     Args:
         photo: JPEG, PNG, WebP or TIFF.
         out: the avatar file to write, ending in .gshead.
-        method: uvfit, or gagavatar (a published network; 'gshead weights list' says what it needs).
+        method: uvfit, rar (uvfit corrected by a trained network), or gagavatar (a published network; 'gshead weights
+            list' says what it needs).
         quality: draft takes a few seconds, standard and high some ten times as long without a GPU.
         name: display name; the photo's name when empty.
         head: an imported head's name, or a head file; with gagavatar the imported FLAME head.

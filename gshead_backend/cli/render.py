@@ -1,4 +1,4 @@
-"""``gshead render``: an avatar and a take become frames, in this process."""
+"""``gshead render``: an avatar and a take become frames or a video, in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from ..errors import ArgumentError
 from .console import Progress, emit, parse, parse_color, parse_frames, parse_size
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..avatar import Avatar, Take
+    from ..camera import Camera
     from ..head import HeadPose
 
 
@@ -30,13 +33,14 @@ def render(
     format: Literal["png", "exr"] = "png", background: str = "transparent", device: str = "auto", again: bool = False,
     json: bool = False,
 ) -> int:  # fmt: skip
-    """Render frames of an avatar into a folder, as 0001.png, 0002.png and so on.
+    """Render frames of an avatar into a folder, as 0001.png, 0002.png and so on, or into one video.
 
     Run it again at any time: frames that are whole, and of the same avatar, take and settings, are kept.
 
     Args:
         avatar: a .gshead file.
-        out: the folder; made when missing.
+        out: the folder, made when missing; or a video: .mp4 (H.264, with a --background), .webm (VP9) or .mov
+            (ProRes 4444), the last two also transparent. Videos need ffmpeg (pip install "gshead-backend[video]").
         take: animation (docs/take.md); the neutral pose when absent.
         frames: for example 1-48, 1-48:2 or 1,5,9; all frames of the take when empty.
         size: WIDTHxHEIGHT in pixels.
@@ -55,7 +59,8 @@ def render(
 
     from ..avatar import load_avatar
     from ..avatar.framing import portrait_camera
-    from ..export.frames import write_exr, write_png
+    from ..export.frames import camera_metadata, write_exr, write_png
+    from ..export.video import KINDS
     from ..farm.frames import FrameFolder, file_sha256
     from ..methods.draw import Draw, drawer_of
     from ..server.devices import resolve_device
@@ -67,6 +72,12 @@ def render(
     progress, files, kept, times = Progress(), [], [], []
     progress(0.0, "Preparing")
     device = resolve_device(device)
+    if out.suffix.lower() in KINDS:
+        return _video(out, person, animation, numbers, camera, behind, device, json)
+    notes = {
+        "avatar": person.name, "method": person.method, "head": person.head.name,
+        "fps": animation.fps if animation else 24.0, **camera_metadata(camera),
+    }  # fmt: skip
     made_from = [file_sha256(path) for path in (avatar, take) if path is not None]
     settings = {"size": pixels, "yaw": yaw, "pitch": pitch, "background": background, "device": device}
     folder = FrameFolder(out, hashlib.sha256(repr((made_from, format, settings)).encode()).hexdigest())
@@ -88,7 +99,7 @@ def render(
                 scratch = folder.scratch(number)
                 scratch = scratch.with_name(f"{scratch.name}.{format}")
                 if format == "exr":
-                    write_exr(scratch, rgb, alpha, depth)
+                    write_exr(scratch, rgb, alpha, depth, metadata={**notes, "frame": number})
                 elif behind is not None:
                     write_png(scratch, rgb + (1 - alpha[..., None]) * behind)
                 else:
@@ -106,6 +117,32 @@ def render(
     count = f"{len(files)} frames" if len(files) > 1 else files[0]
     some = f", {len(kept)} were there" if kept else ""
     emit(result, f"{count} in {out}: {1000 * median:.0f} ms each (median, {device}){some}", as_json=json)
+    return 0
+
+
+def _video(
+    out: Path, person: Avatar, animation: Take | None, numbers: list[int], camera: Camera,
+    behind: np.ndarray | None, device: str, json: bool,
+) -> int:  # fmt: skip
+    """Frames into one video file."""
+    from ..export.video import video_writer
+    from ..methods.draw import drawer_of
+
+    progress, size = Progress(), (camera.width, camera.height)
+    try:
+        with video_writer(out, size, animation.fps if animation else 24.0, transparent=behind is None) as write:
+            draw = drawer_of(person, device)
+            for i, number in enumerate(numbers):
+                drawn = draw(pose_at(person, animation, number), camera)
+                if behind is None:
+                    write(drawn.color, drawn.alpha)
+                else:
+                    write(drawn.color + (1 - drawn.alpha[..., None]) * behind)
+                progress((i + 1) / len(numbers), f"Frame {number}")
+    finally:
+        progress.close()
+    result = {"files": [str(out)], "size": list(size), "splats": len(person), "device": device}
+    emit(result, f"{out}: {len(numbers)} frames of {size[0]}x{size[1]}", as_json=json)
     return 0
 
 

@@ -5,11 +5,13 @@ Both take what a rasterizer gives: colour premultiplied by alpha and encoded as 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from ..camera import Camera
 from ..errors import ArgumentError, ExportError
 from ..files import atomic_path, write_atomic
 from ..protocol.transfer import encoded_to_linear_premultiplied, unpremultiply
@@ -42,7 +44,7 @@ def write_png(
 
 def write_exr(
     path: str | Path, color: np.ndarray, alpha: np.ndarray, depth: np.ndarray | None = None, *,
-    dtype: Literal["float16", "float32"] = "float16",
+    dtype: Literal["float16", "float32"] = "float16", metadata: Mapping[str, str | float | np.ndarray] | None = None,
 ) -> None:  # fmt: skip
     """Write a scene-linear OpenEXR: R, G, B premultiplied Rec.709, A, and Z as float32.
 
@@ -50,6 +52,7 @@ def write_exr(
         color: (H, W, 3) sRGB-encoded, premultiplied. alpha: (H, W).
         depth: (H, W) metres along the view axis, +inf where nothing is; becomes channel Z.
         dtype: of R, G, B and A.
+        metadata: header attributes by name, written as ``gshead:NAME``: text, numbers, (3, 3) or (4, 4) matrices.
 
     Raises:
         ArgumentError: shapes do not fit. ExportError: the file cannot be written.
@@ -71,12 +74,28 @@ def write_exr(
         "type": OpenEXR.scanlineimage,
         "chromaticities": _REC709,
         "software": "gshead",
+        **{f"gshead:{name}": _attribute(name, value) for name, value in (metadata or {}).items()},
     }
     with atomic_path(path) as temporary:
         try:
             OpenEXR.File(header, channels).write(str(temporary))
         except RuntimeError as error:
             raise ExportError(f"'{path}' cannot be written: {error}.") from error
+
+
+def camera_metadata(camera: Camera) -> dict[str, np.ndarray]:
+    """``K`` (pixels) and ``worldToCamera`` of an OpenCV camera, both for column vectors."""
+    return {"K": np.asarray(camera.K), "worldToCamera": np.asarray(camera.viewmat)}
+
+
+def _attribute(name: str, value: str | float | np.ndarray) -> str | float | np.ndarray:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, np.ndarray) and value.shape in ((3, 3), (4, 4)):
+        return np.ascontiguousarray(value, np.float32)
+    if isinstance(value, (int, float)) and np.isfinite(value):
+        return float(value)
+    raise ArgumentError(f"'{name}' cannot be written into an EXR header: {value!r}.")
 
 
 def _checked(color: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -30,21 +30,30 @@ def rgb_to_sh(rgb: np.ndarray) -> np.ndarray:
     return (rgb - 0.5) / SH_C0
 
 
-def ply_records(splats: Splats) -> np.ndarray:
-    """(N, 17) float32 in the order of ``FIELDS``: log scales, logit opacity, unit quaternion wxyz."""
+def checked_splats(splats: Splats) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """means, unit quats, scales, opacities within 0..1 and colours of RGB splats, float32.
+
+    Raises ``ArgumentError`` for other colours, NaN or infinity.
+    """
     means, quats, scales = (np.asarray(a, np.float32) for a in (splats.means, splats.quats, splats.scales))
-    opacities, colors = np.asarray(splats.opacities, np.float64), np.asarray(splats.colors, np.float32)
+    opacities, colors = np.asarray(splats.opacities, np.float32), np.asarray(splats.colors, np.float32)
     if colors.ndim != 2 or colors.shape[1] != 3:
-        raise ArgumentError(f"PLY holds RGB splats; these have colours of shape {colors.shape}.")
+        raise ArgumentError(f"The file holds RGB splats; these have colours of shape {colors.shape}.")
     if not all(np.isfinite(a).all() for a in (means, quats, scales, opacities, colors)):
         raise ArgumentError("The splats hold NaN or infinity.")
-    opacities = np.clip(opacities, 0, 1)
+    return means, quats / np.linalg.norm(quats, axis=1, keepdims=True), scales, np.clip(opacities, 0, 1), colors
+
+
+def ply_records(splats: Splats) -> np.ndarray:
+    """(N, 17) float32 in the order of ``FIELDS``: log scales, logit opacity, unit quaternion wxyz."""
+    means, quats, scales, clipped, colors = checked_splats(splats)
+    opacities = clipped.astype(np.float64)
     with np.errstate(divide="ignore"):
         logit = np.clip(np.log(opacities) - np.log1p(-opacities), -_MAX_LOGIT, _MAX_LOGIT)
     return np.concatenate(
         [
             means, np.zeros_like(means), rgb_to_sh(colors), logit[:, None].astype(np.float32),
-            np.log(np.maximum(scales, _MIN_SCALE)), quats / np.linalg.norm(quats, axis=1, keepdims=True),
+            np.log(np.maximum(scales, _MIN_SCALE)), quats,
         ], 1, dtype=np.float32,
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..head import JOINT_NAMES, PARENTS, HeadPose, PersonalHead, joint_transforms
 from ..head.rotation import axis_angle_to_matrix, matrix_to_quat
+from .usd_splats import SCHEMA_VERSION
 from .usd_stage import bounds, set_value, to_floats, to_ints, to_matrix, to_quats, to_vec3
 
 _SMALLEST_OFFSET = 2e-7  # metres; over all shapes together still far below a micrometre
@@ -38,7 +39,7 @@ class RigWriter:
         usd.UsdSkel.BindingAPI.Apply(root.GetPrim())
         self._extent = usd.UsdGeom.Boundable(root).CreateExtentAttr()
         skeleton = _write_skeleton(usd, stage, f"{path}/Skeleton", head)
-        mesh = _write_mesh(usd, stage, f"{path}/Head", head, purpose)
+        self.mesh = mesh = _write_mesh(usd, stage, f"{path}/Head", head, purpose)
         self._sculpts = len(sculpts)
         names = _write_blend_shapes(usd, stage, mesh, head, sculpts)
         binding = usd.UsdSkel.BindingAPI.Apply(mesh.GetPrim())
@@ -115,11 +116,17 @@ def _write_mesh(usd: Any, stage: Any, path: str, head: PersonalHead, purpose: st
     mesh.SetNormalsInterpolation(usd.UsdGeom.Tokens.vertex)
     primvars = usd.UsdGeom.PrimvarsAPI(mesh)
     st = primvars.CreatePrimvar("st", usd.Sdf.ValueTypeNames.TexCoord2fArray, usd.UsdGeom.Tokens.faceVarying)
-    st.Set(usd.Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(model.uv, np.float32)))
-    st.SetIndices(to_ints(usd, model.uv_faces.reshape(-1)))
-    region = primvars.CreatePrimvar("gshead:region", usd.Sdf.ValueTypeNames.IntArray, usd.UsdGeom.Tokens.vertex)
+    texels, index = np.unique(np.ascontiguousarray(model.uv, np.float32), axis=0, return_inverse=True)
+    st.Set(usd.Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(texels)))
+    st.SetIndices(to_ints(usd, index.reshape(-1)[model.uv_faces.reshape(-1)]))
+    types, constant = usd.Sdf.ValueTypeNames, usd.UsdGeom.Tokens.constant
+    for name, kind, value in (
+        ("schemaVersion", types.Int, SCHEMA_VERSION),
+        ("regionNames", types.String, ",".join(model.region_names)),
+    ):
+        primvars.CreatePrimvar(f"gshead:{name}", kind, constant).Set(value)
+    region = primvars.CreatePrimvar("gshead:region", types.IntArray, usd.UsdGeom.Tokens.vertex)
     region.Set(to_ints(usd, model.region))
-    mesh.GetPrim().SetCustomDataByKey("gshead:regionNames", ",".join(model.region_names))
     return mesh
 
 

@@ -6,6 +6,7 @@ Blender's older bundled OpenUSD (25.02, 25.08) writes the same file.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +26,10 @@ _TYPES = {
     "opacities": ("FloatArray", "HalfArray"),
     "radiance:sphericalHarmonicsCoefficients": ("Float3Array", "Half3Array"),
 }
-_DOCUMENTATION = (
+_LOOKS = ("opacities", "radiance:sphericalHarmonicsCoefficients")  # constant unless the avatar has a residual
+SCHEMA_VERSION = 1
+"""Of ``primvars:gshead:*``; docs/export.md lists what each version holds. Readers refuse another one."""
+DOCUMENTATION = (
     "Positions, orientations and scales (standard deviations, metres) are in the space of this prim. Radiance is the "
     "degree-0 spherical-harmonic coefficient of an sRGB-encoded colour: rgb = 0.5 + 0.28209479 * coefficient, to be "
     "blended as encoded. primvars:gshead:* bind each splat to the head mesh: triangle, barycentric (the first two of "
@@ -34,25 +38,34 @@ _DOCUMENTATION = (
 
 
 class SplatWriter:
-    """Writes one splat prim frame by frame, so that only one frame is in memory at a time."""
+    """Writes one splat prim frame by frame, so that only one frame is in memory at a time.
 
-    def __init__(self, usd: Any, stage: Any, path: str, avatar: Avatar, precision: Precision) -> None:
+    ``binding`` False leaves out what never changes, declared or not: for the parts of a clip, which hold samples only.
+    """
+
+    def __init__(
+        self, usd: Any, stage: Any, path: str, avatar: Avatar, precision: Precision, *, binding: bool = True
+    ) -> None:
         self._usd, self._half, self._floor = usd, precision == "half", _SMALLEST_SCALE[precision]
         self._animate_looks = avatar.dynamic is not None
         self._previous: np.ndarray | None = None
         prim = stage.DefinePrim(path, PRIM_TYPE)
-        prim.SetDocumentation(_DOCUMENTATION)
         types, uniform = usd.Sdf.ValueTypeNames, usd.Sdf.VariabilityUniform
         self._attributes = {
             name: prim.CreateAttribute(name + "h" * self._half, getattr(types, kinds[self._half]), False)
             for name, kinds in _TYPES.items()
+            if binding or self._animate_looks or name not in _LOOKS
         }
         self._extent = prim.CreateAttribute("extent", types.Float3Array, False)
+        if not binding:
+            return
+        prim.SetDocumentation(DOCUMENTATION)
         prim.CreateAttribute("radiance:sphericalHarmonicsDegree", types.Int, False, uniform).Set(0)
         coefficients = self._attributes["radiance:sphericalHarmonicsCoefficients"]
         coefficients.SetMetadata("interpolation", usd.UsdGeom.Tokens.vertex)
         coefficients.SetMetadata("elementSize", 1)
-        _write_binding(usd, prim, avatar)
+        coefficients.SetColorSpace("srgb_rec709_scene")  # sRGB-encoded, as the splats were fitted
+        write_binding(usd, prim, avatar)
 
     def write(self, splats: Splats, time: float | None) -> None:
         """Author one frame; ``time`` None writes the default only."""
@@ -68,26 +81,45 @@ class SplatWriter:
         set_value(put["scales"], to_vec3(usd, scales, half=half), time)
         margin = _SIGMAS * scales.max(1, keepdims=True)
         set_value(self._extent, to_vec3(usd, bounds(splats.means, margin)), time)
-        if first or self._animate_looks:
+        if "opacities" in put and (first or self._animate_looks):
             looks = time if self._animate_looks else None
             set_value(put["opacities"], to_floats(usd, np.clip(splats.opacities, 0, 1), half=half), looks)
             colors = to_vec3(usd, rgb_to_sh(splats.colors), half=half)
             set_value(put["radiance:sphericalHarmonicsCoefficients"], colors, looks)
 
 
-def _write_binding(usd: Any, prim: Any, avatar: Avatar) -> None:
-    """What a rig needs to carry the splats itself: see ``avatar.types.Avatar`` for the formula."""
-    types, vertex = usd.Sdf.ValueTypeNames, usd.UsdGeom.Tokens.vertex
+def write_binding(usd: Any, prim: Any, avatar: Avatar) -> None:
+    """What a rig needs to carry the splats itself, and an importer to have the avatar again (docs/export.md)."""
+    types, vertex, constant = usd.Sdf.ValueTypeNames, usd.UsdGeom.Tokens.vertex, usd.UsdGeom.Tokens.constant
     primvars = usd.UsdGeom.PrimvarsAPI(prim)
     bary = usd.Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(avatar.bary[:, :2], np.float32))
     rotation = avatar.rotation / np.linalg.norm(avatar.rotation, axis=1, keepdims=True)
-    for name, kind, value in (
-        ("triangle", types.IntArray, to_ints(usd, avatar.triangle)),
-        ("barycentric", types.Float2Array, bary),
-        ("offset", types.Float3Array, to_vec3(usd, avatar.offset)),
-        ("rotation", types.QuatfArray, to_quats(usd, rotation)),
-        ("logScale", types.Float3Array, to_vec3(usd, avatar.log_scale)),
-        ("region", types.UCharArray, usd.Vt.UCharArray.FromNumpy(np.ascontiguousarray(avatar.region, np.uint8))),
-    ):
-        primvars.CreatePrimvar(f"gshead:{name}", kind, vertex).Set(value)
-    prim.SetCustomDataByKey("gshead:regionNames", ",".join(REGIONS))
+    values = [
+        ("schemaVersion", types.Int, SCHEMA_VERSION, constant),
+        ("triangle", types.IntArray, to_ints(usd, avatar.triangle), vertex),
+        ("barycentric", types.Float2Array, bary, vertex),
+        ("offset", types.Float3Array, to_vec3(usd, avatar.offset), vertex),
+        ("rotation", types.QuatfArray, to_quats(usd, rotation), vertex),
+        ("logScale", types.Float3Array, to_vec3(usd, avatar.log_scale), vertex),
+        ("opacityLogit", types.FloatArray, to_floats(usd, avatar.opacity_logit), vertex),
+        ("color", types.Float3Array, to_vec3(usd, avatar.color), vertex),
+        ("region", types.UCharArray, usd.Vt.UCharArray.FromNumpy(np.ascontiguousarray(avatar.region)), vertex),
+        ("regionNames", types.String, ",".join(REGIONS), constant),
+        ("head", types.String, avatar.head.name, constant),
+        ("headSha256", types.String, avatar.head.sha256, constant),
+        ("betas", types.FloatArray, to_floats(usd, avatar.betas), constant),
+        ("vertexOffsets", types.Float3Array, to_vec3(usd, avatar.vertex_offsets), constant),
+        ("name", types.String, avatar.name, constant),
+        ("method", types.String, avatar.method, constant),
+        ("provenance", types.String, json.dumps(avatar.provenance, sort_keys=True), constant),
+    ]
+    if avatar.dynamic is not None:
+        d = avatar.dynamic
+        values += [
+            ("dynamic:index", types.IntArray, to_ints(usd, d.index), constant),
+            ("dynamic:basis", types.FloatArray, to_floats(usd, d.basis.reshape(-1)), constant),
+            ("dynamic:gain", types.FloatArray, to_floats(usd, d.gain.reshape(-1)), constant),
+            ("dynamic:bias", types.FloatArray, to_floats(usd, d.bias), constant),
+        ]
+    for name, kind, value, interpolation in values:
+        primvars.CreatePrimvar(f"gshead:{name}", kind, interpolation).Set(value)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..camera import Camera
 
-_MODULES = ("Gf", "Kind", "Sdf", "Tf", "Usd", "UsdGeom", "UsdSkel", "UsdUtils", "Vt")
+_MODULES = ("Gf", "Kind", "Sdf", "Tf", "Usd", "UsdGeom", "UsdLux", "UsdShade", "UsdSkel", "UsdUtils", "Vt")
 _SENSOR_WIDTH = 0.036  # metres; only the ratio to the focal length matters
 _OPENCV_TO_USD = np.diag([1.0, -1.0, -1.0, 1.0])
 

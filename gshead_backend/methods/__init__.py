@@ -14,7 +14,7 @@ from ..head.model import HeadModel
 from ..portrait.types import PortraitFit, Progress
 
 Quality = Literal["draft", "standard", "high"]
-METHODS = ("uvfit", "gagavatar")
+METHODS = ("uvfit", "rar", "sega", "gagavatar")
 DEFAULT_METHOD = "uvfit"
 
 

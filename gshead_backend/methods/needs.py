@@ -79,6 +79,14 @@ _NEEDS = (
         )
         for name in ("parser", "regressor")
     ),
+    Need("rar", SHIPPED, ("(rar)",), "Apache-2.0", "comes with gshead where it is trained", "gshead train rar"),
+    *(
+        Need(
+            f"sega_{stage}", SHIPPED, ("(sega)",), "Apache-2.0", "comes with gshead",
+            f"gshead train sega --stage {stage}",
+        )
+        for stage in ("identity", "motion", "decoders")
+    ),
     *(
         Need(
             name.removesuffix(".tflite"), FETCHED, ("portraits", "tracking"), ASSETS_LICENSE, WHEEL,

@@ -21,6 +21,15 @@ _ABOUT = {
     "on feature maps of MediaPipe's selfie segmentation (Apache-2.0), which are not trained further.",
     "regressor": "Reads 52 ARKit weights, gaze, head pose and light from a face, with uncertainties. It stands on "
     "features of MediaPipe's face landmark and iris networks (Apache-2.0), which are not trained further.",
+    "sega_identity": "Says who is to be seen: a VQ-VAE of head crops on grey, whose latents method sega's decoders "
+    "start from. Its perceptual loss uses the portrait parser's first levels.",
+    "sega_motion": "Says what a head's expression is: a VAE of the deformation of the head's surface in UV space. The "
+    "mean of its code is what method sega's dynamic decoder starts from.",
+    "sega_decoders": "Corrects the splats that uvfit places on a portrait's head: a static decoder for the whole head, "
+    "a dynamic one for the face under an expression. Made for one sega_identity and one sega_motion.",
+    "rar": "Reads one fitted portrait (the head crop, and what it shows on the head's UV map) and corrects the splats "
+    "that uvfit places: shape, above all of hair, colours of what the photo hides, how they change with the face; also "
+    "it tells the light as spherical harmonics. The avatar is fitted to the photo afterwards.",
 }
 _LIMITS = (
     "Trained on rendered synthetic people only (what MediaPipe's networks were trained on, their own cards tell). It "

@@ -48,6 +48,21 @@ class Augment(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
         return cls(**dict.fromkeys(cls.__struct_fields__, 0.0))
 
 
+class HeadTraining(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """How a learned head is trained.
+
+    Attributes:
+        views: pictures of a person a step. pixels: of their side; fewer show the large things first.
+        structure: weight of 1 - SSIM. backbone: a vision transformer's .safetensors file in DINOv2's layout that reads
+            the photo instead of a transformer trained here; frozen.
+    """
+
+    views: Annotated[int, Meta(ge=1, le=8)] = 3
+    pixels: Annotated[int, Meta(ge=32, le=192)] = 192
+    structure: Annotated[float, Meta(ge=0, le=10)] = 0.2
+    backbone: str = ""
+
+
 class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One training.
 
@@ -58,11 +73,15 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         lr: peak learning rate of AdamW. warmup: steps in which it rises, at the start and after a warm start.
         decay: weight decay. clip: of the gradient's norm. ema: decay of the averaged weights a step.
         cells: share of the pixels that a step of the parser looks at, half of it where classes meet.
+        perceptual: weight of the loss on frozen features, where a network has one; 0 leaves it out.
+        identity: the same for features of the identity network. ablate: a part of ``sega`` to leave out: "static",
+            all texels static; "dynamic", all dynamic; "prior", no identity network; "tuning", no tuning to
+            the photo.
         amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
-        validate_every: steps. validation_samples: at most so many.
+        validate_every: steps. validation_samples: at most so many. heads: of learned heads only.
     """
 
-    network: Literal["parser", "regressor"]
+    network: Literal["parser", "regressor", "rar", "sega_identity", "sega_motion", "sega_decoders"]
     shape: dict[str, Count]
     seed: Annotated[int, Meta(ge=0)] = 0
     batch: Count = 16
@@ -74,18 +93,28 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     clip: Positive = 1.0
     ema: Share = 0.998
     cells: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    perceptual: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    identity: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    ablate: Literal["", "static", "dynamic", "prior", "tuning"] = ""
     amp: bool = True
     workers: Annotated[int, Meta(ge=0, le=64)] = 0
     validate_every: Count = 500
     validation_samples: Count = 256
     augment: Augment = Augment()
+    heads: HeadTraining | None = None
 
     def sha256(self) -> str:
         """Of everything that shapes the result, so not of how long or with how many processes it is computed."""
-        kept = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _TECHNICAL}
+        kept = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _TECHNICAL and v is not None}
+        for key in _LATER:  # trainings that began before these keys existed go on
+            if not kept[key]:
+                del kept[key]
+        if "heads" in kept:  # what is not used changes nothing
+            kept["heads"] = {k: v for k, v in kept["heads"].items() if v != ""}
         return hashlib.sha256(msgspec.json.encode(kept, order="deterministic")).hexdigest()
 
 
+_LATER = ("perceptual", "identity", "ablate")
 _TECHNICAL = ("steps", "minutes", "workers", "validate_every", "validation_samples", "amp")
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -109,6 +138,38 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch": 128, "steps": 30_000, "lr": 1.5e-3, "warmup": 500, "ema": 0.9995, "workers": 14,
         "validate_every": 2000, "validation_samples": 2048,
         "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
+    },
+    "sega-identity-cpu": {
+        "network": "sega_identity", "shape": {"w0": 32, "w1": 80, "w2": 128, "dim": 32, "codes": 512},
+        "batch": 8, "steps": 40_000, "minutes": 35, "lr": 1.5e-3, "decay": 0.0, "ema": 0.998, "validate_every": 500,
+        "validation_samples": 128, "perceptual": 0.04,
+        "augment": {"turn": 5, "zoom": 0.08, "paste": 0, "grey": 0, "blur": 0, "noise": 0, "jpeg": 0, "small": 0},
+    },
+    "sega-motion-cpu": {
+        "network": "sega_motion", "shape": {"size": 128, "w0": 24, "w1": 48, "w2": 64, "latent": 32},
+        "batch": 16, "steps": 20_000, "minutes": 8, "lr": 2e-3, "decay": 0.0, "ema": 0.997, "validate_every": 400,
+        "validation_samples": 256,
+    },
+    "sega-decoders-cpu": {
+        "network": "sega_decoders", "shape": {"inputs": 21, "facts": 33, "dim": 32, "latent": 32, "code": 64},
+        "batch": 2, "steps": 20_000, "minutes": 30, "lr": 1e-3, "decay": 0.0, "ema": 0.99, "warmup": 30,
+        "validate_every": 200, "validation_samples": 12, "perceptual": 0.03, "identity": 0.05,
+        "heads": {"views": 2, "pixels": 128, "structure": 0.1},
+    },
+    "rar-cpu": {
+        "network": "rar", "shape": {"width": 16, "dim": 96, "depth": 2, "heads": 4, "codes": 12},
+        "batch": 2, "steps": 60_000, "minutes": 60, "lr": 2e-3, "decay": 0.01, "ema": 0.99, "validate_every": 400,
+        "validation_samples": 16, "heads": {"views": 2, "pixels": 128, "structure": 0.1},
+    },
+    "rar-cpu-fine": {
+        "network": "rar", "shape": {"width": 16, "dim": 96, "depth": 2, "heads": 4, "codes": 12},
+        "batch": 2, "steps": 60_000, "minutes": 60, "lr": 8e-4, "decay": 0.01, "ema": 0.995, "validate_every": 400,
+        "validation_samples": 16, "heads": {"views": 2, "pixels": 192, "structure": 0.2},
+    },
+    "rar-gpu": {
+        "network": "rar", "shape": {"width": 24, "dim": 192, "depth": 4, "heads": 6, "codes": 12},
+        "batch": 8, "steps": 40_000, "lr": 1e-3, "decay": 0.01, "ema": 0.999, "workers": 8, "validate_every": 2000,
+        "validation_samples": 64, "heads": {"views": 3, "pixels": 192, "structure": 0.2},
     },
 }  # fmt: skip
 """The ``-gpu`` presets are wider and see more; the ``-cpu`` ones reach something useful in under an hour on a core."""

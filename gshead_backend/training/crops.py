@@ -43,6 +43,7 @@ FIRST_SEED = {"validation": PER_PERSON * 1_000, "train": PER_PERSON * 2_000}
 """Persons below 1,000 are for tests only."""
 MISSED = 0.12  # mean landmark error in face heights above which the detector saw something else
 UNKNOWN = 255  # a label that says nothing: in use, what lies outside the photo is cut off by its border
+MakeChunk = Callable[[str, Sequence[int], str, Drawing | None], tuple[int, int]]
 SYNTHETIC = "gshead_backend.training.synthetic.sample:draw"
 
 
@@ -133,25 +134,27 @@ def _function(source: str) -> Callable[..., Any]:
 
 def prepare(
     folder: Path, split: str, samples: int, *, workers: int = 1, source: str = SYNTHETIC, how: Drawing | None = None,
-    shots: int = PER_PERSON, skip: int = 0, minutes: float | None = None,
-    progress: Callable[[float, str], None] = lambda fraction, text: None,
+    shots: int = PER_PERSON, skip: int = 0, minutes: float | None = None, make: MakeChunk | None = None,
+    chunk: int = CHUNK, progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> dict[str, int]:  # fmt: skip
     """Make ``samples`` crops of a split (rounded up to chunks) where they are not there yet.
 
     Args:
         how: handed to ``source``. shots: photographs of each person, 1 to 8; fewer take longer and show more people.
-        skip: people to leave out at the beginning. minutes: start no new chunk after so long.
+        skip: people to leave out at the beginning. minutes: start no new chunk after so long. make: writes a chunk,
+            ``make_chunk`` when None. chunk: samples of one.
 
     Returns:
         Numbers of samples "kept" and "missed" by the detector now, of chunks "found" already there and still "left".
     """
     first, began = FIRST_SEED[split], time.monotonic()
     first += PER_PERSON * skip
-    seeds = [first + PER_PERSON * (k // shots) + k % shots for k in range(-(-samples // CHUNK) * CHUNK)]
-    chunks = [seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK)]
+    seeds = [first + PER_PERSON * (k // shots) + k % shots for k in range(-(-samples // chunk) * chunk)]
+    chunks = [seeds[k : k + chunk] for k in range(0, len(seeds), chunk)]
     mark = "" if shots == PER_PERSON else f"-{shots}"
-    paths = [folder / split / f"{chunk[0]:09d}{mark}.safetensors" for chunk in chunks]
-    jobs = [(source, chunk, str(p), how) for chunk, p in zip(chunks, paths, strict=True) if not p.exists()]
+    paths = [folder / split / f"{part[0]:09d}{mark}.safetensors" for part in chunks]
+    jobs = [(source, part, str(p), how) for part, p in zip(chunks, paths, strict=True) if not p.exists()]
+    write = make or make_chunk
     told = {"kept": 0, "missed": 0, "found": len(chunks) - len(jobs), "left": 0}
     waiting = jobs[::-1]
 
@@ -166,7 +169,7 @@ def prepare(
 
     if workers <= 1:
         while more():
-            count(make_chunk(*waiting.pop()), 0)
+            count(write(*waiting.pop()), 0)
     elif jobs:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process; before they start
         os.environ.setdefault("NUMBA_NUM_THREADS", "1")
@@ -174,7 +177,7 @@ def prepare(
             running: set[Future[tuple[int, int]]] = set()
             while running or more():
                 while len(running) < workers and more():
-                    running.add(pool.submit(make_chunk, *waiting.pop()))
+                    running.add(pool.submit(write, *waiting.pop()))
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     count(future.result(), len(running))

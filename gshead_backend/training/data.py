@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..errors import ArgumentError, FileFormatError
 
-_DTYPES = {"U8": np.uint8, "F32": np.float32, "I64": np.int64}
+_DTYPES = {"U8": np.uint8, "F16": np.float16, "F32": np.float32, "I32": np.int32, "I64": np.int64}
 
 
 class Chunk:

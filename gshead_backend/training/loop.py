@@ -27,15 +27,18 @@ SAVE_SECONDS = 120
 
 
 class Task(Protocol):
-    """What a network learns."""
+    """What a network learns. ``item`` and ``still`` make a sample of a corpus, changed at random and as it is.
+
+    A task may have ``corpus(folder, split, limit)``: something with a length and a ``column("seed")``, not ``Crops``.
+    """
 
     name: str
 
     def make_net(self) -> nn.Module: ...
     def header(self, step: int) -> Header: ...
-    def look_at(self, crops: Crops) -> None: ...
-    def item(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
-    def still(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
+    def look_at(self, crops: Any) -> None: ...
+    def item(self, crops: Any, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
+    def still(self, crops: Any, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
     def loss(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]: ...
     def measure(self, net: nn.Module, batches: Any, device: torch.device) -> dict[str, Any]: ...
 
@@ -81,7 +84,7 @@ def train(
         ArgumentError: no data, or ``out`` belongs to another configuration. FileFormatError: damaged files.
     """
     out.mkdir(parents=True, exist_ok=True)
-    crops = Crops(data, "train")
+    crops = _corpus(task, data, "train")
     task.look_at(crops)
     where = torch.device(device)
     run = _start(task, config, out, where, resume)
@@ -121,14 +124,22 @@ def train(
 
 def validate(task: Task, config: TrainConfig, net: nn.Module, data: Path, device: torch.device) -> dict[str, Any]:
     """Metrics on the validation split, unchanged pictures; on the training split when there is no other."""
-    split = "validation" if any((data / "validation").glob("*.safetensors")) else "train"
-    crops = Crops(data, split, config.validation_samples)
+    try:
+        split = "validation"
+        crops = _corpus(task, data, split, config.validation_samples)
+    except ArgumentError:
+        split = "train"
+        crops = _corpus(task, data, split, config.validation_samples)
     stream = Stream(crops, task.still, 0)
     size = min(config.batch, len(crops))
     loader = batches(stream, size, 0, len(crops) // size, 0, pin=False)
     net.eval()
     told = task.measure(net, loader, device)
     return {**told, "split": split, "samples": len(crops) // size * size}
+
+
+def _corpus(task: Task, folder: Path, split: str, limit: int | None = None) -> Any:
+    return getattr(task, "corpus", Crops)(folder, split, limit)
 
 
 def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, resume: str) -> Run:
@@ -142,8 +153,8 @@ def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, res
         _load(run, config, state, device)
     elif resume not in ("auto", "never"):
         weights = load_weights(task.name, task.header(0).version, Path(resume))
-        if weights.header.shape != dict(config.shape):
-            raise ArgumentError(f"{resume} has the shape {weights.header.shape}, not {dict(config.shape)}.")
+        if weights.header.shape != task.header(0).shape:
+            raise ArgumentError(f"{resume} has the shape {weights.header.shape}, not {task.header(0).shape}.")
         net.load_state_dict({k: torch.from_numpy(v) for k, v in weights.arrays.items()})
         averaged.load_state_dict(net.state_dict())
     else:
@@ -170,6 +181,8 @@ def _step(
     with torch.no_grad():
         for mean, new in zip(run.averaged.parameters(), run.net.parameters(), strict=True):
             mean.lerp_(new, 1 - keep)
+        for mean, new in zip(run.averaged.buffers(), run.net.buffers(), strict=True):
+            mean.copy_(new)
     return {"loss": loss.item(), **parts}
 
 

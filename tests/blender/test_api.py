@@ -20,7 +20,7 @@ def test_scripts_do_everything_that_operators_do(blender: Blender, tmp_path: Pat
     assert picture.shape == (160, 160, 4)
     assert 0.2 < (picture[..., 3] > 127).mean() < 0.8, "the camera frames the head"
     assert picture[..., 3][0].max() == 0
-    assert seen["heads"] == [["Ada", "Ada Rig"], ["head", "head Rig"]]
+    assert seen["heads"] == [["Ada", "Ada Rig"], ["Ada.001", "Ada Rig.001"], ["head", "head Rig"]]
     assert seen["again"]
     assert seen["set"] == pytest.approx(0.6)
     assert seen["same_action"]

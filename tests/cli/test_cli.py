@@ -106,7 +106,8 @@ def test_render_writes_the_frames_it_names(avatar_file: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert [Path(f).name for f in result["files"]] == ["0006.png", "0025.png", "0034.png", "0036.png"]
-    assert sorted(p.name for p in out.iterdir()) == ["0006.png", "0025.png", "0034.png", "0036.png"]
+    assert sorted(p.name for p in out.glob("*.png")) == ["0006.png", "0025.png", "0034.png", "0036.png"]
+    assert json.loads((out / "manifest.json").read_text())["missing"] == []
     images = [cv2.imread(f, cv2.IMREAD_UNCHANGED) for f in result["files"]]
     assert all(i.shape == (64, 96, 4) for i in images)
     assert images[0][..., 3].max() > 200, "the head is there"
@@ -147,8 +148,9 @@ def test_ctrl_c_ends_at_once_and_leaves_only_whole_files(avatar_file: Path, tmp_
         assert process.wait(30) == 130, rest
     assert "GSH-E103" in rest
     assert "Traceback" not in rest
-    written = sorted(p.name for p in tmp_path.iterdir())
+    written = sorted(p.name for p in tmp_path.glob("*.png"))
     assert 0 < len(written) < 48
+    assert not list((tmp_path / ".gshead").glob("*.claim"))
     for name in written:
         assert cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED).shape == (1024, 1024, 4)
 
@@ -205,17 +207,74 @@ def test_export_usd_and_ply(avatar_file: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["frames"], result["splats"]) == (5, 800)
-    assert result["bytes"] == (tmp_path / "a.usdc").stat().st_size
+    assert result["files"] == [str(tmp_path / "a.usdc"), str(tmp_path / "a_head.png")]
+    assert result["bytes"] == sum(Path(f).stat().st_size for f in result["files"])
     stage = Usd.Stage.Open(str(tmp_path / "a.usdc"))
     assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (10, 14)
     assert stage.GetPrimAtPath("/Camera")
     done = gshead("export", avatar_file, "-o", tmp_path / "a.ply", "--take", TAKE, "--frames", "35")
     assert done.returncode == 0, done.stderr
     assert b"element vertex 800" in (tmp_path / "a.ply").read_bytes()[:200]
-    for frames, out in (("1-48:2", "b.usdc"), ("1-3", "b.ply")):
-        done = gshead("export", avatar_file, "-o", tmp_path / out, "--take", TAKE, "--frames", frames)
+    for out in ("b.usdc", "b.glb"):
+        done = gshead("export", avatar_file, "-o", tmp_path / out, "--take", TAKE, "--frames", "1-48:2")
         assert (done.returncode, (tmp_path / out).exists()) == (2, False)
         assert "--frames" in done.stderr
+
+
+def test_export_glb_and_numbered_files(avatar_file: Path, tmp_path: Path) -> None:
+    arguments = ("--take", TAKE, "--frames", "8-10")
+    done = gshead("export", avatar_file, "-o", tmp_path / "a.glb", "--content", "splats", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.glb").read_bytes()[:4] == b"glTF"
+    for ending in ("ply", "spz"):
+        done = gshead("export", avatar_file, "-o", tmp_path / f"n.{ending}", "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["files"] == [str(tmp_path / f"n.{i:04d}.{ending}") for i in (8, 9, 10)]
+    assert sorted(p.name for p in tmp_path.glob("n.*")) == sorted(
+        f"n.{i:04d}.{e}" for i in (8, 9, 10) for e in ("ply", "spz")
+    )
+
+
+def test_tasks_export_the_parts_of_clips_one_by_one(avatar_file: Path, tmp_path: Path) -> None:
+    arguments = ("--take", TAKE, "--frames", "1-20", "--mode", "clips", "--chunk", "8", "--half")
+    for part in ("17-20", "root", "1-8", "9-16"):
+        done = gshead("export", avatar_file, "-o", tmp_path / "s.usda", *arguments, "--part", part)
+        assert done.returncode == 0, done.stderr
+    stage = Usd.Stage.Open(str(tmp_path / "s.usda"))
+    positions = stage.GetPrimAtPath("/Avatar/Splats").GetAttribute("positionsh")
+    assert positions.GetTimeSamples() == list(range(1, 21))
+    assert len(positions.Get(12)) == 800
+    wrong = gshead("export", avatar_file, "-o", tmp_path / "s.usda", *arguments, "--part", "9-17")
+    assert wrong.returncode == 2
+    assert "root, 1-8, 9-16, 17-20" in wrong.stderr
+    wrong = gshead("export", avatar_file, "-o", tmp_path / "s.usda", "--part", "root")
+    assert (wrong.returncode, "--mode clips" in wrong.stderr) == (2, True)
+
+
+def test_usd_comes_back_as_avatar_and_take(tmp_path: Path) -> None:
+    from gshead_backend.avatar import load_take
+    from gshead_backend.head import default_head
+
+    avatar = make_tiny_avatar(default_head(), 300)
+    save_avatar(avatar, tmp_path / "a.gshead")
+    done = gshead("export", tmp_path / "a.gshead", "-o", tmp_path / "a.usdz", "--take", TAKE, "--mode", "rig")
+    assert done.returncode == 0, done.stderr
+    back = gshead(
+        "import-usd", tmp_path / "a.usdz", "-o", tmp_path / "b.gshead", "--take", tmp_path / "b.json", "--json"
+    )
+    assert back.returncode == 0, back.stderr
+    assert json.loads(back.stdout)["frames"] == 48
+    got, want = load_avatar(tmp_path / "b.gshead"), load_avatar(tmp_path / "a.gshead")
+    assert np.array_equal(got.offset, want.offset)
+    assert (got.name, got.provenance) == (want.name, want.provenance)
+    mine, theirs = load_take(TAKE), load_take(tmp_path / "b.json")
+    for frame in (1, 15, 25, 40):
+        vertices = [got.personal.vertices(take.pose(got.head, frame)) for take in (mine, theirs)]
+        assert np.abs(vertices[0] - vertices[1]).max() < 2e-4, f"frame {frame}"
+    (tmp_path / "c.usda").write_text("#usda 1.0\n")
+    foreign = gshead("import-usd", tmp_path / "c.usda", "-o", tmp_path / "c.gshead")
+    assert (foreign.returncode, (tmp_path / "c.gshead").exists()) == (3, False)
+    assert "no head of gshead" in foreign.stderr
 
 
 def test_reduce_writes_a_smaller_avatar_and_says_what_it_refuses(avatar_file: Path, tmp_path: Path) -> None:
@@ -304,3 +363,23 @@ def test_heads_and_assets_are_listed(tmp_path: Path) -> None:
     done = gshead("assets", "fetch", "--from", tmp_path, GSHEAD_ASSETS=str(tmp_path / "to"))
     assert done.returncode == 3
     assert "GSH-E101" in done.stderr
+
+
+def test_render_writes_a_video_or_says_what_is_missing(avatar_file: Path, tmp_path: Path) -> None:
+    arguments = ("render", avatar_file, "--take", TAKE, "--frames", "1-3", "--size", "64x64", "--device", "cpu")
+    bare = {"PATH": str(tmp_path), "GSHEAD_FFMPEG": ""}
+    done = gshead(*arguments, "-o", tmp_path / "a.mp4", "--background", "grey", **bare)
+    if done.returncode != 0:  # the optional extra is not installed here
+        assert (done.returncode, "GSH-E701" in done.stderr) == (1, True), done.stderr
+    recorder = tmp_path / "recorder"
+    recorder.write_text(f"#!{sys.executable}\nimport sys; open(sys.argv[-1], 'wb').write(sys.stdin.buffer.read())\n")
+    recorder.chmod(0o755)
+    out = tmp_path / "b.mp4"
+    done = gshead(*arguments, "-o", out, "--background", "#808080", "--json", GSHEAD_FFMPEG=str(recorder))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["files"] == [str(out)]
+    pixels = np.frombuffer(out.read_bytes(), np.uint8).reshape(3, 64, 64, 3)
+    assert (pixels[:, 0, 0] == 128).all()
+    assert np.abs(pixels.astype(int) - 128).max() > 20
+    done = gshead(*arguments, "-o", tmp_path / "c.mp4", GSHEAD_FFMPEG=str(recorder))
+    assert (done.returncode, "cannot be transparent" in done.stderr) == (2, True)

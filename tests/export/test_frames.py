@@ -10,8 +10,9 @@ import OpenEXR
 import pytest
 from PIL import Image
 
+from gshead_backend.camera import orbit_camera
 from gshead_backend.errors import ArgumentError, ExportError
-from gshead_backend.export.frames import write_exr, write_png
+from gshead_backend.export.frames import camera_metadata, write_exr, write_png
 
 
 @pytest.fixture
@@ -71,6 +72,22 @@ def test_exr_is_linear_premultiplied_with_depth(
     straight = np.where(alpha > 0, color[..., 1] / np.maximum(alpha, 1e-9), 0)
     linear = np.where(straight <= 0.04045, straight / 12.92, ((straight + 0.055) / 1.055) ** 2.4)
     assert np.allclose(channels["G"], linear * alpha, atol=max(tolerance, 2e-6))
+
+
+def test_exr_carries_metadata(frame: tuple[np.ndarray, np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    color, alpha, _ = frame
+    camera = orbit_camera(20, size=(7, 5))
+    notes = {"avatar": "Ada", "frame": 12, **camera_metadata(camera)}
+    write_exr(tmp_path / "a.exr", color, alpha, metadata=notes)
+    with OpenEXR.File(str(tmp_path / "a.exr")) as file:
+        header = dict(file.header())
+    assert (header["gshead:avatar"], header["gshead:frame"]) == ("Ada", 12)
+    assert np.allclose(header["gshead:K"], camera.K)
+    assert np.allclose(header["gshead:worldToCamera"], camera.viewmat, atol=1e-6)
+    for wrong in (np.nan, np.zeros(3), None):
+        with pytest.raises(ArgumentError, match="'pose'"):
+            write_exr(tmp_path / "b.exr", color, alpha, metadata={"pose": wrong})  # type: ignore[dict-item]
+    assert not (tmp_path / "b.exr").exists()
 
 
 def test_wrong_shapes_and_places_are_named(frame: tuple[np.ndarray, np.ndarray, np.ndarray], tmp_path: Path) -> None:

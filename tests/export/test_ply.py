@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from readers import ply_columns
 
 from gshead_backend.avatar.types import Splats
 from gshead_backend.errors import ArgumentError, ExportError
@@ -25,19 +26,9 @@ def three() -> Splats:
     )
 
 
-def read_ply(path: Path) -> dict[str, np.ndarray]:
-    """A reader of its own, by the header alone."""
-    header, body = path.read_bytes().split(b"end_header\n", 1)
-    lines = header.decode().splitlines()
-    names = [line.split()[-1] for line in lines if line.startswith("property float ")]
-    count = int(next(line for line in lines if line.startswith("element vertex")).split()[-1])
-    table = np.frombuffer(body, "<f4").reshape(count, len(names))
-    return {name: table[:, i] for i, name in enumerate(names)}
-
-
 def test_values_are_stored_the_way_3dgs_stores_them(three: Splats, tmp_path: Path) -> None:
     assert export_ply(tmp_path / "a.ply", three, axes="head") == (tmp_path / "a.ply").stat().st_size
-    got = read_ply(tmp_path / "a.ply")
+    got = ply_columns(tmp_path / "a.ply")
     assert tuple(got) == FIELDS
     assert np.allclose(np.stack([got["x"], got["y"], got["z"]], 1), three.means)
     assert np.allclose(np.exp(np.stack([got[f"scale_{i}"] for i in range(3)], 1)), three.scales)
@@ -51,7 +42,7 @@ def test_values_are_stored_the_way_3dgs_stores_them(three: Splats, tmp_path: Pat
 
 def test_by_default_the_head_stands_upright_in_a_viewer(three: Splats, tmp_path: Path) -> None:
     export_ply(tmp_path / "a.ply", three)
-    got = read_ply(tmp_path / "a.ply")
+    got = ply_columns(tmp_path / "a.ply")
     turn = np.diag([1.0, -1.0, -1.0])  # Y up, face to +Z  ->  y down, face to -z, still right-handed
     assert np.allclose(np.stack([got["x"], got["y"], got["z"]], 1), three.means @ turn.T)
     stored = quat_to_matrix(np.stack([got[f"rot_{i}"] for i in range(4)], 1))

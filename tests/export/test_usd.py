@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pxr
 import pytest
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, UsdValidation
+from pxr import Ar, Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade, UsdSkel, UsdValidation
 from tiny_avatar import make_tiny_avatar
 
 from gshead_backend.avatar.drive import drive, drive_vertices
@@ -18,9 +18,12 @@ from gshead_backend.avatar.take import demo_take
 from gshead_backend.avatar.types import Avatar
 from gshead_backend.camera import Camera, look_at, orbit_camera
 from gshead_backend.errors import ArgumentError, Cancelled, ExportError
+from gshead_backend.evaluation.standard_take import standard_take
 from gshead_backend.export.ply import SH_C0
+from gshead_backend.export.texture import texture_png
 from gshead_backend.export.usd import export_usd
-from gshead_backend.head import HeadModel, HeadPose
+from gshead_backend.export.usd_look import Light
+from gshead_backend.head import HeadModel, HeadPose, default_head
 
 SH = "radiance:sphericalHarmonicsCoefficients"
 
@@ -73,7 +76,8 @@ def test_every_kind_of_file_is_valid_and_complete(
             assert attribute.GetVariability() == declared.GetVariability(), attribute.GetName()
     del stage, splats
     gc.collect()
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    beside = [] if ending == "usdz" else ["a_head.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, *beside]
 
 
 def test_splats_play_as_they_are_driven(tiny_head: HeadModel, poses: list[HeadPose], tmp_path: Path) -> None:
@@ -93,6 +97,7 @@ def test_splats_play_as_they_are_driven(tiny_head: HeadModel, poses: list[HeadPo
         assert (low < want.means.min(0)).all()
         assert (high > want.means.max(0)).all()
     assert get("radiance:sphericalHarmonicsDegree").Get() == 0
+    assert get(SH).GetColorSpace() == "srgb_rec709_scene"
     assert (get(SH).GetMetadata("interpolation"), get(SH).GetMetadata("elementSize")) == ("vertex", 1)
     assert np.array_equal(get("positions").Get(), get("positions").Get(1)), "readers without a time see frame one"
 
@@ -125,6 +130,19 @@ def test_the_rig_deforms_as_the_head_does(
         points = np.array(mesh.GetPointsAttr().Get(1 + i))
         error = np.linalg.norm(points - avatar.personal.vertices(pose), axis=1).max()
         assert error < 5e-6, f"pose {i}: {error * 1000:.4f} mm"
+
+
+def test_the_default_heads_rig_plays_the_standard_take_to_a_tenth_of_a_millimetre(tmp_path: Path) -> None:
+    head, (take, _) = default_head(), standard_take()
+    avatar = make_tiny_avatar(head, 20)
+    poses = [take.pose(head, f) for f in take.frames]
+    path = export_usd(tmp_path / "a.usdc", avatar, poses, pxr=pxr, mode="rig", texture=False)
+    stage = Usd.Stage.Open(str(path))
+    assert UsdSkel.BakeSkinning(stage.Traverse())
+    mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/Avatar/Rig/Head"))
+    for i, pose in enumerate(poses):
+        points = np.array(mesh.GetPointsAttr().Get(1 + i))
+        assert np.linalg.norm(points - avatar.personal.vertices(pose), axis=1).max() < 1e-5, f"pose {i}"
 
 
 @pytest.mark.parametrize("mode", ["baked", "rig"])
@@ -207,8 +225,53 @@ def test_half_precision_halves_the_samples(avatar: Avatar, poses: list[HeadPose]
     assert prim.GetAttribute("positionsh").GetTypeName() == Sdf.ValueTypeNames.Point3hArray
     assert not prim.GetAttribute("positions").HasAuthoredValue()
     want = drive(avatar, poses[2])
-    assert np.abs(np.array(prim.GetAttribute("positionsh").Get(3)) - want.means).max() < 2e-4
+    error = np.abs(np.array(prim.GetAttribute("positionsh").Get(3)) - want.means)
+    assert error[np.abs(want.means) < 0.25].max() < 6.2e-5
+    assert error.max() < 1.23e-4
     assert (np.array(prim.GetAttribute("scalesh").Get(3)) > 0).all()
+
+
+@pytest.mark.parametrize("ending", ["usdc", "usdz"])
+def test_the_mesh_wears_the_texture_baked_from_the_splats(avatar: Avatar, tmp_path: Path, ending: str) -> None:
+    pose = HeadPose.neutral(avatar.head.expression_count)
+    path = export_usd(tmp_path / f"a.{ending}", avatar, [pose], pxr=pxr)
+    stage = Usd.Stage.Open(str(path))
+    material = UsdShade.MaterialBindingAPI(stage.GetPrimAtPath("/Avatar/Rig/Head")).ComputeBoundMaterial()[0]
+    surface = material.ComputeSurfaceSource()[0]
+    image = UsdShade.Shader(surface.GetInput("diffuseColor").GetConnectedSources()[0][0].source.GetPrim())
+    assert image.GetInput("sourceColorSpace").Get() == "sRGB"
+    resolved = image.GetInput("file").Get().resolvedPath
+    data = Ar.GetResolver().OpenAsset(Ar.ResolvedPath(resolved)).GetBuffer()
+    assert bytes(data) == texture_png(avatar)
+    bare = export_usd(tmp_path / "bare.usda", avatar, [pose], pxr=pxr, texture=False)
+    assert not Usd.Stage.Open(str(bare)).GetPrimAtPath("/Avatar/Material")
+    assert not (tmp_path / "bare_head.png").exists()
+
+
+def test_lights_are_written_as_given(avatar: Avatar, tmp_path: Path) -> None:
+    moved = np.eye(4)
+    moved[:3, 3] = (1, 2, 3)
+    lights = [
+        Light(),
+        Light("sphere", moved, (1, 0.5, 0.25), 40, 2, True, {"radius": 0.1}, (30, 0.5), "Key Light"),
+        Light("rect", moved, size={"width": 2, "height": 1}, name="Key Light"),
+    ]
+    pose = HeadPose.neutral(avatar.head.expression_count)
+    path = export_usd(tmp_path / "a.usda", avatar, [pose], pxr=pxr, lights=lights)
+    assert _validate(path) == []
+    stage = Usd.Stage.Open(str(path))
+    assert [p.GetName() for p in stage.GetPrimAtPath("/Lights").GetChildren()] == ["Light", "Key_Light", "Key_Light_1"]
+    key = UsdLux.SphereLight(stage.GetPrimAtPath("/Lights/Key_Light"))
+    assert (key.GetIntensityAttr().Get(), key.GetNormalizeAttr().Get()) == (40, True)
+    assert np.allclose(key.GetColorAttr().Get(), (1, 0.5, 0.25))
+    assert np.isclose(key.GetRadiusAttr().Get(), 0.1)
+    assert key.GetExposureAttr().Get() == 2
+    assert UsdLux.ShapingAPI(key.GetPrim()).GetShapingConeAngleAttr().Get() == 30
+    world = UsdGeom.XformCache().GetLocalToWorldTransform(key.GetPrim())
+    assert np.allclose(world.ExtractTranslation(), (1, 2, 3))
+    assert UsdLux.RectLight(stage.GetPrimAtPath("/Lights/Key_Light_1")).GetWidthAttr().Get() == 2
+    with pytest.raises(ArgumentError, match="'laser'"):
+        export_usd(path, avatar, [pose], pxr=pxr, lights=[Light("laser")])  # type: ignore[arg-type]
 
 
 def _project(stage: Usd.Stage, camera: Camera, time: float, points: np.ndarray) -> np.ndarray:

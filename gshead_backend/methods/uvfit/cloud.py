@@ -89,8 +89,8 @@ def make_cloud(surface: HeadSurface, samples: Samples, shell: Shell, rest: np.nd
                         ("tongue", "mouth"), ("cavity", "mouth"), ("socket", "eye")):  # fmt: skip
         region[part == PARTS.index(name)] = REGIONS.index(value)
     return Cloud(
-        triangle=samples.triangle, bary=samples.bary, part=part, region=region, hair=hair, clothes=clothes,
-        lid=lid, mean=blend(surface.vertices), rest=blend(outer),
+        triangle=samples.triangle.copy(), bary=samples.bary.copy(), part=part, region=region, hair=hair,
+        clothes=clothes, lid=lid, mean=blend(surface.vertices), rest=blend(outer),
         posed=blend(outer_posed), normal=normal, posed_normal=posed_normal,
         tangent=any_tangent(normal), sigma=sigma, color=np.full((n, 3), 0.5), confidence=np.zeros(n),
         opacity_logit=np.full(n, OPACITY_LOGIT),
@@ -106,7 +106,7 @@ def any_tangent(normal: np.ndarray) -> np.ndarray:
 
 def bind(
     cloud: Cloud, surface: HeadSurface, rest: np.ndarray, *, betas: np.ndarray, vertex_offsets: np.ndarray,
-    name: str, provenance: dict,
+    name: str, provenance: dict, method: str = "uvfit",
 ) -> Avatar:  # fmt: skip
     """Express the splats in the rest frames of their triangles: the finished avatar."""
     frames = triangle_frames(rest, surface.faces)
@@ -124,7 +124,7 @@ def bind(
         offset=offset.astype(np.float32), rotation=rotation.astype(np.float32),
         log_scale=np.log(np.maximum(cloud.sigma, 1e-5)).astype(np.float32),
         opacity_logit=cloud.opacity_logit.astype(np.float32),
-        color=np.clip(cloud.color, 0, 1).astype(np.float32), name=name, method="uvfit", provenance=provenance,
+        color=np.clip(cloud.color, 0, 1).astype(np.float32), name=name, method=method, provenance=provenance,
     )  # fmt: skip
 
 

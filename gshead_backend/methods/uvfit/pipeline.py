@@ -1,9 +1,10 @@
-"""``reconstruct``: the order of work."""
+"""``reconstruct``: the order of work, in two parts that other methods use as well: ``build`` and ``personalise``."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,8 @@ from .mouth import lengthen_teeth, paint_mouth
 from .optimise import FitInput, optimise
 from .photo import View, decontaminate, disc, sample, unit_scale
 from .presets import Preset, chosen
-from .sampling import sample_surface, vertex_density
-from .shell import build_shell
+from .sampling import Samples, sample_surface, vertex_density
+from .shell import Shell, build_shell
 from .strands import comb, grain
 from .surface import HeadSurface, head_surface
 
@@ -34,7 +35,7 @@ _GLASSES_RIM = 2.5  # pixels at 512 around glasses that belong to their edge
 _log = logging.getLogger(__name__)
 
 
-class _Stages:
+class Stages:
     """Progress with a share of the whole per stage, and seconds per stage for the log."""
 
     def __init__(self, progress: Progress) -> None:
@@ -50,6 +51,10 @@ class _Stages:
         """Progress of a part that counts from 0 to 1 itself."""
         return lambda fraction, text: self._progress(low + (high - low) * fraction, text)
 
+    def done(self) -> None:
+        self.end()
+        self._progress(1.0, "done")
+
     def end(self) -> None:
         if self._name:
             self.seconds[self._name] = round(time.monotonic() - self._start, 3)
@@ -61,8 +66,40 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
 
     Raises ``Cancelled`` when ``progress`` does. The same fit, head, options and device give the same avatar.
     """
-    preset = chosen(options)
-    stages = _Stages(progress)
+    preset, stages = chosen(options), Stages(progress)
+    built = build(fit, head, preset, options.seed, stages)
+    return personalise(built, built.cloud, options, preset, stages, method="uvfit")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A portrait's splats before the fit to the photo.
+
+    Attributes:
+        scene: what every stage looks at. cloud: all splats; the first ``on_mesh`` of them are those of the head's mesh
+            in the order of their samples, the others hang beyond it.
+        view: the outer surface as the camera sees it. shell: that surface. samples: where the splats on the mesh were
+            placed; hair is then bound to triangles nearby that do not move.
+    """
+
+    scene: Scene
+    cloud: Cloud
+    view: View
+    shell: Shell
+    samples: Samples
+    on_mesh: int
+
+
+def build(
+    fit: PortraitFit, head: HeadModel, preset: Preset, seed: int, stages: Stages,
+    at: Callable[[np.ndarray], Samples] | None = None,
+) -> Built:  # fmt: skip
+    """Splats with their places and colours; what every method starts from.
+
+    Args:
+        at: from the outer surface's vertices (V, 3) at rest to the places of the splats on it; None: as the preset
+            says, denser where a face needs detail.
+    """
     stages.begin(0.0, "reading the head")
     surface = head_surface(head)
     person = PersonalHead.create(head, fit.betas, fit.vertex_offsets)
@@ -70,31 +107,47 @@ def reconstruct(fit: PortraitFit, head: HeadModel, options: ReconstructOptions, 
     stages.begin(0.03, "sorting pixels")
     classes = classify(fit, surface, posed)
     photo = decontaminate(fit.image, fit.matte, classes.hair)
-    scene = _Scene(fit, surface, classes, photo, rest, posed)
-    cloud, view, outer = _place(scene, preset, options.seed, stages)
-    _paint(scene, cloud, view, options.seed, stages)
+    scene = Scene(fit, surface, classes, photo, rest, posed)
+    stages.begin(0.06, "shaping hair")
+    shell = build_shell(fit, surface, classes, rest, posed)
+    cloud, view, samples, outer = _place(scene, shell, preset, seed, stages, at)
+    _paint(scene, cloud, view, seed, stages)
     stages.begin(0.23, "adding hair and clothes")
     _steady_hair(surface, cloud, rest)
-    beyond = leftovers(fit, surface, classes, photo, view, posed, outer, preset.leftover, options.seed)
-    cloud = cloud if beyond is None else cloud.join(beyond)
-    fade = fade_bust(fit, surface, cloud, posed)
+    on_mesh = len(cloud)
+    beyond = leftovers(fit, surface, classes, photo, view, posed, outer, preset.leftover, seed)
+    return Built(scene, cloud if beyond is None else cloud.join(beyond), view, shell, samples, on_mesh)
+
+
+def personalise(
+    built: Built, cloud: Cloud, options: ReconstructOptions, preset: Preset, stages: Stages, *, method: str,
+    notes: dict[str, Any] | None = None, finish: Callable[[Avatar], Avatar] = lambda avatar: avatar,
+) -> Avatar:  # fmt: skip
+    """The same fit to the photo for every method, so that their priors can be compared.
+
+    Args:
+        cloud: ``built.cloud``, or what a method made of it. notes: more for the avatar's provenance.
+        finish: adds what the fit leaves alone, a dynamic residual say, before the preview and before the result.
+    """
+    scene, fit, surface = built.scene, built.scene.fit, built.scene.surface
+    fade = fade_bust(fit, surface, cloud, scene.posed)
     avatar = bind(
-        cloud, surface, rest, betas=fit.betas, vertex_offsets=fit.vertex_offsets, name=options.name,
-        provenance=_provenance(fit, options),
+        cloud, surface, scene.rest, betas=fit.betas, vertex_offsets=fit.vertex_offsets, name=options.name,
+        method=method, provenance={**_provenance(fit, options, method), **(notes or {})},
     )  # fmt: skip
     if options.preview is not None and preset.iterations > 0:
-        options.preview(avatar)
+        options.preview(finish(avatar))
     stages.begin(0.25, "fitting to the photo")
-    evidence = FitInput(photo, *_gates(fit, surface, cloud, view), fade, preset.pixels)
+    evidence = FitInput(scene.photo, *_gates(fit, surface, cloud, built.view), fade, preset.pixels)
     avatar = optimise(avatar, fit, evidence, preset.iterations, options.seed, options.device, stages.within(0.25, 1.0))
     stages.end()
-    _log.info("uvfit %s: %s", options.quality, ", ".join(f"{k} {v:.2f} s" for k, v in stages.seconds.items()))
-    progress(1.0, "done")
-    return avatar
+    _log.info("%s %s: %s", method, options.quality, ", ".join(f"{k} {v:.2f} s" for k, v in stages.seconds.items()))
+    stages.done()
+    return finish(avatar)
 
 
 @dataclass(frozen=True)
-class _Scene:
+class Scene:
     """What every stage looks at. photo: (H, W, 3) clean colours. rest, posed: (V, 3)."""
 
     fit: PortraitFit
@@ -105,22 +158,24 @@ class _Scene:
     posed: np.ndarray
 
 
-def _place(scene: _Scene, preset: Preset, seed: int, stages: _Stages) -> tuple[Cloud, View, np.ndarray]:
-    """Splats on the portrait's outer surface, that surface as the camera sees it, and its posed vertices."""
+def _place(
+    scene: Scene, shell: Shell, preset: Preset, seed: int, stages: Stages, at: Callable[[np.ndarray], Samples] | None
+) -> tuple[Cloud, View, Samples, np.ndarray]:
+    """Splats on the portrait's outer surface, that surface as the camera sees it, their places, its posed vertices."""
     fit, surface, rest, posed = scene.fit, scene.surface, scene.rest, scene.posed
-    stages.begin(0.06, "shaping hair")
-    shell = build_shell(fit, surface, scene.classes, rest, posed)
     stages.begin(0.1, "placing splats")
-    samples = sample_surface(
-        surface, rest + shell.displacement, vertex_density(surface), shell.folded, preset.splats, seed
-    )
+    outer = rest + shell.displacement
+    if at is not None:
+        samples = at(outer)
+    else:
+        samples = sample_surface(surface, outer, vertex_density(surface), shell.folded, preset.splats, seed)
     cloud = make_cloud(surface, samples, shell, rest, posed)
     lengthen_teeth(fit, surface, cloud)
     outer = posed + shell.displacement
-    return cloud, View.of(outer, surface.faces, fit.camera), outer
+    return cloud, View.of(outer, surface.faces, fit.camera), samples, outer
 
 
-def _paint(scene: _Scene, cloud: Cloud, view: View, seed: int, stages: _Stages) -> None:
+def _paint(scene: Scene, cloud: Cloud, view: View, seed: int, stages: Stages) -> None:
     """Colours: read, completed, then hair, eyes and mouth."""
     fit, surface, classes, photo = scene.fit, scene.surface, scene.classes, scene.photo
     stages.begin(0.14, "reading colours")
@@ -136,10 +191,10 @@ def _paint(scene: _Scene, cloud: Cloud, view: View, seed: int, stages: _Stages) 
     _close_unseen(cloud)
 
 
-def _provenance(fit: PortraitFit, options: ReconstructOptions) -> dict[str, Any]:
+def _provenance(fit: PortraitFit, options: ReconstructOptions, method: str) -> dict[str, Any]:
     """No times in it: the same input must give the same file."""
     return {
-        "method": "uvfit", "quality": options.quality, "seed": options.seed, "device": options.device,
+        "method": method, "quality": options.quality, "seed": options.seed, "device": options.device,
         "fit_error_px": round(float(fit.error_px), 3), "focal_known": bool(fit.focal_known),
         "image_size": list(fit.image.shape[:2]), "warnings": list(fit.warnings),
     }  # fmt: skip

@@ -71,7 +71,7 @@ def sample_surface(
     wanted = np.sqrt(mass.sum() / count / weight[triangle])
     normal = cross[triangle] / np.maximum(np.linalg.norm(cross[triangle], axis=1, keepdims=True), 1e-20)
     point = np.einsum("nk,nkc->nc", bary, corners[triangle])
-    spacing = _local_spacing(point, normal, surface.part[triangle], wanted).astype(np.float32)
+    spacing = local_spacing(point, normal, surface.part[triangle], wanted).astype(np.float32)
     order = np.lexsort((bary[:, 0], triangle))
     return Samples(triangle[order], bary[order], spacing[order])
 
@@ -126,7 +126,7 @@ def _relax(feature: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def _local_spacing(point: np.ndarray, normal: np.ndarray, part: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def local_spacing(point: np.ndarray, normal: np.ndarray, part: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """(N,) metres: mean distance to the six nearest neighbours on the same sheet, so that no gap shows."""
     k = min(13, point.shape[0])
     distance, index = nearest(point, point, k)

@@ -24,10 +24,11 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     """Who made a weight file, and for which code.
 
     Attributes:
-        network: "parser" or "regressor". version: of the network's architecture and inputs; code of another version
-            cannot use the file. shape: arguments that the network is built with. labels: names of the outputs.
+        network: whose weights. version: of the network's architecture and inputs; code of another version cannot use
+            the file. shape: arguments that the network is built with. labels: names of the outputs.
         step: training steps. seed: of the training. config: sha256 of the training configuration.
         scale: numbers that outputs are multiplied with, by name (empty when there are none).
+        backbone: sha256 of the outside image backbone that it stands on; empty when there is none.
     """
 
     network: str
@@ -38,6 +39,7 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     seed: int = 0
     config: str = ""
     scale: dict[str, list[float]] = {}
+    backbone: str = ""
     format: str = FORMAT
 
 
@@ -64,9 +66,11 @@ def load_weights(network: str, version: int, path: Path | None = None) -> Weight
     """
     path = weights_folder() / f"{network}.safetensors" if path is None else path
     if not path.is_file():
+        method, _, stage = network.partition("_")
+        verb = f"{method} --stage {stage}" if stage else f"{network} --help"
         raise MissingWeightsError(
             f"The weights of the {network} are not installed: there is no file {path}.",
-            remedy=f"Train them ('gshead train {network} --help'), or set GSHEAD_WEIGHTS to a folder that holds them.",
+            remedy=f"Train them ('gshead train {verb}'), or set GSHEAD_WEIGHTS to a folder that holds them.",
         )
     if path.stat().st_size > MAX_BYTES:
         raise FileFormatError(f"{path} has {path.stat().st_size} bytes; weights have at most {MAX_BYTES}.")

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BAND = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2])
-COSINE = np.array([np.pi, 2 * np.pi / 3, np.pi / 4])[BAND]
-"""The clamped cosine's factor per band (Ramamoorthi & Hanrahan 2001, eq. 9)."""
+from ...methods.common.light import BAND, irradiance, sh_basis
+
 KINDS = ("studio", "window", "overcast", "sunset", "office", "coloured", "dim", "sun", "flash")
 SHARES = (0.2, 0.19, 0.13, 0.08, 0.11, 0.06, 0.06, 0.12, 0.05)
 WRAP = np.array([0.22, 0.10, 0.07])
@@ -40,22 +39,6 @@ class Light:
             self.kind, self.sh * factor, self.direction, self.sun * factor, self.softness, self.key,
             self.key_radiance * factor,
         )  # fmt: skip
-
-
-def sh_basis(d: np.ndarray) -> np.ndarray:
-    """(n, 3) unit vectors to (n, 9) real spherical harmonics."""
-    x, y, z = np.moveaxis(np.asarray(d), -1, 0)
-    return np.stack(
-        [
-            np.full_like(x, 0.282095), 0.488603 * y, 0.488603 * z, 0.488603 * x, 1.092548 * x * y, 1.092548 * y * z,
-            0.315392 * (3 * z * z - 1), 1.092548 * x * z, 0.546274 * (x * x - y * y),
-        ], -1,
-    )  # fmt: skip
-
-
-def irradiance(sh: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """(n, 3) irradiance from SH radiance (9, 3); a sky of constant radiance 1 gives pi."""
-    return np.maximum(sh_basis(normals) @ (COSINE[:, None] * sh), 0)
 
 
 def lobe(direction: np.ndarray, color: np.ndarray, width: float) -> np.ndarray:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
+from ...methods.common.lattice import texel_points
 from ...methods.uvfit.sampling import sample_surface, vertex_density
 from ...methods.uvfit.surface import (
     BROW_LEFT,
@@ -93,22 +93,8 @@ def _spread(key: str, splats: int) -> Canvas:
 @lru_cache(maxsize=4)
 def _texels(key: str, size: int) -> tuple[Canvas, np.ndarray]:
     head = _heads[key]
-    corner = head.uv[head.uv_faces] * size
-    corner[..., 1] = size - corner[..., 1]
-    owner = np.full((size, size), -1, np.int32)
-    for f, c in enumerate(corner):
-        cv2.fillConvexPoly(owner, np.round((c - 0.5) * 16).astype(np.int32), f, shift=4)
-    covered = owner >= 0
-    y, x = np.nonzero(covered)
-    triangle = owner[covered]
-    a, b, c = (corner[triangle, k] for k in range(3))
-    p = np.stack([x + 0.5, y + 0.5], 1)
-    area = _cross(b - a, c - a)
-    area = np.where(np.abs(area) < 1e-9, 1e-9, area)
-    v, w = _cross(p - a, c - a) / area, _cross(b - a, p - a) / area
-    bary = np.clip(np.stack([1 - v - w, v, w], 1), 0, 1)
-    bary /= bary.sum(1, keepdims=True)
-    return _canvas(head_surface(head), triangle, bary.astype(np.float32), np.full(len(x), 1e-3)), covered
+    covered, triangle, bary = texel_points(head, size)
+    return _canvas(head_surface(head), triangle, bary, np.full(len(triangle), 1e-3)), covered
 
 
 def _canvas(surface: HeadSurface, triangle: np.ndarray, bary: np.ndarray, spacing: np.ndarray) -> Canvas:
@@ -167,10 +153,6 @@ def _outside(points: np.ndarray, ring: np.ndarray) -> np.ndarray:
         slope = (b[0] - a[0]) / np.where(b[1] == a[1], 1e-12, b[1] - a[1])
         inside ^= crosses & (p[:, 0] < slope * (p[:, 1] - a[1]) + a[0])
     return np.where(inside, -best, best)
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
 def personal_frame(points: Canvas, person: PersonalHead) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 import common
 
-SMALL = {"a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "of", "on", "or", "the", "to", "with"}
+SMALL = {"a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "of", "on", "or", "per", "the", "to", "with"}
 
 
 def in_title_case(label: str) -> bool:

@@ -1,0 +1,1 @@
+"""What learned heads share: the UV lattice, observations on it, edits of splats, personalisation."""

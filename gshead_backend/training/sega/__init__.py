@@ -1,0 +1,1 @@
+"""How method ``sega`` is trained: its stages, one task each."""
