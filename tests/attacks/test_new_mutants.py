@@ -9,7 +9,7 @@ import time
 import pytest
 from mutate import mutants
 from proper import requests
-from test_files import avatar_from_bytes, mutated_avatars, survive
+from test_hostile_files import avatar_from_bytes, mutated_avatars, survive
 from test_headers import digest
 from tiny_avatar import make_tiny_avatar
 
