@@ -9,8 +9,8 @@ import time
 import pytest
 from mutate import mutants
 from proper import requests
-from test_hostile_files import avatar_from_bytes, mutated_avatars, survive
 from test_headers import digest
+from test_hostile_files import avatar_from_bytes, mutated_avatars, survive
 from tiny_avatar import make_tiny_avatar
 
 from gshead_backend.avatar.file import avatar_to_bytes
