@@ -13,13 +13,13 @@ METHODS = (
     ("uvfit", "Splats", "Splats fitted to the photo: plays at full speed anywhere, and can be exported"),
     (
         "rar",
-        "RAR",
+        "RAR (Experimental)",
         "As Splats, but a trained network corrects what the photo hides; without its weights "
         "on the backend's machine it is Splats",
     ),
     (
         "sega",
-        "SEGA",
+        "SEGA (Experimental)",
         "As Splats, but trained networks correct them, are tuned to the photo and move them with the face; without "
         "their weights on the backend's machine it is Splats",
     ),
