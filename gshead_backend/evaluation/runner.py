@@ -13,8 +13,7 @@ from typing import Any
 import platformdirs
 
 from ..errors import EvaluationError, PortraitError
-from ..head.catalog import load_head
-from ..methods import Quality, get_method
+from ..methods import Quality, get_method, head_for
 from ..portrait.types import Progress, no_progress
 from .benchmarks.common import Candidate, Item
 from .benchmarks.people import Readings, run_person
@@ -135,10 +134,10 @@ def run(plan: Plan, date: str, progress: Progress = no_progress) -> Report:
 
     Args:
         date: ISO text for the report.
-    Raises ``UnsupportedError`` for an unknown method, and what ``load_head`` raises.
+    Raises ``UnsupportedError`` for an unknown method, and what ``head_for`` raises.
     """
     get_method(plan.method)
-    head = load_head(plan.head)
+    head = head_for(plan.method, plan.head)
     report = Report(date, plan.device, _options(plan), missing=list(plan.missing))
     started = time.perf_counter()
     total = max(1, len(plan.qualities) * sum(map(len, (plan.people, plan.photos, plan.multiview, plan.videos))))
