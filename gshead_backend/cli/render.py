@@ -79,7 +79,10 @@ def render(
         "fps": animation.fps if animation else 24.0, **camera_metadata(camera),
     }  # fmt: skip
     made_from = [file_sha256(path) for path in (avatar, take) if path is not None]
-    settings = {"size": pixels, "yaw": yaw, "pitch": pitch, "background": background, "device": device}
+    settings = {
+        "size": pixels, "yaw": yaw, "pitch": pitch, "background": background, "device": device,
+        "gshead": __version__,
+    }  # fmt: skip
     folder = FrameFolder(out, hashlib.sha256(repr((made_from, format, settings)).encode()).hexdigest())
     folder.sweep()
     try:

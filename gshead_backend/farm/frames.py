@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..errors import ExportError
 from ..files import write_atomic
 
@@ -163,11 +164,13 @@ class FrameFolder:
 
 
 def job_key(blend: Path, **settings: Any) -> str:
-    """What a frame depends on, in 64 hex digits: the file's bytes, and settings that change its picture.
+    """What a frame depends on, in 64 hex digits: the file's bytes, settings that change its picture, gshead's version.
 
     Files that the .blend links to are not looked at.
     """
-    return hashlib.sha256((file_sha256(blend) + json.dumps(settings, sort_keys=True)).encode()).hexdigest()
+    return hashlib.sha256(
+        (file_sha256(blend) + json.dumps({**settings, "gshead": __version__}, sort_keys=True)).encode()
+    ).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
