@@ -78,6 +78,7 @@ def render(
         "avatar": person.name, "method": person.method, "head": person.head.name,
         "fps": animation.fps if animation else 24.0, **camera_metadata(camera),
     }  # fmt: skip
+    told = {"Software": f"gshead {__version__}", "Comment": f"computed, not filmed; method {person.method}"}
     made_from = [file_sha256(path) for path in (avatar, take) if path is not None]
     settings = {
         "size": pixels, "yaw": yaw, "pitch": pitch, "background": background, "device": device,
@@ -104,9 +105,9 @@ def render(
                 if format == "exr":
                     write_exr(scratch, rgb, alpha, depth, metadata={**notes, "frame": number})
                 elif behind is not None:
-                    write_png(scratch, rgb + (1 - alpha[..., None]) * behind)
+                    write_png(scratch, rgb + (1 - alpha[..., None]) * behind, text=told)
                 else:
-                    write_png(scratch, rgb, alpha)
+                    write_png(scratch, rgb, alpha, text=told)
                 folder.finish(number, scratch, times[-1], {"gshead": __version__})
             progress((i + 1) / len(numbers), f"Frame {number}")
     finally:

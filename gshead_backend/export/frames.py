@@ -21,14 +21,15 @@ _REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 
 
 def write_png(
-    path: str | Path, color: np.ndarray, alpha: np.ndarray | None = None, *, bits: Literal[8, 16] = 8
-) -> None:
+    path: str | Path, color: np.ndarray, alpha: np.ndarray | None = None, *, bits: Literal[8, 16] = 8,
+    text: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
     """Write an sRGB PNG with straight alpha.
 
     Args:
         color: (H, W, 3) sRGB-encoded, premultiplied by ``alpha``.
         alpha: (H, W) 0..1; without it the file has no alpha channel.
-        bits: per channel.
+        bits: per channel. text: facts by keyword, kept in the file.
 
     Raises:
         ArgumentError: shapes do not fit. ExportError: the file cannot be written.
@@ -39,7 +40,7 @@ def write_png(
     pixels = color if alpha is None else np.concatenate([unpremultiply(color, alpha), alpha[..., None]], 2)
     top = 2**bits - 1
     whole = np.round(np.clip(pixels, 0, 1) * top).astype(">u2" if bits == 16 else np.uint8)
-    write_atomic(path, encode_png(whole))
+    write_atomic(path, encode_png(whole, text))
 
 
 def write_exr(

@@ -106,3 +106,14 @@ def test_wrong_shapes_and_places_are_named(frame: tuple[np.ndarray, np.ndarray, 
     for call in (lambda p: write_png(p, color), lambda p: write_exr(p, color, alpha)):
         with pytest.raises(ExportError, match="cannot be written"):
             call(tmp_path / "file" / "a.exr")
+
+
+def test_a_png_tells_what_made_it(tmp_path: Path) -> None:
+    told = {"Software": "gshead 1.0", "Comment": "computed, not filmed; Übung"}
+    write_png(tmp_path / "a.png", np.full((4, 5, 3), 0.5), np.ones((4, 5)), text=told)
+    with Image.open(tmp_path / "a.png") as image:
+        image.load()
+        assert {k: str(v) for k, v in image.info.items() if k in told} == told
+        assert image.size == (5, 4)
+    write_png(tmp_path / "b.png", np.full((4, 5, 3), 0.5), np.ones((4, 5)))
+    assert b"iTXt" not in (tmp_path / "b.png").read_bytes()
