@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from gshead_backend.protocol import Instance, camera_spec
+from gshead_backend.protocol import Client, Instance, camera_spec
+from gshead_backend.protocol.launcher import start_backend
 from gshead_backend.protocol.messages import CameraSpec
 
 HERE = Path(__file__).parent
@@ -30,6 +32,18 @@ def serve_command(*, engine: str = "fake_engine:FakeEngine", **options: object) 
         f"engine={engine!r})"
     )
     return [sys.executable, "-c", code]
+
+
+@contextlib.contextmanager
+def real_backend(folder: Path) -> Iterator[Client]:
+    """A client of a backend with the real engine on the CPU, which ends with the block."""
+    run = folder / "run"
+    run.mkdir(mode=0o700)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from gshead_backend.cli import main; sys.exit(main())"
+    backend = start_backend([sys.executable, "-c", code, "serve", "--device", "cpu"], directory=run)
+    with Client(backend.endpoint) as client:
+        yield client
+    backend.wait(10)
 
 
 def make_camera(width: int = 64, height: int = 48) -> CameraSpec:

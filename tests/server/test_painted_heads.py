@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from server_harness import real_backend
 
 from gshead_backend.avatar.drive import drive
 from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes
@@ -18,7 +19,6 @@ from gshead_backend.errors import MissingWeightsError
 from gshead_backend.head import HeadPose
 from gshead_backend.methods.draw import drawer_of
 from gshead_backend.protocol import Client, Instance, camera_spec
-from gshead_backend.protocol.launcher import start_backend
 from gshead_backend.protocol.transfer import pack_frame
 from gshead_backend.raster import Rendered, rasterize
 from gshead_backend.raster.compose import merge
@@ -42,15 +42,10 @@ def home(tiny_head, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def real(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a real backend on the CPU whose data folder is ``home``."""
-    run = tmp_path_factory.mktemp("painted") / "run"
-    run.mkdir(mode=0o700)
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from gshead_backend.cli import main; sys.exit(main())"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GSHEAD_DATA_DIR", str(home))
-        backend = start_backend([sys.executable, "-c", code, "serve", "--device", "cpu"], directory=run)
-        with Client(backend.endpoint) as client:
+        with real_backend(tmp_path_factory.mktemp("painted")) as client:
             yield client
-    backend.wait(10)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from server_harness import real_backend
 
 from gshead_backend.avatar.drive import drive, drive_vertices
 from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes
@@ -17,7 +18,6 @@ from gshead_backend.camera import Camera, orbit_camera
 from gshead_backend.errors import FileFormatError, GsheadError, ImageError, ProtocolError
 from gshead_backend.head import HeadPose
 from gshead_backend.protocol import Client, Instance, camera_spec
-from gshead_backend.protocol.launcher import start_backend
 from gshead_backend.protocol.transfer import pack_frame
 from gshead_backend.raster import rasterize
 
@@ -30,13 +30,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a real backend on the CPU; one for the module, because it compiles when it starts."""
-    run = tmp_path_factory.mktemp("real") / "run"
-    run.mkdir(mode=0o700)
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from gshead_backend.cli import main; sys.exit(main())"
-    backend = start_backend([sys.executable, "-c", code, "serve", "--device", "cpu"], directory=run)
-    with Client(backend.endpoint) as client:
+    with real_backend(tmp_path_factory.mktemp("real")) as client:
         yield client
-    backend.wait(10)
 
 
 @pytest.fixture(autouse=True)
