@@ -136,49 +136,52 @@ def checked_vertices(avatar: Avatar, vertices: np.ndarray) -> np.ndarray:
 Appearance = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def appearance(avatar: Avatar, pose: HeadPose | None) -> Appearance:
-    """offset (3, N), rotation (4, N) unit, scale (N, 3), opacity (N,), color (N, 3) with the dynamic residual added."""
-    b, d = binding_of(avatar), avatar.dynamic
-    if d is None:
-        return b.offset, b.rotation, b.scale, b.opacity, b.color
+def residual_code(d: DynamicResidual, pose: HeadPose | None) -> np.ndarray:
+    """(K,) float32: how far a pose goes along each direction of a residual; None is the neutral pose.
+
+    Raises ``ArgumentError`` when the pose was made for another head model.
+    """
     features = np.zeros(d.gain.shape[1], np.float32) if pose is None else pose_features(pose)
     if features.size != d.gain.shape[1]:
         raise ArgumentError(f"The avatar's residual takes {d.gain.shape[1]} pose values, got {features.size}.")
-    code = (d.gain @ features + d.bias).astype(np.float32)
-    i, change = (
-        d.index,
-        {name: (basis @ code).reshape(len(d.index), -1) for name, basis in _changing(d, avatar).items()},
-    )
+    return (d.gain @ features + d.bias).astype(np.float32)
+
+
+def appearance(avatar: Avatar, pose: HeadPose | None) -> Appearance:
+    """offset (3, N), rotation (4, N) unit, scale (N, 3), opacity (N,), color (N, 3) with the dynamic residual added."""
+    b, d = binding_of(avatar), avatar.dynamic
     offset, rotation, scale, opacity, color = b.offset, b.rotation, b.scale, b.opacity, b.color
+    if d is None:
+        return offset, rotation, scale, opacity, color
+    code, i = residual_code(d, pose), d.index
+    change = {name: basis @ code for name, basis in changing_parts(d, avatar).items()}  # (M, channels)
     if "offset" in change:
         offset = offset.copy()
         offset[:, i] += change["offset"].T
     if "rotation" in change:
         rotation = rotation.copy()
         rotation[:, i] = _normalized(avatar.rotation[i].T.astype(np.float32) + change["rotation"].T)
-    if "log_scale" in change:
+    if "scale" in change:
         scale = scale.copy()
-        scale[i] *= np.exp(change["log_scale"])
-    if "opacity_logit" in change:
+        scale[i] *= np.exp(change["scale"])
+    if "opacity" in change:
         opacity = opacity.copy()
-        opacity[i] = _sigmoid(avatar.opacity_logit[i].astype(np.float32) + change["opacity_logit"][:, 0])
+        opacity[i] = _sigmoid(avatar.opacity_logit[i].astype(np.float32) + change["opacity"][:, 0])
     if "color" in change:
         color = color.copy()
         color[i] += change["color"]
     return offset, rotation, scale, opacity, color
 
 
-_PARTS = {"offset": slice(0, 3), "rotation": slice(3, 7), "log_scale": slice(7, 10), "opacity_logit": slice(10, 11),
+_PARTS = {"offset": slice(0, 3), "rotation": slice(3, 7), "scale": slice(7, 10), "opacity": slice(10, 11),
           "color": slice(11, 14)}  # fmt: skip
 
 
-def _changing(d: DynamicResidual, avatar: Avatar) -> dict[str, np.ndarray]:
-    """What a residual changes at all, each as one (M * channels, K) matrix; most leave some of it alone."""
+def changing_parts(d: DynamicResidual, avatar: Avatar) -> dict[str, np.ndarray]:
+    """What a residual changes at all: (M, channels, K) of its basis for each; most leave some of it alone."""
     if "changing" not in avatar._cache:
         parts = {k: d.basis[:, part] for k, part in _PARTS.items()}
-        avatar._cache["changing"] = {
-            k: np.ascontiguousarray(v, np.float32).reshape(-1, d.basis.shape[2]) for k, v in parts.items() if v.any()
-        }
+        avatar._cache["changing"] = {k: np.array(v, np.float32, order="C") for k, v in parts.items() if v.any()}
     return avatar._cache["changing"]
 
 

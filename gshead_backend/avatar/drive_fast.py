@@ -16,11 +16,13 @@ from ..head.rotation import axis_angle_to_matrix
 from ..head.skinning import joint_transforms
 from ..parallel import NUMBA_LOCK, kernel_array
 from .binding import SCALE_RANGE
-from .drive import appearance, binding_of, checked_vertices
+from .drive import binding_of, checked_vertices
+from .last_frame_fast import NEVER, LastFrame, room
+from .residual_fast import appearance_fast, code_of
+from .residual_fast import warm_up as warm_up_residual
 from .types import Avatar, Splats
 
 _TINY = np.float32(1e-20)
-_NEVER = np.zeros(0, np.bool_)
 _LOW, _HIGH = np.float32(SCALE_RANGE[0]), np.float32(SCALE_RANGE[1])
 _ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
 _SLIVER, _CLOSE = np.float32(1e-3), np.float32(0.1)
@@ -73,36 +75,6 @@ def vertices_fast(avatar: Avatar, pose: HeadPose) -> np.ndarray:
     return out
 
 
-class LastFrame:
-    """The splats that were driven last: those on triangles that have not moved since stay as they are, exactly.
-
-    Give the same one to every frame of one avatar. The splats that come back lie in its memory, until the next frame.
-
-    Attributes:
-        kept: how many splats the latest frame took over.
-    """
-
-    def __init__(self) -> None:
-        self.kept = 0
-        self._avatar: Avatar | None = None
-        self._vertices = np.zeros((0, 3), np.float32)
-        self._placed: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-
-    def still(self, avatar: Avatar, vertices: np.ndarray) -> np.ndarray:
-        """(V,) which vertices are where they were; none of another avatar, or of one with a dynamic residual."""
-        last, self._vertices = self._vertices, vertices
-        if avatar is not self._avatar or avatar.dynamic is not None or self._placed is None:
-            self._avatar, self._placed = avatar, None
-            return np.zeros(len(vertices), np.bool_)
-        return (vertices == last).all(1)
-
-    def room(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Means, quats and scales of ``n`` splats: the last frame's."""
-        if self._placed is None:
-            self._placed = _room(n)
-        return self._placed
-
-
 def drive_fast(avatar: Avatar, pose: HeadPose, last: LastFrame | None = None) -> Splats:
     """:func:`~gshead_backend.avatar.drive.drive`, on all cores."""
     return drive_vertices_fast(avatar, vertices_fast(avatar, pose), pose, last)
@@ -114,21 +86,23 @@ def drive_vertices_fast(
     """:func:`~gshead_backend.avatar.drive.drive_vertices`, on all cores."""
     b = binding_of(avatar)
     vertices = kernel_array(checked_vertices(avatar, vertices))
-    offset, rotation, scale, opacity, color = appearance(avatar, pose)
     n = b.slot.size
-    still = _NEVER if last is None else last.still(avatar, vertices)
-    means, quats, scales = _room(n) if last is None else last.room(n)
+    if last is None:
+        still = changed = NEVER
+        looks, (means, quats, scales) = appearance_fast(avatar, code_of(avatar, pose)), room(n)
+    else:
+        still = last.still(avatar, vertices)
+        looks, changed = last.appearance(avatar, pose)
+        means, quats, scales = last.room(n)
+    offset, rotation, scale, opacity, color = looks
     with NUMBA_LOCK:
         kept = _place(
-            vertices, still, b.corners, b.slot, b.rest_area, b.bary, offset, rotation, scale, means, quats, scales
-        )
+            vertices, still, changed, b.corners, b.slot, b.rest_area, b.bary, offset, rotation, scale,
+            means, quats, scales,
+        )  # fmt: skip
     if last is not None:
         last.kept = int(kept)
     return Splats(means, quats, scales, opacity, color)
-
-
-def _room(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.empty((n, 3), np.float32), np.empty((n, 4), np.float32), np.empty((n, 3), np.float32)
 
 
 def warm_up() -> None:
@@ -137,10 +111,11 @@ def warm_up() -> None:
     with NUMBA_LOCK:
         _skin(f32, f32[0], i32, i32, f32, np.zeros((3, 5), np.float32), np.zeros((5, 3, 4), np.float32), f32.copy())
         _place(
-            f32, _NEVER, np.zeros((3, 1), np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32), f32[:, :1].copy(),
-            f32[:, :1].copy(), np.zeros((4, 1), np.float32), f32[:1], f32[:1].copy(), np.zeros((1, 4), np.float32),
-            f32[:1].copy(),
+            f32, NEVER, NEVER, np.zeros((3, 1), np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32),
+            f32[:, :1].copy(), f32[:, :1].copy(), np.zeros((4, 1), np.float32), f32[:1], f32[:1].copy(),
+            np.zeros((1, 4), np.float32), f32[:1].copy(),
         )  # fmt: skip
+    warm_up_residual()
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
@@ -213,12 +188,13 @@ def _quat(x, y, z):
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _place(vertices, still, corners, slot, rest_area, bary, offset, rotation, scale, means, quats, scales):
-    """Returns how many splats were left as they are, because the three vertices of their triangle are ``still``."""
+def _place(vertices, still, changed, corners, slot, rest_area, bary, offset, rotation, scale, means, quats, scales):
+    """Returns how many splats were left as they are: the three vertices of their triangle are ``still``, and they have
+    not ``changed`` themselves."""
     kept = 0
     for n in prange(slot.size):
         i0, i1, i2 = corners[0, n], corners[1, n], corners[2, n]
-        if still.size and still[i0] and still[i1] and still[i2]:
+        if still.size and still[i0] and still[i1] and still[i2] and not (changed.size and changed[n]):
             kept += 1
             continue
         v0 = (vertices[i0, 0], vertices[i0, 1], vertices[i0, 2])

@@ -10,7 +10,7 @@ from .wheels import pack_wheel, sha256
 ROOMS = ("protocol", "head", "avatar", "export", "client", "farm")
 # Modules of light rooms that are imported on demand only, and not inside Blender.
 HEAVY = (
-    *("*/*_torch.py", "avatar/drive_fast.py", "avatar/drive_graph.py", "avatar/drive_triton.py"),
+    *("*/*_torch.py", "avatar/*_fast.py", "avatar/drive_graph.py", "avatar/drive_triton.py"),
     *("export/frames.py", "export/video.py", "*/weights/*"),
     *("head/bake/*", "head/bake/*/*", "head/importing/*"),
 )

@@ -25,7 +25,7 @@ from .shots import HeadInstance, Made, Picture, Preview, Progress, Shot, camera_
 from .studio import Studio
 
 if TYPE_CHECKING:
-    from ..avatar.drive_fast import LastFrame
+    from ..avatar.last_frame_fast import LastFrame
     from ..raster.types import Rendered
     from .frames_cuda import FramePipeline, Ticket
 
@@ -61,10 +61,10 @@ class Engine:
         splats = Splats(*(self._on_device(np.ascontiguousarray(a, np.float32)) for a in arrays))
         rasterize(splats, camera)
         if self.device == "cpu":
-            from ..avatar import drive_fast
+            from ..avatar import drive_fast, last_frame_fast
             from . import packing_cpu
 
-            self._last = drive_fast.LastFrame()
+            self._last = last_frame_fast.LastFrame()
             drive_fast.warm_up()
             packing_cpu.warm_up()
 

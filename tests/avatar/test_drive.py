@@ -11,8 +11,9 @@ from splat_fixtures import random_avatar, random_splats
 
 from gshead_backend.avatar.binding import triangle_frames
 from gshead_backend.avatar.drive import drive, drive_vertices
-from gshead_backend.avatar.drive_fast import LastFrame, drive_fast, drive_vertices_fast, vertices_fast
+from gshead_backend.avatar.drive_fast import drive_fast, drive_vertices_fast, vertices_fast
 from gshead_backend.avatar.drive_torch import PARAMETERS, TorchAvatar
+from gshead_backend.avatar.last_frame_fast import LastFrame
 from gshead_backend.avatar.splats import concatenate, transform_splats
 from gshead_backend.avatar.types import Splats
 from gshead_backend.errors import ArgumentError
@@ -224,9 +225,10 @@ def test_concatenate_keeps_everything_in_order():
         concatenate([])
 
 
-def test_splats_that_have_not_moved_are_taken_over_exactly():
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_splats_that_have_not_moved_are_taken_over_exactly(dynamic):
     head = default_head()
-    avatar, last = random_avatar(head, 3000, seed=8), LastFrame()
+    avatar, last = random_avatar(head, 3000, seed=8, dynamic=dynamic), LastFrame()
     neutral = HeadPose.neutral(head.expression_count)
     raised = replace(neutral, expression=np.eye(head.expression_count, dtype=np.float32)[3])
     turned = replace(raised, neck_pose=np.array([0.1, 0.2, 0], np.float32))
