@@ -12,6 +12,7 @@ import tyro
 from ..errors import ArgumentError, EvaluationError
 from ..files import check_writable
 from .console import Progress, emit, parse_actions, warn
+from .evaluate_blind import blind
 
 CLIPS = ("14-young-fair", "02-suit-dark-hair")
 
@@ -218,4 +219,4 @@ def _told(value: float | None) -> str:
 
 
 ACTIONS = {"run": run, "people": people, "clips": clips, "tracking": tracking,
-           "portraits": portraits, "compare": compare}  # fmt: skip
+           "portraits": portraits, "compare": compare, "blind": blind}  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -60,9 +60,15 @@ def regressor(options: Given) -> int:
     return _train("regressor", options)
 
 
-def rar(options: Given) -> int:
-    """Train the reconstructor of the method rar: first large things (rar-cpu), then details (rar-cpu-fine)."""
-    return _train("rar", options)
+def rar(options: Given, *, stage: Literal["reconstructor", "scaling"] = "reconstructor") -> int:
+    """Train the reconstructor of the method rar: first large things (rar-cpu), then details (rar-cpu-fine).
+
+    Args:
+        options: as every training.
+        stage: reconstructor; or scaling, which trains three sizes for equally many steps, the smallest for --minutes,
+            and prints a table of what they gain and what a frame costs.
+    """
+    return _scaling(options) if stage == "scaling" else _train("rar", options)
 
 
 def sega(options: Given, *, stage: Literal["identity", "motion", "decoders", "ablations"]) -> int:
@@ -78,26 +84,40 @@ def sega(options: Given, *, stage: Literal["identity", "motion", "decoders", "ab
     return _ablations(options) if stage == "ablations" else _train(f"sega_{stage}", options)
 
 
+def _scaling(o: Options) -> int:
+    from ..training.rar_scaling import scaling, table
+
+    return _compared(o, "rar-cpu", "rar", "scaling", scaling, table)
+
+
 def _ablations(o: Options) -> int:
+    from ..training.sega.ablations import ablations, table
+
+    return _compared(o, "sega-decoders-cpu", "sega_decoders", "ablations", ablations, table)
+
+
+def _compared(
+    o: Options, preset: str, network: str, what: str, measure: Callable[..., Any], table: Callable[[Any], str]
+) -> int:
+    """Several trainings of a network beside each other, and a table of what became of them."""
     import msgspec
     import torch
 
     from ..server.devices import resolve_device
     from ..training.config import load_config
-    from ..training.sega.ablations import ablations, table
 
-    config = load_config(o.config or "sega-decoders-cpu", "sega_decoders")
+    config = load_config(o.config or preset, network)
     if o.minutes is not None:
         config = msgspec.structs.replace(config, minutes=o.minutes)
     if o.threads:
         torch.set_num_threads(o.threads)
-    out = (o.out or Path("out/train/sega")) / "ablations"
+    out = (o.out or Path("out/train") / network.partition("_")[0]) / what
     progress = Progress()
     try:
-        rows = ablations(config, _material(o), out, device=resolve_device(o.device), progress=progress)
+        rows = measure(config, _material(o), out, device=resolve_device(o.device), progress=progress)
     finally:
         progress.close()
-    emit({"rows": rows}, table(rows), as_json=o.json)
+    emit({"rows": msgspec.to_builtins(rows)}, table(rows), as_json=o.json)
     return 0
 
 

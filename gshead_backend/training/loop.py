@@ -93,6 +93,8 @@ def train(
     metrics: dict[str, Any] = {}
     stream = Stream(crops, task.item, config.seed)
     last = config.steps if piece_steps is None else min(config.steps, run.step + piece_steps)
+    if _share(config, run) >= 1:  # it was finished before
+        last = run.step
     loader = batches(stream, config.batch, run.step, last, config.workers, pin=where.type == "cuda")
     for batch in loader:
         logged = _step(task, config, run, batch, where)
@@ -124,18 +126,21 @@ def train(
 
 def validate(task: Task, config: TrainConfig, net: nn.Module, data: Path, device: torch.device) -> dict[str, Any]:
     """Metrics on the validation split, unchanged pictures; on the training split when there is no other."""
-    try:
-        split = "validation"
-        crops = _corpus(task, data, split, config.validation_samples)
-    except ArgumentError:
-        split = "train"
-        crops = _corpus(task, data, split, config.validation_samples)
+    crops, split = validation_corpus(task, data, config.validation_samples)
     stream = Stream(crops, task.still, 0)
     size = min(config.batch, len(crops))
     loader = batches(stream, size, 0, len(crops) // size, 0, pin=False)
     net.eval()
     told = task.measure(net, loader, device)
     return {**told, "split": split, "samples": len(crops) // size * size}
+
+
+def validation_corpus(task: Task, data: Path, limit: int) -> tuple[Any, str]:
+    """At most ``limit`` samples to measure on, and their split: "train" where there is no other."""
+    try:
+        return _corpus(task, data, "validation", limit), "validation"
+    except ArgumentError:
+        return _corpus(task, data, "train", limit), "train"
 
 
 def _corpus(task: Task, folder: Path, split: str, limit: int | None = None) -> Any:

@@ -20,9 +20,11 @@ from synthetic_portrait import Portrait, arkit_pose, camera_at, make_portrait  #
 from gshead_backend.avatar.drive import drive
 from gshead_backend.head import HeadModel, PersonalHead, default_head
 from gshead_backend.methods.common.observe import observe_portrait
+from gshead_backend.methods.rar.build import make_net
 from gshead_backend.methods.rar.net import RarNet
 from gshead_backend.portrait.nets.mirror import LIGHT_SIGNS
 from gshead_backend.raster import rasterize
+from gshead_backend.training import rar_scaling
 from gshead_backend.training.config import Augment, TrainConfig, load_config
 from gshead_backend.training.data import Crops, Stream, batches
 from gshead_backend.training.head_views import draw, nothing, people_of, picture_loss, scores
@@ -175,6 +177,26 @@ def test_the_loss_falls_on_two_heads(folder: Path) -> None:
         rate.step()
         told.append(parts["picture"])
     assert told[-1] < 0.85 * told[0]
+
+
+def test_sizes_are_trained_equally_long_and_cost_the_same_to_drive(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"small": SHAPE, "large": {**SHAPE, "dim": 32, "depth": 2}}
+    monkeypatch.setattr(rar_scaling, "SIZES", sizes)
+    monkeypatch.setattr(rar_scaling, "_FRAMES", 3)
+    rows = rar_scaling.scaling(tiny(steps=50, minutes=1e-6), folder, tmp_path)
+    small, large = rows["small"], rows["large"]
+    assert small.steps == large.steps == 1
+    assert small.parameters < large.parameters
+    assert large.parameters == sum(p.numel() for p in make_net(default_head(), sizes["large"]).parameters())
+    assert small.splats == large.splats > 100
+    assert min(small.drive_ms, large.drive_ms) > 0
+    text = rar_scaling.table(rows)
+    assert "| large |" in text
+    assert "+0.0" in text or "-0.0" in text  # one step changes little beside uvfit
+    again = rar_scaling.scaling(tiny(steps=50, minutes=1e-6), folder, tmp_path)
+    assert again["large"].steps == 1, "what is finished is not trained on"
 
 
 def test_a_configuration_without_heads_keeps_its_name() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -11,20 +10,19 @@ import numpy as np
 
 from ...avatar.drive import drive
 from ...avatar.types import Avatar
-from ...camera import Camera, orbit_camera
 from ...head.pose import HeadPose
 from ...portrait.detect import Face
 from ...portrait.landmarks import find_landmarks
 from ...portrait.types import PortraitFit, Progress
 from ...raster import rasterize
-from ..align import LANDMARKS, head_marks
+from ..align import LANDMARKS
 from ..metrics import dilated, eroded, psnr, ssim
-from ..pictures import GREY, row, strip, with_marks
+from ..pictures import row, strip, with_marks
 from ..regions import above_neck, eye_distance, face_region
 from ..standard_take import slow_take, standard_take
 from .common import Candidate, Clock, Item, Metrics, draw, take_shot
+from .stage import SIZE, Stage
 
-SIZE = 512
 _BORDER = 4
 _FLOATER_REACH = 6
 _HIDDEN_DEPTH = 0.015  # metres behind what the photo's camera sees: surely hidden
@@ -76,36 +74,9 @@ def _source(avatar: Avatar, fit: PortraitFit, item: Item) -> Metrics:
     }
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """A camera in front of the avatar that holds the head in two thirds of the frame."""
-
-    avatar: Avatar
-    middle: tuple[float, float, float]
-
-    @classmethod
-    def of(cls, avatar: Avatar) -> _Stage:
-        pose = HeadPose.neutral(avatar.head.expression_count)
-        points, _ = head_marks(avatar.head, avatar.personal.vertices(pose))
-        x, y, z = points.mean(0)
-        return cls(avatar, (float(x), float(y), float(z) - 0.05))
-
-    def camera(self, yaw: float = 0.0) -> Camera:
-        return orbit_camera(yaw, 0, size=(SIZE, SIZE), focal_mm=115, distance=1.1, target=self.middle)
-
-    def picture(self, pose: HeadPose, yaw: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """(SIZE, SIZE, 3) over grey, and alpha."""
-        color, alpha = draw(self.avatar, pose, self.camera(yaw))
-        return color * alpha[..., None] + GREY * (1 - alpha[..., None]), alpha
-
-    def marks(self, pose: HeadPose) -> np.ndarray:
-        points, _ = head_marks(self.avatar.head, self.avatar.personal.vertices(pose))
-        return self.camera().project(points)[:, :2]
-
-
 def _drift(avatar: Avatar, fit: PortraitFit, item: Item) -> Metrics:
     """How far the detector sees the landmarks of the renderings from the head's own, over the standard take."""
-    stage = _Stage.of(avatar)
+    stage = Stage.of(avatar)
     take, names = standard_take()
     away, worst, shown = [], (0.0, ""), []
     unit = eye_distance(stage.marks(take.pose(avatar.head, 1)))
@@ -145,7 +116,7 @@ def _detected(picture: np.ndarray, near: np.ndarray) -> np.ndarray:
 
 def _jitter(avatar: Avatar, fit: PortraitFit, item: Item) -> Metrics:
     """Second differences in time of the pixels of a slow, even motion, in 8-bit steps: what flickers or pops."""
-    stage = _Stage.of(avatar)
+    stage = Stage.of(avatar)
     take = slow_take()
     frames, alphas = zip(*(stage.picture(take.pose(avatar.head, f)) for f in take.frames), strict=True)
     stack = np.stack(frames)
@@ -156,7 +127,7 @@ def _jitter(avatar: Avatar, fit: PortraitFit, item: Item) -> Metrics:
 
 def _floaters(avatar: Avatar, fit: PortraitFit, item: Item) -> Metrics:
     """Share of the alpha outside the widened largest part, from eight sides."""
-    stage = _Stage.of(avatar)
+    stage = Stage.of(avatar)
     pose = HeadPose.neutral(avatar.head.expression_count)
     outside = total = 0.0
     pictures = []
