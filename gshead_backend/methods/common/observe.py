@@ -14,8 +14,8 @@ import numpy as np
 from ...avatar.types import Avatar
 from ...head.model import HeadModel
 from ...portrait.types import PortraitFit, no_progress
+from ..uvfit.bust import fade_bust
 from ..uvfit.cloud import bind
-from ..uvfit.leftovers import fade_bust
 from ..uvfit.photo import sample
 from ..uvfit.pipeline import Built, Stages, build
 from ..uvfit.presets import PRESETS

@@ -17,11 +17,12 @@ from ...head.skinning import PersonalHead
 from ...portrait.labels import LABEL_INDEX
 from ...portrait.types import PortraitFit, Progress
 from .. import ReconstructOptions
+from .bust import fade_bust, rebind, steady_triangles
 from .classes import PixelClasses, classify
 from .cloud import Cloud, bind, make_cloud
 from .colors import complete, observe
 from .eyes import paint_eyes
-from .leftovers import fade_bust, leftovers, rebind, steady_triangles
+from .leftovers import leftovers
 from .mouth import lengthen_teeth, paint_mouth
 from .optimise import FitInput, optimise
 from .photo import View, decontaminate, disc, sample, unit_scale
