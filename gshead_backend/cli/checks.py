@@ -8,33 +8,21 @@ import importlib.util
 import os
 import platform
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from .. import __version__
 from ..errors import GsheadError
+from .checks_compute import check_gpu, check_numba, check_torch
+from .finding import INSTALL, ROOT, Finding, is_writable, output_of, version_of
 
-Status = Literal["ok", "warning", "missing"]
-_ROOT = Path(__file__).parents[2]
-_INSTALL = "Make the environment anew: python3 bootstrap.py setup, in the folder of gshead's source"
 _PACKAGES = {
     "numpy": "numpy", "scipy": "scipy", "numba": "numba", "pillow": "PIL", "pyzmq": "zmq", "msgspec": "msgspec",
     "safetensors": "safetensors", "tyro": "tyro", "platformdirs": "platformdirs", "usd-core": "pxr.Usd",
     "OpenEXR": "OpenEXR", "lz4": "lz4", "simplejpeg": "simplejpeg",
 }  # fmt: skip
-
-
-class Finding(NamedTuple):
-    """One line of the report: ``missing`` is something gshead cannot do its work without."""
-
-    name: str
-    status: Status
-    detail: str
-    fix: str = ""
 
 
 def run_checks() -> list[Finding]:
@@ -45,9 +33,9 @@ def run_checks() -> list[Finding]:
         _packages,
         _opencv,
         _usd,
-        _torch,
-        _gpu,
-        _numba,
+        check_torch,
+        check_gpu,
+        check_numba,
         _assets,
         _heads,
         _folders,
@@ -60,12 +48,17 @@ def run_checks() -> list[Finding]:
 
 def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     found: list[Finding] = []
+    name = check.__name__.removeprefix("check_").strip("_")
     try:
         found.extend(check())
     except GsheadError as error:
-        found.append(Finding(check.__name__.strip("_"), "missing", error.message, error.remedy))
+        found.append(Finding(name, "missing", error.message, error.remedy))
     except Exception as error:
-        found.append(Finding(check.__name__.strip("_"), "missing", f"{type(error).__name__}: {error}", _INSTALL))
+        found.append(
+            Finding(
+                check.__name__.removeprefix("check_").strip("_"), "missing", f"{type(error).__name__}: {error}", INSTALL
+            )
+        )
     return found
 
 
@@ -88,9 +81,9 @@ def _packages() -> Iterator[Finding]:
         try:
             importlib.import_module(module)
         except Exception as error:
-            yield Finding(distribution, "missing", f"cannot be imported: {error}", _INSTALL)
+            yield Finding(distribution, "missing", f"cannot be imported: {error}", INSTALL)
         else:
-            versions.append(f"{distribution} {_version(distribution)}")
+            versions.append(f"{distribution} {version_of(distribution)}")
     yield Finding("packages", "ok" if len(versions) == len(_PACKAGES) else "warning", ", ".join(versions))
 
 
@@ -126,67 +119,6 @@ def _usd() -> Iterator[Finding]:
     yield Finding("OpenUSD", "ok" if has_schema else "warning", text, fix)
 
 
-def _torch() -> Iterator[Finding]:
-    try:
-        import torch
-    except Exception as error:
-        yield Finding("torch", "missing", f"cannot be imported: {error}", _INSTALL)
-        return
-    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU only"
-    yield Finding("torch", "ok", f"{torch.__version__} ({built}), {torch.get_num_threads()} threads")
-
-
-def _gpu() -> Iterator[Finding]:
-    import torch
-
-    driver = _output(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"])
-    if not torch.cuda.is_available():
-        if driver:
-            wanted = "https://pytorch.org/get-started/locally/"
-            problem = "this torch has no CUDA" if torch.version.cuda is None else "torch cannot use it"
-            fix = (
-                f"In a checkout: python3 bootstrap.py setup --torch cu130. Elsewhere install torch with CUDA: {wanted}"
-            )
-            yield Finding("GPU", "warning", f"{driver.splitlines()[0]}, but {problem}; the CPU is used", fix)
-        else:
-            yield Finding("GPU", "ok", "none with CUDA; the CPU is used")
-        return
-    for i in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(i)
-        capability = f"sm_{properties.major}{properties.minor}"
-        memory = properties.total_memory / 2**30
-        yield Finding(f"GPU {i}", "ok", f"{properties.name}, {memory:.0f} GiB, {capability}, cuda:{i}")
-    if driver:
-        yield Finding("driver", "ok", driver.splitlines()[0])
-    yield _gsplat()
-
-
-def _gsplat() -> Finding:
-    """gsplat compiles its kernels on first use, so it needs nvcc of torch's CUDA version once."""
-    install = "pip install gsplat==1.5.3; without it a GPU is not used for rendering."
-    if importlib.util.find_spec("gsplat") is None:
-        return Finding("gsplat", "warning", "not installed", install)
-    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
-    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path=str(Path(home) / "bin"))
-    version = _version("gsplat")
-    if nvcc is None:
-        fix = "Install the CUDA toolkit and set CUDA_HOME; it compiles the kernels once, about a minute."
-        return Finding("gsplat", "warning", f"{version}; nvcc is not found, so it cannot compile", fix)
-    release = next((line for line in _output([nvcc, "--version"]).splitlines() if "release" in line), "").strip()
-    return Finding("gsplat", "ok", f"{version}; {nvcc} ({release})")
-
-
-def _numba() -> Iterator[Finding]:
-    import numba
-
-    cache = os.environ.get("NUMBA_CACHE_DIR")
-    folder = Path(cache) if cache else _ROOT / "gshead_backend" / "raster"
-    writable = _is_writable(folder)
-    fix = "" if writable else "Set NUMBA_CACHE_DIR to a folder you may write to: compiling takes seconds at each start."
-    where = f"{numba.get_num_threads()} threads, cache {'in' if writable else 'cannot be written in'} {folder}"
-    yield Finding("CPU rasterizer", "ok" if writable else "warning", where, fix)
-
-
 def _assets() -> Iterator[Finding]:
     from ..portrait.assets import ASSETS, assets_folder, missing_assets
 
@@ -215,7 +147,7 @@ def _folders() -> Iterator[Finding]:
     from ..protocol.endpoint import runtime_dir
 
     for name, folder in (("data folder", heads_folder()), ("cache folder", assets_folder())):
-        writable = _is_writable(folder)
+        writable = is_writable(folder)
         there = next(p for p in (folder, *folder.parents) if p.exists())
         free = shutil.disk_usage(there).free
         fix = f"Give yourself write permission on {there}." if not writable else ""
@@ -246,12 +178,12 @@ def _backend() -> Iterator[Finding]:
 
 
 def _blender() -> Iterator[Finding]:
-    found = [(path, _output([path, "--version"]).splitlines()[:1]) for path in _blender_programs()]
+    found = [(path, output_of([path, "--version"]).splitlines()[:1]) for path in _blender_programs()]
     for path, lines in found:
         yield Finding("Blender", "ok", f"{lines[0] if lines else 'version unknown'} ({path})")
-    wheels = sorted(p.parent.name for p in (_ROOT / ".venvs").glob("blender-*/pyvenv.cfg"))
+    wheels = sorted(p.parent.name for p in (ROOT / ".venvs").glob("blender-*/pyvenv.cfg"))
     if wheels:
-        yield Finding("Blender wheels", "ok", ", ".join(wheels) + f" in {_ROOT / '.venvs'}")
+        yield Finding("Blender wheels", "ok", ", ".join(wheels) + f" in {ROOT / '.venvs'}")
     if not found and not wheels:
         fix = "Install Blender 4.5 or newer (blender.org) and the gshead extension; the command line works without."
         yield Finding("Blender", "warning", "not found on PATH or in the usual places", fix)
@@ -263,32 +195,6 @@ def _blender_programs() -> list[str]:
         base = Path(os.environ.get("PROGRAMFILES", r"C:\Program Files")) / "Blender Foundation"
         places += [str(p) for p in sorted(base.glob("Blender */blender.exe"))]
     return list(dict.fromkeys(str(Path(p)) for p in places if p and Path(p).is_file()))
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "(version unknown)"
-
-
-def _output(command: list[str]) -> str:
-    """What a program prints; empty when it is not there, fails or takes more than ten seconds."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _is_writable(folder: Path) -> bool:
-    """A file can be made in the folder or, while it does not exist, in the nearest parent that does."""
-    there = next(p for p in (folder, *folder.parents) if p.exists())
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            return True
-    except OSError:
-        return False
 
 
 def _cores() -> set[int]:
