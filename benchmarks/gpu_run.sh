@@ -5,11 +5,13 @@
 #   bash benchmarks/gpu_run.sh tests drive   only these
 #   bash benchmarks/gpu_run.sh --list
 #   bash benchmarks/gpu_run.sh packages train_data train_parser train_regressor
+#   bash benchmarks/gpu_run.sh packages train_heads train_rar
+#   bash benchmarks/gpu_run.sh packages train_data train_heads train_sega_identity train_sega_motion train_sega_decoders
 #
 # The training steps run only when they are named. They make synthetic people on this machine and train the portrait
-# networks with the -gpu presets, in pieces: "to be continued" means call again. They need the portrait room's networks
+# networks and learned heads with the -gpu presets, in pieces: "to be continued" means call again. They need the portrait room's networks
 # in ASSETS (default benchmarks/wheels/assets) beside the wheels. $OUT/train holds weights, model cards and logs; the
-# crops (CROPS, SAMPLES, VALIDATION) and the optimizer's state stay in benchmarks/out on the machine.
+# crops (CROPS, SAMPLES, VALIDATION), the people (HEADS, PEOPLE) and the optimizer's state stay in benchmarks/out on the machine.
 #
 # Needs: a Python >= 3.11 with torch that sees the GPU (PYTHON=..., default python3), and numpy; nvcc of torch's
 # CUDA version for gsplat's kernels (CUDA_HOME, default /usr/local/cuda). Packages may be carried as wheels:
@@ -33,12 +35,15 @@ export TORCH_EXTENSIONS_DIR=${TORCH_EXTENSIONS_DIR:-$PWD/benchmarks/out/torch_ex
 export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$PWD/benchmarks/out/numba}
 LIMIT=${LIMIT:-530}
 STEPS=(packages kernels tests frames batches socket reconstruct gagavatar)
-TRAINING=(train_data train_parser train_regressor)
+TRAINING=(train_data train_parser train_regressor
+    train_heads train_rar train_sega_identity train_sega_motion train_sega_decoders)
 ASSETS=${ASSETS:-benchmarks/wheels/assets}
 CROPS=${CROPS:-benchmarks/out/crops}
+HEADS=${HEADS:-benchmarks/out/heads}
 RUNS=${RUNS:-benchmarks/out/train}
 SAMPLES=${SAMPLES:-12000}
 VALIDATION=${VALIDATION:-1024}
+PEOPLE=${PEOPLE:-4000}
 TRAIN_MINUTES=${TRAIN_MINUTES:-16}
 [ -d "$ASSETS" ] && export GSHEAD_ASSETS=$ASSETS
 
@@ -123,23 +128,41 @@ train_data() {
     OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "$PYTHON" -m gshead_backend.cli train data --data "$CROPS" \
         --samples "$SAMPLES" --validation "$VALIDATION" --workers "$(nproc)" --minutes "$(piece)" --json
 }
+train_heads() {
+    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "$PYTHON" -m gshead_backend.cli train heads --data "$HEADS" \
+        --people "$PEOPLE" --validation 128 --workers "$(nproc)" --minutes "$(piece)" --json
+}
+# train NETWORK DATA COMMAND...: one piece; weights, card and log come back under $OUT/train
 train() {
-    "$PYTHON" -m gshead_backend.cli train "$1" --config "$1-gpu" --data "$CROPS" --out "$RUNS/$1" --device cuda \
-        --minutes "$TRAIN_MINUTES" --piece-minutes "$(piece)" --json
+    local name=$1 data=$2
+    shift 2
+    local folder=$RUNS/$1
+    [ $# -gt 1 ] && folder=$folder/${name#*_}
+    "$PYTHON" -m gshead_backend.cli train "$@" --config "${name//_/-}-gpu" --data "$data" --out "$RUNS/$1" \
+        --device cuda --minutes "$TRAIN_MINUTES" --piece-minutes "$(piece)" --json
     local code=$?
-    mkdir -p "$OUT/train" && cp "$RUNS/$1/$1.safetensors" "$RUNS/$1/$1.md" "$OUT/train/" &&
-        cp "$RUNS/$1/log.jsonl" "$OUT/train/$1.jsonl" || return 1
+    mkdir -p "$OUT/train" && cp "$folder/$name.safetensors" "$folder/$name.md" "$OUT/train/" &&
+        cp "$folder/log.jsonl" "$OUT/train/$name.jsonl" || return 1
     return $code
 }
-train_parser() { train parser; }
-train_regressor() { train regressor; }
+train_parser() { train parser "$CROPS" parser; }
+train_regressor() { train regressor "$CROPS" regressor; }
+train_rar() { train rar "$HEADS" rar; }
+train_sega_identity() { train sega_identity "$CROPS" sega --stage identity; }
+train_sega_motion() { train sega_motion "$CROPS" sega --stage motion; }
+train_sega_decoders() {
+    # they stand on the two networks before them, and on the portrait networks, in one folder
+    mkdir -p "$RUNS/weights" && cp gshead_backend/weights/*.safetensors "$RUNS/weights/" &&
+        cp "$RUNS"/sega/{identity,motion}/*.safetensors "$RUNS/weights/" || return 1
+    GSHEAD_WEIGHTS=$RUNS/weights train sega_decoders "$HEADS" sega --stage decoders
+}
 
 if [ "${1:-}" = --list ]; then
     printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}"
     exit 0
 fi
-export -f has packages kernels tests frames batches socket reconstruct piece train train_data train_parser train_regressor
-export OUT STATE WHEELS PYTHON SITE LIMIT CROPS RUNS SAMPLES VALIDATION TRAIN_MINUTES
+export -f has packages kernels tests frames batches socket reconstruct gagavatar piece train "${TRAINING[@]}"
+export OUT STATE WHEELS PYTHON SITE LIMIT CROPS HEADS RUNS SAMPLES VALIDATION PEOPLE TRAIN_MINUTES
 failed=0
 for step in "${@:-${STEPS[@]}}"; do
     if ! printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}" | grep -qx "$step"; then
@@ -163,7 +186,7 @@ for step in "${@:-${STEPS[@]}}"; do
     else
         echo "== $step: FAILED after $((SECONDS - start)) s, see $OUT/$step.log" >&2
         failed=1
-        case $step in packages | kernels | train_data) break ;; esac
+        case $step in packages | kernels | train_data | train_heads) break ;; esac
     fi
 done
 exit $failed

@@ -166,6 +166,23 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch": 2, "steps": 60_000, "minutes": 60, "lr": 8e-4, "decay": 0.01, "ema": 0.995, "validate_every": 400,
         "validation_samples": 16, "heads": {"views": 2, "pixels": 192, "structure": 0.2},
     },
+    "sega-identity-gpu": {
+        "network": "sega_identity", "shape": {"w0": 32, "w1": 80, "w2": 128, "dim": 32, "codes": 512},
+        "batch": 48, "steps": 20_000, "lr": 2e-3, "warmup": 500, "decay": 0.0, "ema": 0.9995, "workers": 14,
+        "validate_every": 2000, "validation_samples": 512, "perceptual": 0.04,
+        "augment": {"turn": 5, "zoom": 0.08, "paste": 0, "grey": 0, "blur": 0, "noise": 0, "jpeg": 0, "small": 0},
+    },
+    "sega-motion-gpu": {
+        "network": "sega_motion", "shape": {"size": 128, "w0": 24, "w1": 48, "w2": 64, "latent": 32},
+        "batch": 64, "steps": 10_000, "lr": 2e-3, "warmup": 300, "decay": 0.0, "ema": 0.999, "workers": 14,
+        "validate_every": 1000, "validation_samples": 512,
+    },
+    "sega-decoders-gpu": {
+        "network": "sega_decoders", "shape": {"inputs": 21, "facts": 33, "dim": 32, "latent": 32, "code": 64},
+        "batch": 8, "steps": 30_000, "lr": 1e-3, "warmup": 300, "decay": 0.0, "ema": 0.999, "workers": 14,
+        "validate_every": 2000, "validation_samples": 64, "perceptual": 0.03, "identity": 0.05,
+        "heads": {"views": 3, "pixels": 192, "structure": 0.2},
+    },
     "rar-gpu": {
         "network": "rar", "shape": {"width": 24, "dim": 192, "depth": 4, "heads": 6, "codes": 12},
         "batch": 8, "steps": 40_000, "lr": 1e-3, "decay": 0.01, "ema": 0.999, "workers": 8, "validate_every": 2000,

@@ -120,7 +120,7 @@ def _smaller(color: Tensor, matte: Tensor, weight: Tensor, labels: Tensor, pixel
 
 def nothing(person: TrainingPerson) -> Tensor:
     """(M, 10) corrections that leave ``uvfit``'s splats as they are."""
-    return torch.zeros(person.edited.count, STATIC)
+    return torch.zeros(person.edited.count, STATIC, device=person.targets[0].color.device)
 
 
 def draw(person: TrainingPerson, target: Target, static: Tensor, moved: Tensor | None = None) -> Any:

@@ -15,7 +15,8 @@ from ..portrait.nets.parser import load_parser
 
 
 class FrozenFeatures(nn.Module):
-    """Feature maps of pictures at 1/2, 1/4 and 1/8 of their size, differentiable with respect to the pictures.
+    """Feature maps of pictures at 1/2, 1/4 and 1/8 of their size, differentiable with respect to the pictures, on
+    whose device it goes.
 
     Raises ``MissingWeightsError`` where the parser is not installed.
     """
@@ -31,6 +32,7 @@ class FrozenFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(B, 3, H, W) sRGB 0..1, sides divisible by 8; features (B, C, H/2..H/8, W/2..W/8), unit length over C."""
+        self.to(image.device)
         shown = torch.zeros(len(image), PARSER_CHANNELS, *image.shape[2:], dtype=image.dtype, device=image.device)
         shown = torch.cat([(image * 255 - 127.5) / 64, shown[:, 3:]], 1)
         seen = F.pixel_unshuffle(shown, 2).contiguous(memory_format=torch.channels_last)

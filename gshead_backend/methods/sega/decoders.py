@@ -61,8 +61,8 @@ def corrections(
         p = len(codes)
         near = maps[:, :, crop.rows, crop.columns].expand(p, -1, -1, -1)
         dynamic = net.dynamic(near, latents.expand(p, -1, -1, -1), facts.expand(p, -1), codes)
-    allowed = gate(maps) * torch.from_numpy(free(lattice))
-    both = (allowed * fuse(static, dynamic, crop)).flatten(2)[:, :, torch.from_numpy(lattice.flat)]
+    allowed = gate(maps) * torch.from_numpy(free(lattice)).to(maps.device)
+    both = (allowed * fuse(static, dynamic, crop)).flatten(2)[:, :, torch.from_numpy(lattice.flat).to(maps.device)]
     return both.transpose(1, 2).expand(len(codes), -1, -1)
 
 
@@ -71,7 +71,7 @@ def identity_of(picture: Tensor, flags: tuple[str, ...] = ()) -> Tensor:
     import torch
     from torch.nn import functional as F
 
-    net = load_identity()
+    net = load_identity(device=str(picture.device))
     with torch.no_grad():
         large = F.interpolate(picture[:, :4] + 0.5, (SIZE, SIZE), mode="bilinear", align_corners=False)
         latents = net.identity(((large[:, :3] - 0.5) * large[:, 3:4] * 2).contiguous())

@@ -29,15 +29,15 @@ def identity_input(image: np.ndarray, matte: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray((mixed * 2 - 1).transpose(2, 0, 1))
 
 
-def load_identity(path: Path | None = None) -> IdentityNet:
-    """The frozen network, read once. Raises ``MissingWeightsError``, ``FileFormatError``."""
+def load_identity(path: Path | None = None, device: str = "cpu") -> IdentityNet:
+    """The frozen network, read once for each device. Raises ``MissingWeightsError``, ``FileFormatError``."""
     path = weights_folder() / f"{NAME}.safetensors" if path is None else path
-    return _load(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+    return _load(str(path), path.stat().st_mtime_ns if path.is_file() else 0, device)
 
 
 @lru_cache(maxsize=2)
-def _load(path: str, stamp: int) -> IdentityNet:
+def _load(path: str, stamp: int, device: str) -> IdentityNet:
     from ...portrait.nets.build import build
     from .identity_net import VERSION, IdentityNet
 
-    return cast("IdentityNet", build(IdentityNet, load_weights(NAME, VERSION, Path(path))))
+    return cast("IdentityNet", build(IdentityNet, load_weights(NAME, VERSION, Path(path))).to(device))

@@ -122,7 +122,7 @@ class DecodersTask:
         if self.config.perceptual:
             parts["perceptual"].append(self.features.distance(a, b))
         if self.config.identity:
-            net = load_identity()
+            net = load_identity(device=str(a.device))
             large = [F.interpolate(2 * x - 1, (256, 256), mode="bilinear").contiguous() for x in (a, b)]
             mine, true = net.encode(large[0]), net.encode(large[1]).detach()
             parts["identity"].append(1 - F.cosine_similarity(mine, true, dim=1).mean())
@@ -134,6 +134,7 @@ class DecodersTask:
         that of the outlines."""
         found: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for batch in batches:
+            batch = {k: v.to(device) for k, v in batch.items()}
             for i, person in enumerate(people_of(batch, self.head)):
                 told = self.told(net, batch, i)
                 for v, target in enumerate(person.targets):
