@@ -38,7 +38,8 @@ def appearance_fast(avatar: Avatar, code: np.ndarray, room: Appearance | None = 
         for (name, kernel), kept, changed in zip(_KERNELS.items(), rest, room, strict=True):
             if name in parts:
                 own = {"rotation": avatar.rotation, "opacity": avatar.opacity_logit}.get(name, kept)
-                kernel(d.index, parts[name], code, own, changed)
+                flat = name == "offset"  # (3, N), read as (N, 3)
+                kernel(d.index, parts[name], code, own.T if flat else own, changed.T if flat else changed)
     return room
 
 
@@ -72,8 +73,9 @@ def warm_up() -> None:
     index, code = np.zeros(1, np.int32), np.zeros(1, np.float32)
     with NUMBA_LOCK:
         for name, kernel in _KERNELS.items():
-            own = np.ones({"offset": (3, 1), "rotation": (1, 4), "opacity": (1,)}.get(name, (1, 3)), np.float32)
-            kernel(index, np.ones((4, 1, 1), np.float32), code, own, own.T.copy() if name == "rotation" else own.copy())
+            own = np.ones({"offset": (3, 2), "rotation": (2, 4), "opacity": (2,)}.get(name, (2, 3)), np.float32)
+            own, out = (own.T, own.T.copy("K")) if name == "offset" else (own, own.copy())
+            kernel(index, np.ones((4, 1, 1), np.float32), code, own, out.T.copy() if name == "rotation" else out)
 
 
 _BLOCK = 256
@@ -88,18 +90,6 @@ def _change(basis, code, c, start, stop, out):
         weight = code[k]
         for j in range(stop - start):
             out[j] += basis[c, k, start + j] * weight
-
-
-@njit(parallel=True, cache=True, error_model="numpy")
-def _add_planar(index, basis, code, own, out):
-    """out[:, index] = own + basis . code, both (3, N)."""
-    for block in prange((index.size + _BLOCK - 1) // _BLOCK):
-        start, change = block * _BLOCK, np.empty(_BLOCK, np.float32)
-        stop = min(start + _BLOCK, index.size)
-        for c in range(3):
-            _change(basis, code, c, start, stop, change)
-            for m in range(start, stop):
-                out[c, index[m]] = own[c, index[m]] + change[m - start]
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
@@ -155,5 +145,5 @@ def _turn(index, basis, code, own, out):
 
 
 _KERNELS: dict[str, Callable[..., None]] = {
-    "offset": _add_planar, "rotation": _turn, "scale": _grow, "opacity": _fade, "color": _add
+    "offset": _add, "rotation": _turn, "scale": _grow, "opacity": _fade, "color": _add
 }  # fmt: skip
