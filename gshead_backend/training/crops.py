@@ -135,14 +135,14 @@ def _function(source: str) -> Callable[..., Any]:
 def prepare(
     folder: Path, split: str, samples: int, *, workers: int = 1, source: str = SYNTHETIC, how: Drawing | None = None,
     shots: int = PER_PERSON, skip: int = 0, minutes: float | None = None, make: MakeChunk | None = None,
-    chunk: int = CHUNK, progress: Callable[[float, str], None] = lambda fraction, text: None,
+    chunk: int = CHUNK, flat: bool = False, progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> dict[str, int]:  # fmt: skip
     """Make ``samples`` crops of a split (rounded up to chunks) where they are not there yet.
 
     Args:
         how: handed to ``source``. shots: photographs of each person, 1 to 8; fewer take longer and show more people.
         skip: people to leave out at the beginning. minutes: start no new chunk after so long. make: writes a chunk,
-            ``make_chunk`` when None. chunk: samples of one.
+            ``make_chunk`` when None. chunk: samples of one. flat: both splits lie in ``folder`` itself.
 
     Returns:
         Numbers of samples "kept" and "missed" by the detector now, of chunks "found" already there and still "left".
@@ -152,7 +152,8 @@ def prepare(
     seeds = [first + PER_PERSON * (k // shots) + k % shots for k in range(-(-samples // chunk) * chunk)]
     chunks = [seeds[k : k + chunk] for k in range(0, len(seeds), chunk)]
     mark = "" if shots == PER_PERSON else f"-{shots}"
-    paths = [folder / split / f"{part[0]:09d}{mark}.safetensors" for part in chunks]
+    names = [f"{part[0]:09d}{mark}.safetensors" for part in chunks]
+    paths = [folder / f"{split}-{name}" if flat else folder / split / name for name in names]
     jobs = [(source, part, str(p), how) for part, p in zip(chunks, paths, strict=True) if not p.exists()]
     write = make or make_chunk
     told = {"kept": 0, "missed": 0, "found": len(chunks) - len(jobs), "left": 0}

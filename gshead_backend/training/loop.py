@@ -29,7 +29,9 @@ SAVE_SECONDS = 120
 class Task(Protocol):
     """What a network learns. ``item`` and ``still`` make a sample of a corpus, changed at random and as it is.
 
-    A task may have ``corpus(folder, split, limit)``: something with a length and a ``column("seed")``, not ``Crops``.
+    A task may have ``corpus(folder, split, limit)``: something with a length and a ``column("seed")``, not ``Crops``;
+    ``optimizer(net)``, not AdamW with the usual betas; ``save(net, step, out)``, not one weight file; ``warm(net,
+    path)``, which reads what it saved.
     """
 
     name: str
@@ -144,13 +146,15 @@ def _corpus(task: Task, folder: Path, split: str, limit: int | None = None) -> A
 
 def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, resume: str) -> Run:
     torch.manual_seed(config.seed)
-    net = task.make_net().to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    averaged = task.make_net().to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.decay)
+    net, averaged = _on_device(task.make_net(), device), _on_device(task.make_net(), device)
+    optimizer = _optimizer(task, config, net)
     run = Run(net, averaged.requires_grad_(False).eval(), optimizer)
     state = out / STATE
     if resume == "auto" and state.exists():
         _load(run, config, state, device)
+    elif resume not in ("auto", "never") and hasattr(task, "warm"):
+        task.warm(net, Path(resume))  # pyright: ignore[reportAttributeAccessIssue]
+        averaged.load_state_dict(net.state_dict())
     elif resume not in ("auto", "never"):
         weights = load_weights(task.name, task.header(0).version, Path(resume))
         if weights.header.shape != task.header(0).shape:
@@ -160,6 +164,18 @@ def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, res
     else:
         averaged.load_state_dict(net.state_dict())
     return run
+
+
+def _on_device(net: nn.Module, device: torch.device) -> nn.Module:
+    if any(p.ndim == 5 for p in net.parameters()):  # torch has no such memory format for these
+        return net.to(device)
+    return net.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def _optimizer(task: Task, config: TrainConfig, net: nn.Module) -> torch.optim.Optimizer:
+    if hasattr(task, "optimizer"):
+        return task.optimizer(net)  # pyright: ignore[reportAttributeAccessIssue]
+    return torch.optim.AdamW(net.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.decay)
 
 
 def _step(
@@ -205,6 +221,9 @@ def _save(task: Task, config: TrainConfig, run: Run, out: Path) -> None:
     }  # fmt: skip
     with atomic_path(out / STATE) as path:
         torch.save(state, path)
+    if hasattr(task, "save"):
+        task.save(run.averaged, run.step, out)  # pyright: ignore[reportAttributeAccessIssue]
+        return
     arrays = {k: v.float().cpu().numpy() for k, v in run.averaged.state_dict().items()}
     save_weights(out / f"{task.name}.safetensors", task.header(run.step), arrays)
 
@@ -220,8 +239,13 @@ def _load(run: Run, config: TrainConfig, path: Path, device: torch.device) -> No
         raise ArgumentError(
             f"{path} belongs to another configuration.", remedy="Use another --out folder, or --resume never."
         )
-    run.net.load_state_dict(state["net"])
-    run.averaged.load_state_dict(state["averaged"])
+    try:
+        run.net.load_state_dict(state["net"])
+        run.averaged.load_state_dict(state["averaged"])
+    except RuntimeError as error:  # sizes that follow from the data, such as a head's number of vertices
+        raise ArgumentError(
+            f"{path} holds a network of other sizes.", remedy="Use another --out folder, or --resume never."
+        ) from error
     run.step, run.seconds, run.warm_from = int(state["step"]), float(state["seconds"]), int(state["warm_from"])
     if "optimizer" in state:
         run.optimizer.load_state_dict(state["optimizer"])
