@@ -12,11 +12,14 @@ import tyro
 
 from ..errors import ArgumentError
 from .console import Progress, emit, parse_actions
-from .train_material import UNFINISHED, data, heads
+from .train_material import UNFINISHED, clips, data, heads
 
 
 def main(args: Sequence[str]) -> int:
-    actions = {"data": data, "parser": parser, "regressor": regressor, "heads": heads, "rar": rar, "sega": sega}
+    actions = {
+        "data": data, "parser": parser, "regressor": regressor, "heads": heads, "rar": rar, "sega": sega,
+        "clips": clips, "gagavatar": gagavatar,
+    }  # fmt: skip
     return parse_actions(actions, "train", args)
 
 
@@ -25,14 +28,16 @@ class Options:
     """What every training can be told.
 
     Attributes:
-        data: folder made by 'gshead train data' (parser, regressor, sega's identity) or 'gshead train heads' (others).
+        data: folder made by 'gshead train data' (parser, regressor, sega's identity), by 'gshead dataset prepare' or
+            'gshead train clips' (gagavatar), or by 'gshead train heads' (others).
         config: a preset (the network's -cpu, -gpu) or a JSON/TOML file; the CPU preset when empty.
         out: folder for the weights, the model card, the log and the state; out/train/NETWORK by default.
         minutes: train so long in all, whatever the configuration says.
         piece_minutes: stop after so long with exit code 75; the same command goes on.
         device: auto, cpu, cuda or cuda:N.
         threads: of torch on the CPU; 0 = as torch chooses.
-        resume: auto goes on where the folder stands, never starts anew, a weight file is a warm start.
+        resume: auto goes on where the folder stands, never starts anew, a weight file (a folder of parts with gagavatar)
+            is a warm start.
         json: print the result as one JSON object.
     """
 
@@ -78,20 +83,42 @@ def sega(options: Given, *, stage: Literal["identity", "motion", "decoders", "ab
     return _ablations(options) if stage == "ablations" else _train(f"sega_{stage}", options)
 
 
-def _ablations(o: Options) -> int:
+def gagavatar(options: Given, *, stage: Literal["network", "ablations"] = "network") -> int:
+    """Train the network of the method gagavatar on footage of people, or on synthetic people (gshead train clips).
+
+    Leaves parts of at most 16 MB and their index in --out/parts: 'gshead weights import gagavatar OUT/parts' installs
+    them.
+
+    Args:
+        options: as every training.
+        stage: network; or ablations, which trains it whole, without the neural renderer, with one lifted plane and
+            without the lifting loss, --minutes each, and prints a table.
+    """
+    if stage == "ablations":
+        return _ablations(options, "gagavatar")
+    return _train("gagavatar", options)
+
+
+def _ablations(o: Options, method: str = "sega") -> int:
     import msgspec
     import torch
 
     from ..server.devices import resolve_device
     from ..training.config import load_config
-    from ..training.sega.ablations import ablations, table
 
-    config = load_config(o.config or "sega-decoders-cpu", "sega_decoders")
+    if method == "sega":
+        from ..training.sega.ablations import ablations, table
+
+        config = load_config(o.config or "sega-decoders-cpu", "sega_decoders")
+    else:
+        from ..training.gagavatar.ablations import ablations, table
+
+        config = load_config(o.config or "gagavatar-cpu", "gagavatar")
     if o.minutes is not None:
         config = msgspec.structs.replace(config, minutes=o.minutes)
     if o.threads:
         torch.set_num_threads(o.threads)
-    out = (o.out or Path("out/train/sega")) / "ablations"
+    out = (o.out or Path("out/train") / method) / "ablations"
     progress = Progress()
     try:
         rows = ablations(config, _material(o), out, device=resolve_device(o.device), progress=progress)
@@ -104,7 +131,7 @@ def _ablations(o: Options) -> int:
 def _material(o: Options) -> Path:
     if o.data is None:
         raise ArgumentError(
-            "--data is missing.", remedy="Name a folder that 'gshead train data' or 'heads' has filled."
+            "--data is missing.", remedy="Name a folder that 'gshead train data', 'heads' or 'clips' has filled."
         )
     return o.data
 
@@ -146,7 +173,7 @@ def _train(network: str, o: Options) -> int:
     verb = network if "_" not in network else "{} --stage {}".format(*network.split("_"))
     command = f"gshead train {verb} --config {shlex.quote(name)} --data DATA{limit}{warm}"
     card = write_card(out, config, outcome, task.header(0).version, where, command)
-    weights = out / f"{network}.safetensors"
+    weights = out / "parts" if network == "gagavatar" else out / f"{network}.safetensors"
     result = {
         "weights": str(weights), "card": str(card), "finished": outcome.finished, "step": outcome.step,
         "minutes": round(outcome.seconds / 60, 2), "samples_per_second": round(outcome.samples_per_second, 2),

@@ -101,7 +101,9 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         validate_every: steps. validation_samples: at most so many. heads: of learned heads only. reenact: of ``gagavatar`` only.
     """
 
-    network: Literal["parser", "regressor", "rar", "sega_identity", "sega_motion", "sega_decoders", "gagavatar"]
+    network: Literal[
+        "parser", "regressor", "rar", "sega_identity", "sega_motion", "sega_decoders", "gagavatar"
+    ]  # fmt: skip
     shape: dict[str, Count]
     seed: Annotated[int, Meta(ge=0)] = 0
     batch: Count = 16
