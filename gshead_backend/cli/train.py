@@ -36,8 +36,8 @@ class Options:
         piece_minutes: stop after so long with exit code 75; the same command goes on.
         device: auto, cpu, cuda or cuda:N.
         threads: of torch on the CPU; 0 = as torch chooses.
-        resume: auto goes on where the folder stands, never starts anew, a weight file (a folder of parts with gagavatar)
-            is a warm start.
+        resume: auto goes on where the folder stands, never starts anew, a weight file (gagavatar: a folder of parts) is
+            a warm start.
         json: print the result as one JSON object.
     """
 

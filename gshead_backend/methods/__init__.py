@@ -73,8 +73,8 @@ def get_method(name: str) -> Reconstruct:
 def head_for(method: str, head: str = "") -> HeadModel:
     """The head that a method makes avatars on: the named one (``load_head``), else the one it works best with.
 
-    Raises ``MissingWeightsError`` where that is a FLAME head and none is imported, ``HeadError`` for an unknown name, and
-    where weights of an own training want a head that is not installed.
+    Raises ``MissingWeightsError`` where that is a FLAME head and none is imported, ``HeadError`` for an unknown name,
+    and where weights of an own training want a head that is not installed.
     """
     if head in ("", "default") and method == "gagavatar":
         from .needs import FLAME, network_head, require

@@ -214,7 +214,7 @@ def _import_parts(source: Path, path: Path) -> dict[str, str]:
     weights, index, config = read_parts(source)
     if index.ablate:
         raise ArgumentError(
-            f"{source} was trained without a part of the network ('{index.ablate}'), to be compared and not to be used.",
+            f"{source} was trained without a part of the network ('{index.ablate}'): to be compared, not to be used.",
             remedy="Import the parts of a training without 'ablate'.",
         )
     head = {"head": index.head, "head_sha256": index.head_sha256}

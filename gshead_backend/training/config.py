@@ -98,7 +98,8 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
             the photo; or of ``gagavatar``: "renderer", no neural renderer; "plane", one lifted plane; "lifting", no
             lifting loss.
         amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
-        validate_every: steps. validation_samples: at most so many. heads: of learned heads only. reenact: of ``gagavatar`` only.
+        validate_every: steps. validation_samples: at most so many. heads: of learned heads only.
+        reenact: of ``gagavatar`` only.
     """
 
     network: Literal[
