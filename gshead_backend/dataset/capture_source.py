@@ -48,8 +48,8 @@ def plan_capture(
 ) -> Plan:
     """Look at a capture.
 
-    Raises ``SceneError`` when the folder is none, ``NoFaceError`` without a face, ``EvaluationError`` when no instant has
-    two views of the face from which its size can be told.
+    Raises ``SceneError`` when the folder is none, ``NoFaceError`` without a face, ``EvaluationError`` when no instant
+    has two views of the face from which its size can be told.
     """
     scene, counts = read_scene(path), Counts()
     counts.looked = len(scene.views)
@@ -85,7 +85,8 @@ def plan_capture(
 
     facts = {"instants": sum(p is not None for p in places.values()), "world_units_per_metre": round(scale, 5),
              **error_facts(np.array(errors))}  # fmt: skip
-    return Plan("multiview", [PersonPlan("capture", fitted.personal, len(frames), made)], counts, scene.license, facts)
+    person = PersonPlan("capture", fitted.betas, fitted.vertex_offsets, len(frames), made)
+    return Plan("multiview", [person], counts, scene.license, facts)
 
 
 def _look(scene: Scene, progress: Callable[[float], None]) -> tuple[list[Found], Seen]:

@@ -103,7 +103,9 @@ def _person(
                     error_px=marks_error(fitted.personal, pose, camera, local), covers=crops[i].covered(image.shape),
                 )  # fmt: skip
 
-    return PersonPlan(f"shot {shot.numbers[0]}", fitted.personal, kept.size, frames), fitted.error[kept]
+    return PersonPlan(f"shot {shot.numbers[0]}", fitted.betas, fitted.vertex_offsets, kept.size, frames), fitted.error[
+        kept
+    ]
 
 
 def _reasons(shot: Shot, fitted: Fitted, crops: list[Crop], settings: Settings) -> list[str]:

@@ -27,12 +27,14 @@ class Fitted:
     """n frames of one person.
 
     Attributes:
-        personal: the person's head. focal: pixels of the pictures that landmarks were found in.
+        betas: (B,), vertex_offsets: (V, 3) metres, personal: the person's head. focal: pixels of the pictures that landmarks were found in.
         pose: n poses of the face. viewmat: (n, 4, 4) head space to camera.
         error: (n,) mean landmark distance as a share of the face's height, of landmarks that face the camera.
         yaw: (n,) degrees between where the face looks and where the camera stands.
     """
 
+    betas: np.ndarray
+    vertex_offsets: np.ndarray
     personal: PersonalHead
     focal: float
     pose: list[HeadPose]
@@ -69,7 +71,7 @@ def fit_person(head: HeadModel, seen: Seen, focal: float | None = None) -> Fitte
     ]
     eye = -np.einsum("nji,nj->ni", viewmat[:, :3, :3], viewmat[:, :3, 3])
     yaw = np.degrees(np.arccos(np.clip(eye[:, 2] / np.linalg.norm(eye, axis=1), -1, 1)))
-    return Fitted(personal, states[0].focal, poses, viewmat, np.array(error), yaw)
+    return Fitted(betas, offsets, personal, states[0].focal, poses, viewmat, np.array(error), yaw)
 
 
 def _near(seen: Seen, i: int) -> bool:

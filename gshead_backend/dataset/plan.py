@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..head.skinning import PersonalHead
 from ..training.footage_shard import CodedFrame
 from .settings import Counts
 
@@ -18,12 +17,14 @@ class PersonPlan:
     """One person of a source.
 
     Attributes:
-        name: what tells the person from others of the same source, for the hash. personal: the fitted head.
+        name: what tells the person from others of the same source, for the hash.
+        betas: (B,), vertex_offsets: (V, 3) metres: the fitted head.
         count: frames that will be made. frames: makes them from the given one on, in an order that never changes.
     """
 
     name: str
-    personal: PersonalHead
+    betas: np.ndarray
+    vertex_offsets: np.ndarray
     count: int
     frames: Callable[[int], Iterator[CodedFrame]]
 

@@ -15,7 +15,8 @@ from .settings import Settings
 THUMB = (48, 27)
 FACE = 96
 CUT, CUT_RATIO = 0.03, 5.0
-"""Change between two frames (0..1, mean over a thumbnail) that is a cut: so much, and so many times what is usual near."""
+"""Change between two frames (0..1, mean over a thumbnail) that is a cut: so much, and so many times the usual near it.
+"""
 NEAR = 12
 JUMP, GROWN = 1.0, 1.6
 """Between two looked-at frames, a face that moved by so many of its widths or grew by such a factor is another one."""
@@ -39,9 +40,11 @@ class Shot:
 
 @dataclass(frozen=True)
 class Taken:
-    """Frames of a clip that are looked at. number: (n,). cut: (n,) bool: a cut lies between this one and the one before.
+    """Frames of a clip that are looked at.
 
-    unreadable: frames that should have been looked at and could not be decoded.
+    Attributes:
+        number: (n,) of the frames. cut: (n,) bool: a cut lies between this one and the one before. unreadable: frames
+            that should have been looked at and could not be decoded.
     """
 
     number: np.ndarray
@@ -148,4 +151,3 @@ def sharpness(image: np.ndarray, points: np.ndarray) -> float:
     face = cv2.resize(grey, (FACE, FACE), interpolation=cv2.INTER_AREA).astype(np.float32)
     face = cv2.GaussianBlur(face, (0, 0), 0.8) / max(float(face.mean()), 1.0)
     return float(cv2.Laplacian(face, cv2.CV_32F).var()) * 1e4
-

@@ -56,7 +56,8 @@ class Crops:
     """
 
     def __init__(self, folder: Path, split: str, limit: int | None = None) -> None:
-        chunks = [Chunk(p) for p in sorted((folder / split).glob("*.safetensors"))]
+        files = sorted(p for p in (folder / split).glob("*.safetensors") if p.name[0] != ".")  # that: half-written
+        chunks = [Chunk(p) for p in files]
         self._places = [(chunk, i) for chunk in chunks for i in range(chunk.count)][:limit]
         if not self._places:
             raise ArgumentError(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ArgumentError
-from .footage_shard import Frame, Shard
+from .footage_shard import Frame, Shard, shard_files
 
 __all__ = ["SHARDS", "Footage", "Frame", "split_of"]
 
@@ -48,7 +48,7 @@ class Footage:
             FileFormatError: a file that is no shard, or a damaged one; the message names it.
         """
         self.folder, self.split = Path(folder), split
-        paths = sorted((self.folder / SHARDS).glob("*.safetensors"))
+        paths = shard_files(self.folder / SHARDS)
         shards = [s for s in map(Shard, paths) if split in (None, s.about.split)]
         if not shards:
             what = f"no footage of the split '{split}'" if paths else "no prepared footage"

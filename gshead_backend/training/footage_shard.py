@@ -1,8 +1,8 @@
 """One shard of footage: frames of one person from one clip or one capture, tracked and cropped, in one file.
 
 It is a safetensors file: pictures lie one after the other as JPEG (the image) and PNG (the matte) bytes, with where
-each ends; the rest are plain arrays over the T frames. A shard is written in one step, has at most ``MAX_BYTES``, and is
-read through a memory map without running anything that it contains. It names nobody: persons are hashes.
+each ends; the rest are plain arrays over the T frames. A shard is written in one step, has at most ``MAX_BYTES``, and
+is read through a memory map without running anything that it contains. It names nobody: persons are hashes.
 """
 
 from __future__ import annotations
@@ -158,6 +158,11 @@ def write_shard(
     if len(data) > MAX_BYTES:
         raise ArgumentError(f"A shard of footage has at most {MAX_BYTES} bytes; {len(frames)} frames take {len(data)}.")
     write_atomic(path, data)
+
+
+def shard_files(folder: Path) -> list[Path]:
+    """The shards in a folder, by name; without what an interrupted writing left."""
+    return sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("."))
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:

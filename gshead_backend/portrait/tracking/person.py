@@ -94,7 +94,7 @@ class Person:
         return gaze_angles(self.solver.head, self.betas, rest, self.seen.points[i, :, :2], camera)
 
     def pose(self, i: int, state: State, rest: np.ndarray) -> HeadPose:
-        """What the face does in frame i, whose fit ``state`` is; the head's own motion stays in ``state``. rest: (V, 3)."""
+        """What the face does in frame i, which ``state`` fits; the head's motion stays there. rest: (V, 3)."""
         return posed(self.solver, state.controls, self.gaze(i, state, rest))
 
     def keys(self) -> list[int]:
