@@ -27,7 +27,8 @@ class Fitted:
     """n frames of one person.
 
     Attributes:
-        betas: (B,), vertex_offsets: (V, 3) metres, personal: the person's head. focal: pixels of the pictures that landmarks were found in.
+        betas: (B,), vertex_offsets: (V, 3) metres, personal: the person's head. focal: pixels of the pictures that
+            landmarks were found in.
         pose: n poses of the face. viewmat: (n, 4, 4) head space to camera.
         error: (n,) mean landmark distance as a share of the face's height, of landmarks that face the camera.
         yaw: (n,) degrees between where the face looks and where the camera stands.

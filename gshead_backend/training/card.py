@@ -31,11 +31,32 @@ _ABOUT = {
     "that uvfit places: shape, above all of hair, colours of what the photo hides, how they change with the face; also "
     "it tells the light as spherical harmonics. The avatar is fitted to the photo afterwards.",
 }
+_SYNTHETIC = "Trained on rendered synthetic people only"
 _LIMITS = (
-    "Trained on rendered synthetic people only (what MediaPipe's networks were trained on, their own cards tell). It "
+    f"{_SYNTHETIC} (what MediaPipe's networks were trained on, their own cards tell). It "
     "reads one upright face per picture, turned at most about 60 degrees. Its classes and angles are estimates for "
     "building avatars, not a means to identify or to judge anybody."
 )
+
+
+_FOOTAGE = (
+    "Trained on footage of people beside or instead of synthetic ones, see the table: what it was allowed for, whoever "
+    "trained it knows"
+)
+
+
+def _data(outcome: Outcome) -> str:
+    made = "{} crops of synthetic people, seeds {} to {}".format(*outcome.seeds) if outcome.seeds[0] else ""
+    real = f"{outcome.footage} samples of the trainer's own footage" if outcome.footage else ""
+    return "; ".join(part for part in (made, real) if part)
+
+
+def _others(outcome: Outcome) -> str:
+    return "other synthetic people" if outcome.seeds[0] else "other people in that footage"
+
+
+def _limits(outcome: Outcome) -> str:
+    return _LIMITS.replace(_SYNTHETIC, _FOOTAGE) if outcome.footage else _LIMITS
 
 
 def write_card(out: Path, config: TrainConfig, outcome: Outcome, version: int, device: str, command: str) -> Path:
@@ -45,7 +66,7 @@ def write_card(out: Path, config: TrainConfig, outcome: Outcome, version: int, d
     rows = [
         ("architecture", f"version {version}, {_json(dict(config.shape))}, {count / 1e6:.2f} M parameters, fp16"),
         ("licence", "Apache-2.0, as the code"),
-        ("training data", "{} crops of synthetic people, seeds {} to {}".format(*outcome.seeds)),
+        ("training data", _data(outcome)),
         ("steps", f"{outcome.step} of {config.batch} samples = {outcome.step * config.batch} samples"),
         ("time", f"{outcome.seconds / 60:.1f} minutes, {outcome.samples_per_second:.0f} samples/s"),
         ("hardware", f"{_hardware(device)}; torch {torch.__version__}"),
@@ -56,9 +77,9 @@ def write_card(out: Path, config: TrainConfig, outcome: Outcome, version: int, d
     table = "\n".join(f"| {k} | {v} |" for k, v in rows)
     text = (
         f"# {config.network}\n\n{_ABOUT[config.network]}\n\n| | |\n|---|---|\n{table}\n\n"
-        f"## Validation\n\n{outcome.metrics.get('samples')} crops of other synthetic people "
+        f"## Validation\n\n{outcome.metrics.get('samples')} crops of {_others(outcome)} "
         f"(split '{outcome.metrics.get('split')}'), averaged weights:\n\n{_metrics(outcome.metrics)}\n"
-        f"{_history(out / LOG)}\n## Limits\n\n{_LIMITS}\n"
+        f"{_history(out / LOG)}\n## Limits\n\n{_limits(outcome)}\n"
     )
     path = out / f"{config.network}.md"
     write_atomic(path, text.encode())

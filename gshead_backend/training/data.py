@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from functools import cached_property
@@ -64,6 +65,17 @@ class Crops:
                 f"There are no training crops in {folder / split}.",
                 remedy="Make them with 'gshead train data --data FOLDER --samples N'.",
             )
+
+    def mixed(self, other: Crops, share: float) -> Crops:
+        """These samples and so many of ``other``, repeated as often as needed, that they are ``share`` (0..1) of all.
+
+        Of a share of 1 or 0 only the one or the other.
+        """
+        mixed = copy.copy(self)
+        count = round(share / (1 - share) * len(self)) if share < 1 else len(other)
+        mine = self._places if share < 1 else []
+        mixed._places = mine + [other._places[k % len(other)] for k in range(count)]
+        return mixed
 
     def __len__(self) -> int:
         return len(self._places)

@@ -79,6 +79,10 @@ class Footage:
             raise ArgumentError(f"There is no person '{person}' in '{self.folder}'.")
         return self._frames[person]
 
+    def person_of(self, index: int) -> str:
+        """Whose frame ``index`` is."""
+        return self._place(index)[0].about.person
+
     def __getitem__(self, index: int) -> Frame:
         """Frame ``index``, decoded. Raises ``IndexError``, ``FileFormatError``."""
         shard, i = self._place(index)
@@ -92,7 +96,7 @@ class Footage:
 
     def source_of(self, index: int, rng: np.random.Generator) -> int:
         """The number of the source frame that ``pair`` would draw for the target ``index``."""
-        mine = self.frames_of(self._place(index)[0].about.person)
+        mine = self.frames_of(self.person_of(index))
         apart = np.abs(self.times[mine] - self.times[index]) >= APART
         apart |= self.views[mine] != self.views[index]
         fronts, other = self.angles[mine] <= FACING, mine != index

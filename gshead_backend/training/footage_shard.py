@@ -28,6 +28,8 @@ FORMAT, VERSION = "gshead-footage", 1
 MAX_BYTES = 16_000_000
 MAX_SIDE = 2048
 JPEG_QUALITY = 94
+FIRST_SEED = 2**48
+"""Samples that are made of footage are numbered from here; no synthetic person reaches it."""
 _PER_FRAME = {
     "jpeg_end": ("I64", ()), "matte_end": ("I64", ()), "K": ("F32", (3, 3)), "viewmat": ("F32", (4, 4)),
     "pose": ("F32", (None,)), "time": ("F64", ()), "view": ("I32", ()), "number": ("I64", ()), "error_px": ("F32", ()),
@@ -188,7 +190,7 @@ class Shard:
             self.about = About(**{f.name: (int if f.name == "size" else str)(meta[f.name]) for f in fields(About)})
             if self.about.split not in ("train", "validation") or not 16 <= self.about.size <= MAX_SIDE:
                 raise ValueError(f"it says split '{self.about.split[:40]}' and {self.about.size} pixels")
-            self._sha256 = meta["sha256"]
+            self.sha256 = meta["sha256"]
             self.arrays = self._checked()
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             raise self._damaged(str(error)) from error
@@ -230,7 +232,7 @@ class Shard:
             said = digest({name: self._file.get_tensor(name) for name in self._file.keys()})  # noqa: SIM118
         except (OSError, ValueError, safetensors.SafetensorError) as error:
             raise self._damaged(str(error)) from error
-        if said != self._sha256:
+        if said != self.sha256:
             raise self._damaged("its content is not what was written")
 
     def frame(self, i: int) -> Frame:
