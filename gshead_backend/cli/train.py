@@ -28,8 +28,10 @@ class Options:
     """What every training can be told.
 
     Attributes:
-        data: folder made by 'gshead train data' (parser, regressor, sega's identity), by 'gshead dataset prepare' or
-            'gshead train clips' (gagavatar), or by 'gshead train heads' (others).
+        data: folder made by 'gshead train data' (parser, regressor, sega's identity) or 'gshead train heads' (others),
+            or a folder of your own footage ('gshead dataset prepare' and 'samples'); gagavatar takes only footage, or
+            that of 'gshead train clips'.
+        footage: such a folder beside --data; the configuration's key of that name says how often it is looked at.
         config: a preset (the network's -cpu, -gpu) or a JSON/TOML file; the CPU preset when empty.
         out: folder for the weights, the model card, the log and the state; out/train/NETWORK by default.
         minutes: train so long in all, whatever the configuration says.
@@ -42,6 +44,7 @@ class Options:
     """
 
     data: Path | None = None
+    footage: Path | None = None
     config: str = ""
     out: Path | None = None
     minutes: float | None = None
@@ -121,19 +124,35 @@ def _ablations(o: Options, method: str = "sega") -> int:
     out = (o.out or Path("out/train") / method) / "ablations"
     progress = Progress()
     try:
-        rows = ablations(config, _material(o), out, device=resolve_device(o.device), progress=progress)
+        rows = ablations(config, _material(o, config.network), out, device=resolve_device(o.device), progress=progress)
     finally:
         progress.close()
     emit({"rows": rows}, table(rows), as_json=o.json)
     return 0
 
 
-def _material(o: Options) -> Path:
+def _material(o: Options, network: str) -> Path:
+    from ..training.prepared import material_of
+
     if o.data is None:
         raise ArgumentError(
-            "--data is missing.", remedy="Name a folder that 'gshead train data', 'heads' or 'clips' has filled."
+            "--data is missing.",
+            remedy="Name a folder that 'gshead train data', 'heads', 'clips' or 'gshead dataset' has filled.",
         )
-    return o.data
+    return material_of(o.data, network)
+
+
+def _footage(o: Options, network: str) -> Path | None:
+    from ..training.prepared import is_footage, material_of
+
+    if o.footage is None:
+        return None
+    if network == "sega_motion" or not is_footage(o.footage):
+        raise ArgumentError(
+            "The motion stage needs no data." if network == "sega_motion" else
+            f"'{o.footage}' holds no prepared footage.", remedy="Fill it with 'gshead dataset prepare' and 'samples'.",
+        )  # fmt: skip
+    return material_of(o.footage, network)
 
 
 def _train(network: str, o: Options) -> int:
@@ -158,20 +177,22 @@ def _train(network: str, o: Options) -> int:
     if o.threads:
         torch.set_num_threads(o.threads)
     where = resolve_device(o.device)
-    material = Path() if network == "sega_motion" else _material(o)
+    material = Path() if network == "sega_motion" else _material(o, network)
+    footage = _footage(o, network)
     task = make_task(config)
     progress = Progress()
     try:
         outcome = train(
             task, config, material, out, device=where, resume=o.resume, piece_minutes=o.piece_minutes,
-            progress=progress,
+            footage=footage, progress=progress,
         )  # fmt: skip
     finally:
         progress.close()
     limit = f" --minutes {o.minutes:g}" if o.minutes is not None else ""
     warm = "" if o.resume in ("auto", "never") else f" --resume {shlex.quote(Path(o.resume).name)}"
+    beside = " --footage FOOTAGE" if footage is not None else ""
     verb = network if "_" not in network else "{} --stage {}".format(*network.split("_"))
-    command = f"gshead train {verb} --config {shlex.quote(name)} --data DATA{limit}{warm}"
+    command = f"gshead train {verb} --config {shlex.quote(name)} --data DATA{beside}{limit}{warm}"
     card = write_card(out, config, outcome, task.header(0).version, where, command)
     weights = out / "parts" if network == "gagavatar" else out / f"{network}.safetensors"
     result = {

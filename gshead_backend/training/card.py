@@ -37,33 +37,53 @@ _ABOUT = {
     "that uvfit places: shape, above all of hair, colours of what the photo hides, how they change with the face; also "
     "it tells the light as spherical harmonics. The avatar is fitted to the photo afterwards.",
 }
+_SYNTHETIC = "Trained on rendered synthetic people only"
 _LIMITS = (
-    "Trained on rendered synthetic people only (what MediaPipe's networks were trained on, their own cards tell). It "
+    f"{_SYNTHETIC} (what MediaPipe's networks were trained on, their own cards tell). It "
     "reads one upright face per picture, turned at most about 60 degrees. Its classes and angles are estimates for "
     "building avatars, not a means to identify or to judge anybody."
 )
-_FOOTAGE_LIMITS = (
+_PAINTER_LIMITS = (
     "It knows no more people, light and expressions than its footage shows. Driven by one head model alone. It paints "
     "heads of people, and is not a means to identify or to judge anybody."
 )
 
 
+_FOOTAGE = (
+    "Trained on footage of people beside or instead of synthetic ones, see the table: what it was allowed for, whoever "
+    "trained it knows"
+)
+
+
+def _data(outcome: Outcome) -> str:
+    made = "{} crops of synthetic people, seeds {} to {}".format(*outcome.seeds) if outcome.seeds[0] else ""
+    real = f"{outcome.footage} samples of the trainer's own footage" if outcome.footage else ""
+    return "; ".join(part for part in (made, real) if part)
+
+
+def _others(outcome: Outcome) -> str:
+    return "other synthetic people" if outcome.seeds[0] else "other people in that footage"
+
+
+def _limits(outcome: Outcome) -> str:
+    return _LIMITS.replace(_SYNTHETIC, _FOOTAGE) if outcome.footage else _LIMITS
+
+
 def write_card(out: Path, config: TrainConfig, outcome: Outcome, version: int, device: str, command: str) -> Path:
     """Write ``<network>.md``; returns its path."""
-    footage = config.network == "gagavatar"
-    if footage:
+    own = config.network == "gagavatar"
+    if own:
         index, sizes = read_index(out / "parts")
         count = sum(math.prod(shape) for shape in used_shapes(sizes).values())
-        data = f"{outcome.seeds[0]} frames of footage, driven by the head '{index.head}'"
-        seen, limits = "frames of the footage's other people", _FOOTAGE_LIMITS
+        data = f"{outcome.footage} frames of footage, driven by the head '{index.head}'"
+        seen, limits = "frames of other people in that footage", _PAINTER_LIMITS
     else:
         weights = load_weights(config.network, version, out / f"{config.network}.safetensors")
         count = sum(a.size for a in weights.arrays.values())
-        data = "{} crops of synthetic people, seeds {} to {}".format(*outcome.seeds)
-        seen, limits = "crops of other synthetic people", _LIMITS
+        data, seen, limits = _data(outcome), f"crops of {_others(outcome)}", _limits(outcome)
     rows = [
         ("architecture", f"version {version}, {_json(dict(config.shape))}, {count / 1e6:.2f} M parameters, fp16"),
-        ("licence", OWN_LICENSE if footage else "Apache-2.0, as the code"),
+        ("licence", OWN_LICENSE if own else "Apache-2.0, as the code"),
         ("training data", data),
         ("steps", f"{outcome.step} of {config.batch} samples = {outcome.step * config.batch} samples"),
         ("time", f"{outcome.seconds / 60:.1f} minutes, {outcome.samples_per_second:.0f} samples/s"),

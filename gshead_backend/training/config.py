@@ -100,6 +100,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
         validate_every: steps. validation_samples: at most so many. heads: of learned heads only.
         reenact: of ``gagavatar`` only.
+        footage: share of the samples that are of a user's own footage, where both are given.
     """
 
     network: Literal[
@@ -126,9 +127,11 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     augment: Augment = Augment()
     heads: HeadTraining | None = None
     reenact: ReenactTraining | None = None
+    footage: Share = 0.3
 
     def sha256(self) -> str:
-        """Of everything that shapes the result, so not of how long or with how many processes it is computed."""
+        """Of everything that shapes the result but what it learns from, so not of how long or with how many processes
+        it is computed."""
         kept = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _TECHNICAL and v is not None}
         for key in _LATER:  # trainings that began before these keys existed go on
             if not kept[key]:
@@ -139,7 +142,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
 
 
 _LATER = ("perceptual", "identity", "ablate")
-_TECHNICAL = ("steps", "minutes", "workers", "validate_every", "validation_samples", "amp")
+_TECHNICAL = ("steps", "minutes", "workers", "validate_every", "validation_samples", "amp", "footage")
 
 PRESETS: dict[str, dict[str, Any]] = {
     "parser-cpu": {

@@ -58,15 +58,15 @@ def crop_sample(sample: Any) -> dict[str, Any] | None:
     if located.photo is not photo or _error(points, sample.landmarks) > MISSED:
         return None
     crop, probability = head_window(photo.image, points)
-    wide = _widened(crop)
+    wide = widened(crop)
     to_wide = wide.resized(STORED)
     window, window_marks, roll = face_window(photo.image, located.landmarks.solid)
     R = toward_ray(face_ray(points, sample.camera.K)) @ sample.camera.viewmat[:3, :3]
     return {
         "image": cv2.resize(wide.cut(photo.image), (STORED, STORED), interpolation=cv2.INTER_AREA),
         "person": _person(probability),
-        "labels": _labels(sample.labels, to_wide),
-        "matte": _matte(sample.matte, to_wide),
+        "labels": cut_labels(sample.labels, to_wide),
+        "matte": cut_matte(sample.matte, to_wide),
         "marks": to_wide.to_crop(points).astype(np.float32),
         "window": window,
         "window_marks": window_marks,
@@ -82,7 +82,8 @@ def _error(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.linalg.norm(found[:468] - true[:468], axis=1).mean() / face_height(true))
 
 
-def _widened(crop: Crop) -> Crop:
+def widened(crop: Crop) -> Crop:
+    """The crop with room around it for shifted and turned views."""
     margin = (SPARE - 1) / 2 * crop.side
     return Crop(crop.origin - margin, crop.side * SPARE, round(crop.size * SPARE))
 
@@ -94,7 +95,7 @@ def _person(probability: np.ndarray) -> np.ndarray:
     return (np.clip(np.pad(small, pad, mode="edge"), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _labels(labels: np.ndarray, crop: Crop) -> np.ndarray:
+def cut_labels(labels: np.ndarray, crop: Crop) -> np.ndarray:
     """Nearest class; ``UNKNOWN`` outside the picture."""
     index = np.floor((np.arange(crop.size) + 0.5) / crop.scale + crop.origin[:, None]).astype(int)
     x, y = index
@@ -104,7 +105,8 @@ def _labels(labels: np.ndarray, crop: Crop) -> np.ndarray:
     return np.where(inside, out, np.uint8(UNKNOWN))
 
 
-def _matte(matte: np.ndarray, crop: Crop) -> np.ndarray:
+def cut_matte(matte: np.ndarray, crop: Crop) -> np.ndarray:
+    """(size, size) uint8 of a matte (H, W) 0..1; nothing outside the picture."""
     seen = (np.clip(matte, 0, 1) * 255 + 0.5).astype(np.uint8)
     return crop.cut(seen) * crop.inside(matte.shape)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ArgumentError
-from .footage_shard import Frame, Shard
+from .footage_shard import Frame, Shard, shard_files
 
 __all__ = ["SHARDS", "Footage", "Frame", "split_of"]
 
@@ -48,7 +48,7 @@ class Footage:
             FileFormatError: a file that is no shard, or a damaged one; the message names it.
         """
         self.folder, self.split = Path(folder), split
-        paths = sorted((self.folder / SHARDS).glob("*.safetensors"))
+        paths = shard_files(self.folder / SHARDS)
         shards = [s for s in map(Shard, paths) if split in (None, s.about.split)]
         if not shards:
             what = f"no footage of the split '{split}'" if paths else "no prepared footage"
@@ -79,6 +79,10 @@ class Footage:
             raise ArgumentError(f"There is no person '{person}' in '{self.folder}'.")
         return self._frames[person]
 
+    def person_of(self, index: int) -> str:
+        """Whose frame ``index`` is."""
+        return self._place(index)[0].about.person
+
     def __getitem__(self, index: int) -> Frame:
         """Frame ``index``, decoded. Raises ``IndexError``, ``FileFormatError``."""
         shard, i = self._place(index)
@@ -92,7 +96,7 @@ class Footage:
 
     def source_of(self, index: int, rng: np.random.Generator) -> int:
         """The number of the source frame that ``pair`` would draw for the target ``index``."""
-        mine = self.frames_of(self._place(index)[0].about.person)
+        mine = self.frames_of(self.person_of(index))
         apart = np.abs(self.times[mine] - self.times[index]) >= APART
         apart |= self.views[mine] != self.views[index]
         fronts, other = self.angles[mine] <= FACING, mine != index

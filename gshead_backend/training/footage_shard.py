@@ -1,8 +1,8 @@
 """One shard of footage: frames of one person from one clip or one capture, tracked and cropped, in one file.
 
-It is a safetensors file: pictures lie one after the other as JPEG (the image) and PNG (the matte) bytes, with where each
-ends; the rest are plain arrays over the T frames. A shard is written in one step, has at most ``MAX_BYTES``, and is read through a memory map
-without running anything that it contains. It names nobody: persons are hashes.
+It is a safetensors file: pictures lie one after the other as JPEG (the image) and PNG (the matte) bytes, with where
+each ends; the rest are plain arrays over the T frames. A shard is written in one step, has at most ``MAX_BYTES``, and
+is read through a memory map without running anything that it contains. It names nobody: persons are hashes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ FORMAT, VERSION = "gshead-footage", 1
 MAX_BYTES = 16_000_000
 MAX_SIDE = 2048
 JPEG_QUALITY = 94
+FIRST_SEED = 2**48
+"""Samples that are made of footage are numbered from here; no synthetic person reaches it."""
 _PER_FRAME = {
     "jpeg_end": ("I64", ()), "matte_end": ("I64", ()), "K": ("F32", (3, 3)), "viewmat": ("F32", (4, 4)),
     "pose": ("F32", (None,)), "time": ("F64", ()), "view": ("I32", ()), "number": ("I64", ()), "error_px": ("F32", ()),
@@ -160,6 +162,11 @@ def write_shard(
     write_atomic(path, data)
 
 
+def shard_files(folder: Path) -> list[Path]:
+    """The shards in a folder, by name; without what an interrupted writing left."""
+    return sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("."))
+
+
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 of all arrays' names and bytes."""
     out = hashlib.sha256()
@@ -183,7 +190,7 @@ class Shard:
             self.about = About(**{f.name: (int if f.name == "size" else str)(meta[f.name]) for f in fields(About)})
             if self.about.split not in ("train", "validation") or not 16 <= self.about.size <= MAX_SIDE:
                 raise ValueError(f"it says split '{self.about.split[:40]}' and {self.about.size} pixels")
-            self._sha256 = meta["sha256"]
+            self.sha256 = meta["sha256"]
             self.arrays = self._checked()
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             raise self._damaged(str(error)) from error
@@ -225,7 +232,7 @@ class Shard:
             said = digest({name: self._file.get_tensor(name) for name in self._file.keys()})  # noqa: SIM118
         except (OSError, ValueError, safetensors.SafetensorError) as error:
             raise self._damaged(str(error)) from error
-        if said != self._sha256:
+        if said != self.sha256:
             raise self._damaged("its content is not what was written")
 
     def frame(self, i: int) -> Frame:

@@ -20,6 +20,7 @@ from ..files import atomic_path
 from ..portrait.nets.weights import Header, load_weights, save_weights
 from .config import TrainConfig
 from .data import Crops, Stream, batches
+from .footage_shard import FIRST_SEED
 
 STATE = "state.pt"
 LOG = "log.jsonl"
@@ -60,7 +61,8 @@ class Run:
 @dataclass(frozen=True)
 class Outcome:
     """finished: the schedule has come to its end. metrics: of the averaged weights on the validation samples.
-    seeds: how many samples there were to learn from, the first seed and the last."""
+    seeds: how many synthetic samples there were to learn from, the first seed and the last. footage: how many of real
+    people."""
 
     finished: bool
     step: int
@@ -68,11 +70,12 @@ class Outcome:
     samples_per_second: float
     metrics: dict[str, Any]
     seeds: tuple[int, int, int]
+    footage: int = 0
 
 
 def train(
     task: Task, config: TrainConfig, data: Path, out: Path, *, device: str = "cpu", resume: str = "auto",
-    piece_minutes: float | None = None, piece_steps: int | None = None,
+    piece_minutes: float | None = None, piece_steps: int | None = None, footage: Path | None = None,
     progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> Outcome:  # fmt: skip
     """Train until the schedule's end, or for one piece of it.
@@ -82,11 +85,14 @@ def train(
     Args:
         resume: "auto" goes on where ``out`` stands, "never" starts anew, a weight file is a warm start.
         piece_minutes, piece_steps: stop after so much, to be continued.
+        footage: further samples of the same kind, ``config.footage`` of all; validation looks at ``data`` alone.
     Raises:
         ArgumentError: no data, or ``out`` belongs to another configuration. FileFormatError: damaged files.
     """
     out.mkdir(parents=True, exist_ok=True)
     crops = _corpus(task, data, "train")
+    if footage is not None:
+        crops = crops.mixed(_corpus(task, footage, "train"), config.footage)
     task.look_at(crops)
     where = torch.device(device)
     run = _start(task, config, out, where, resume)
@@ -119,9 +125,10 @@ def train(
     metrics = validate(task, config, run.averaged, data, where)
     _write_log(out, run, config, {}, metrics)
     speed = (run.step - first) * config.batch / max(spent, 1e-6)
-    seeds = crops.column("seed")
-    known = (len(seeds), int(seeds.min()), int(seeds.max()))
-    return Outcome(_share(config, run) >= 1, run.step, run.seconds, speed, metrics, known)
+    seeds = np.unique(crops.column("seed"))
+    made = seeds[seeds < FIRST_SEED]
+    known = (len(made), int(made.min()), int(made.max())) if len(made) else (0, 0, 0)
+    return Outcome(_share(config, run) >= 1, run.step, run.seconds, speed, metrics, known, len(seeds) - len(made))
 
 
 def validate(task: Task, config: TrainConfig, net: nn.Module, data: Path, device: torch.device) -> dict[str, Any]:

@@ -26,13 +26,14 @@ class Clip:
 
     Attributes:
         path: the video file or the folder. fps: nominal frames per second. count: frames, as the container tells.
-        stamp: what tells this clip from a changed one.
+        stamp: what tells this clip from a changed one. max_side: longer pictures are reduced to so many pixels.
     """
 
     path: Path
     fps: float
     count: int
     stamp: str
+    max_side: int = MAX_SIDE
 
     def frames(self, start: int = 0) -> Iterator[tuple[int, float, np.ndarray | None]]:
         """(number from 0, seconds, (H, W, 3) uint8 sRGB or None when it cannot be decoded), from frame ``start``.
@@ -48,7 +49,7 @@ class Clip:
         for i, path in enumerate(_pictures(self.path)):
             if i >= start:
                 try:
-                    image = reduced(decode_photo(path.read_bytes()).image)
+                    image = reduced(decode_photo(path.read_bytes()).image, self.max_side)
                 except (OSError, ImageError):
                     image = None
                 yield i, i / self.fps, image
@@ -63,7 +64,7 @@ class Clip:
                 last = seconds
                 if i >= start:
                     ok, image = video.retrieve()
-                    yield i, seconds, reduced(np.ascontiguousarray(image[..., ::-1])) if ok else None
+                    yield i, seconds, reduced(np.ascontiguousarray(image[..., ::-1]), self.max_side) if ok else None
                 i += 1
         finally:
             video.release()
@@ -104,9 +105,9 @@ def open_clip(path: str | Path, fps: float | None = None) -> Clip:
     return Clip(path, fps or (told if 1 <= told <= 1000 else FOLDER_FPS), count, f"{stat.st_size} {stat.st_mtime_ns}")
 
 
-def reduced(image: np.ndarray) -> np.ndarray:
-    """The picture with its longer side at most ``MAX_SIDE`` pixels."""
-    scale = MAX_SIDE / max(image.shape[:2])
+def reduced(image: np.ndarray, side: int = MAX_SIDE) -> np.ndarray:
+    """The picture with its longer side at most ``side`` pixels."""
+    scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

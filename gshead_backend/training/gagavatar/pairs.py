@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from ...errors import ArgumentError
 from ...head.catalog import find_head
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
@@ -23,6 +25,7 @@ from ...methods.gagavatar.person import (
     placement,
 )
 from ..footage import Footage, Frame
+from ..footage_shard import FIRST_SEED
 
 BOX = 1.1
 """The face box is so much larger than what bounds the landmarks."""
@@ -98,10 +101,24 @@ class Pairs:
     def __init__(self, folder: Path, split: str, limit: int | None = None) -> None:
         """Raises as ``Footage``."""
         self.footage = Footage(folder, split)
-        self._count = len(self.footage) if limit is None else min(limit, len(self.footage))
+        total = len(self.footage)
+        count = total if limit is None else min(limit, total)  # spread over all persons
+        self._places = [(self.footage, k * total // count) for k in range(count)]
+
+    def mixed(self, other: Pairs, share: float) -> Pairs:
+        """See ``Crops.mixed``. Raises ``ArgumentError`` when the two were fitted with different heads."""
+        if other.footage.head_sha256 != self.footage.head_sha256:
+            raise ArgumentError(
+                f"'{self.footage.folder}' was fitted with the head '{self.footage.head}', '{other.footage.folder}' with "
+                f"'{other.footage.head}'.", remedy="Prepare both with one head.",
+            )  # fmt: skip
+        mixed = copy.copy(self)
+        count = round(share / (1 - share) * len(self)) if share < 1 else len(other)
+        mixed._places = (self._places if share < 1 else []) + [other._places[k % len(other)] for k in range(count)]
+        return mixed
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._places)
 
     def __getstate__(self) -> dict[str, object]:
         return {k: v for k, v in self.__dict__.items() if k != "head"}  # other processes read it themselves
@@ -112,14 +129,14 @@ class Pairs:
         return find_head(self.footage.head_sha256)
 
     def column(self, key: str) -> np.ndarray:
-        """(n,) numbers of the targets, whatever the ``key``: footage has no seeds."""
+        """(n,) numbers of the samples as the loop wants them, whatever the ``key``: footage has no seeds."""
         del key
-        return np.arange(self._count)
+        return FIRST_SEED + np.arange(len(self))
 
     def item(self, index: int, rng: np.random.Generator, config: Config) -> dict[str, np.ndarray]:
-        """See ``pair_item``. A limited corpus is spread over all frames."""
-        at = index * len(self.footage) // self._count
-        return pair_item(*self.footage.pair(at, rng), self.head, config)
+        """See ``pair_item``."""
+        footage, at = self._places[index]
+        return pair_item(*footage.pair(at, rng), self.head, config)
 
 
 def _bytes(picture: np.ndarray) -> np.ndarray:
