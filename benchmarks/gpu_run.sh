@@ -5,11 +5,14 @@
 #   bash benchmarks/gpu_run.sh tests drive   only these
 #   bash benchmarks/gpu_run.sh --list
 #   bash benchmarks/gpu_run.sh packages train_data train_parser train_regressor
+#   bash benchmarks/gpu_run.sh packages kernels train_clips train_gagavatar
 #
 # The training steps run only when they are named. They make synthetic people on this machine and train the portrait
 # networks with the -gpu presets, in pieces: "to be continued" means call again. They need the portrait room's networks
 # in ASSETS (default benchmarks/wheels/assets) beside the wheels. $OUT/train holds weights, model cards and logs; the
-# crops (CROPS, SAMPLES, VALIDATION) and the optimizer's state stay in benchmarks/out on the machine.
+# crops (CROPS, SAMPLES, VALIDATION) and the optimizer's state stay in benchmarks/out on the machine. train_gagavatar
+# learns from prepared footage (FOOTAGE; train_clips fills it with PEOPLE synthetic people) for GAGAVATAR_MINUTES in all;
+# CONFIG names another configuration, for example with a backbone. Its weights come back in parts of at most 16 MB.
 #
 # Needs: a Python >= 3.11 with torch that sees the GPU (PYTHON=..., default python3), and numpy; nvcc of torch's
 # CUDA version for gsplat's kernels (CUDA_HOME, default /usr/local/cuda). Packages may be carried as wheels:
@@ -33,13 +36,17 @@ export TORCH_EXTENSIONS_DIR=${TORCH_EXTENSIONS_DIR:-$PWD/benchmarks/out/torch_ex
 export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$PWD/benchmarks/out/numba}
 LIMIT=${LIMIT:-530}
 STEPS=(packages kernels tests frames batches socket reconstruct gagavatar)
-TRAINING=(train_data train_parser train_regressor)
+TRAINING=(train_data train_parser train_regressor train_clips train_gagavatar)
 ASSETS=${ASSETS:-benchmarks/wheels/assets}
 CROPS=${CROPS:-benchmarks/out/crops}
 RUNS=${RUNS:-benchmarks/out/train}
 SAMPLES=${SAMPLES:-12000}
 VALIDATION=${VALIDATION:-1024}
 TRAIN_MINUTES=${TRAIN_MINUTES:-16}
+FOOTAGE=${FOOTAGE:-benchmarks/out/footage}
+PEOPLE=${PEOPLE:-2000}
+GAGAVATAR_MINUTES=${GAGAVATAR_MINUTES:-160}
+CONFIG=${CONFIG:-gagavatar-gpu}
 [ -d "$ASSETS" ] && export GSHEAD_ASSETS=$ASSETS
 
 packages() {
@@ -133,13 +140,26 @@ train() {
 }
 train_parser() { train parser; }
 train_regressor() { train regressor; }
+train_clips() {
+    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "$PYTHON" -m gshead_backend.cli train clips --data "$FOOTAGE" \
+        --people "$PEOPLE" --validation 32 --workers "$(nproc)" --minutes "$(piece)" --json
+}
+train_gagavatar() {
+    "$PYTHON" -m gshead_backend.cli train gagavatar --config "$CONFIG" --data "$FOOTAGE" --out "$RUNS/gagavatar" \
+        --device cuda --minutes "$GAGAVATAR_MINUTES" --piece-minutes "$(piece)" --json
+    local code=$?
+    rm -rf "$OUT/train/gagavatar" && mkdir -p "$OUT/train" && cp -r "$RUNS/gagavatar/parts" "$OUT/train/gagavatar" &&
+        cp "$RUNS/gagavatar/gagavatar.md" "$OUT/train/" && cp "$RUNS/gagavatar/log.jsonl" "$OUT/train/gagavatar.jsonl" ||
+        return 1
+    return $code
+}
 
 if [ "${1:-}" = --list ]; then
     printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}"
     exit 0
 fi
-export -f has packages kernels tests frames batches socket reconstruct piece train train_data train_parser train_regressor
-export OUT STATE WHEELS PYTHON SITE LIMIT CROPS RUNS SAMPLES VALIDATION TRAIN_MINUTES
+export -f has packages kernels tests frames batches socket reconstruct piece train train_data train_parser train_regressor train_clips train_gagavatar
+export OUT STATE WHEELS PYTHON SITE LIMIT CROPS RUNS SAMPLES VALIDATION TRAIN_MINUTES FOOTAGE PEOPLE GAGAVATAR_MINUTES CONFIG
 failed=0
 for step in "${@:-${STEPS[@]}}"; do
     if ! printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}" | grep -qx "$step"; then
@@ -163,7 +183,7 @@ for step in "${@:-${STEPS[@]}}"; do
     else
         echo "== $step: FAILED after $((SECONDS - start)) s, see $OUT/$step.log" >&2
         failed=1
-        case $step in packages | kernels | train_data) break ;; esac
+        case $step in packages | kernels | train_data | train_clips) break ;; esac
     fi
 done
 exit $failed

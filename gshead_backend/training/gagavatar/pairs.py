@@ -109,8 +109,8 @@ class Pairs:
         """See ``Crops.mixed``. Raises ``ArgumentError`` when the two were fitted with different heads."""
         if other.footage.head_sha256 != self.footage.head_sha256:
             raise ArgumentError(
-                f"'{self.footage.folder}' was fitted with the head '{self.footage.head}', '{other.footage.folder}' with "
-                f"'{other.footage.head}'.", remedy="Prepare both with one head.",
+                f"'{self.footage.folder}' was fitted with the head '{self.footage.head}', "
+                f"'{other.footage.folder}' with '{other.footage.head}'.", remedy="Prepare both with one head.",
             )  # fmt: skip
         mixed = copy.copy(self)
         count = round(share / (1 - share) * len(self)) if share < 1 else len(other)
