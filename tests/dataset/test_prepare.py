@@ -133,7 +133,7 @@ KILLED = """
 import os, signal, sys
 from gshead_backend.dataset import shelf
 from gshead_backend.cli import main
-shelf.MAX_BYTES = shelf.MARGIN + 200_000
+shelf.MAX_BYTES = shelf.MARGIN + 165_000
 written, replace = 0, os.replace
 def replaced(a, b):
     global written
