@@ -99,6 +99,7 @@ def prepare(
             finish(path, _guarded(path, job, str(folder), settings, part))
     else:
         _parallel(left, folder, settings, workers, finish)
+    outcome.failed = {path: outcome.failed[path] for path in jobs if path in outcome.failed}
     return outcome
 
 

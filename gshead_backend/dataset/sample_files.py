@@ -18,7 +18,7 @@ from ..files import write_atomic
 from ..folders import make_private
 from ..head.catalog import default_head
 from ..portrait.tracking.tracker import alone
-from ..training.footage import Footage
+from ..training.footage import SHARDS, Footage
 from ..training.footage_shard import shard_files
 from ..training.prepared import CROPS, HEADS
 from .samples import crop_sample, head_sample, sources_of
@@ -44,6 +44,7 @@ def make_samples(
     Raises:
         ArgumentError: no footage, or of another head than the default one. FileFormatError: a damaged shard.
     """
+    removed = _remove_orphans(folder)
     footage = Footage(folder)
     head = default_head()
     if footage.head_sha256 != head.sha256:
@@ -52,13 +53,19 @@ def make_samples(
             f"'{head.name}'.", remedy="Prepare it with the default head.",
         )  # fmt: skip
     jobs: list[Job] = []
-    wanted: set[Path] = set()
-    told = {"people": len(footage.people), "made": 0, "found": 0, "removed": 0, "samples": 0, "crops": 0, "missed": 0}
+    told = {
+        "people": len(footage.people),
+        "made": 0,
+        "found": 0,
+        "removed": removed,
+        "samples": 0,
+        "crops": 0,
+        "missed": 0,
+    }
     splits = {s.about.person: s.about.split for s in footage.shards}
     for person in footage.people:
         stamp = _stamp(footage, person, portraits)
         paths = [folder / kind / splits[person] / f"{person}.safetensors" for kind in (HEADS, CROPS)]
-        wanted.update(paths)
         known = [_made(path, stamp) for path in paths]
         if None in known:
             jobs.append((str(folder), person, splits[person], stamp))
@@ -66,11 +73,6 @@ def make_samples(
             told["found"] += 1
             told["samples"] += known[0] or 0
             told["crops"] += known[1] or 0
-    for kind in (HEADS, CROPS):
-        for path in (p for split in ("train", "validation") for p in shard_files(folder / kind / split)):
-            if path not in wanted:
-                path.unlink()
-                told["removed"] += 1
 
     def count(result: tuple[int, int, int]) -> None:
         told["made"] += 1
@@ -114,6 +116,17 @@ def person_samples(job: Job, portraits: int) -> tuple[int, int, int]:
         path = Path(folder) / kind / split / f"{person}.safetensors"
         write_atomic(path, safetensors.numpy.save(arrays, {"stamp": stamp, "count": str(len(samples))}))
     return len(made), len(crops), len(sources) - len(made)
+
+
+def _remove_orphans(folder: Path) -> int:
+    """Remove the samples of people of whom there is no footage any more, even where no footage is left at all."""
+    people = {p.name.rpartition("-")[0] for p in shard_files(folder / SHARDS)}
+    count = 0
+    for path in (p for kind in (HEADS, CROPS) for p in sorted((folder / kind).glob("*/*.safetensors"))):
+        if path.stem not in people:
+            path.unlink()
+            count += 1
+    return count
 
 
 def _stamp(footage: Footage, person: str, portraits: int) -> str:

@@ -82,6 +82,9 @@ def _whole(folder: Path, about: About) -> Iterator[Shard]:
 
 
 def _remove_beyond(folder: Path, person: str, first: int) -> None:
+    """Remove a person's shards from number ``first`` on, and what an interrupted writing left."""
+    for path in (folder / SHARDS).glob(f".{person}-*"):
+        path.unlink()
     number = first
     while (path := _path(folder, person, number)).exists():
         path.unlink()

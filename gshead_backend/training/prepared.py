@@ -20,7 +20,8 @@ def is_footage(folder: Path) -> bool:
 def material_of(folder: Path, network: str) -> Path:
     """The folder that the training of ``network`` reads: the folder itself, or the part for it of prepared footage.
 
-    Raises ``ArgumentError`` when the samples are not made yet, or a network cannot learn from footage.
+    Raises ``ArgumentError`` when the samples are not made yet, none is for training, or a network cannot learn from
+    footage.
     """
     if not is_footage(folder):
         return folder
@@ -34,5 +35,10 @@ def material_of(folder: Path, network: str) -> Path:
         raise ArgumentError(
             f"'{folder}' holds footage, but no samples of it yet.",
             remedy=f"Make them with 'gshead dataset samples {folder}'.",
+        )
+    if not any((part / "train").glob("*.safetensors")):
+        raise ArgumentError(
+            f"All sources in '{folder}' are for validation: with few of them, chance decides so.",
+            remedy="Prepare them with '--validation 0', then make the samples again.",
         )
     return part

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "farm": {"protocol", "export"},
     "training": {"head", "portrait", "avatar", "raster", "methods", "export", "protocol"},
     "evaluation": {"head", "portrait", "avatar", "raster", "methods", "export", "protocol", "training"},
+    "dataset": {"head", "portrait", "methods", "training", "evaluation"},
     "cli": {
         "protocol",
         "head",
@@ -38,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "farm",
         "training",
         "evaluation",
+        "dataset",
         "packaging",
         "upkeep",
     },
