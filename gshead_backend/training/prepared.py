@@ -9,7 +9,9 @@ from .footage import SHARDS
 
 HEADS, CROPS = "heads", "crops"
 """Folders of the samples that ``gshead dataset samples`` makes of footage."""
-_READS = {"rar": HEADS, "sega_decoders": HEADS, "sega_identity": CROPS, "gagavatar": "."}
+PAIRS = "gagavatar"
+"""The network that learns from pairs of the frames themselves, which need no samples."""
+_READS = {"rar": HEADS, "sega_decoders": HEADS, "sega_identity": CROPS}
 
 
 def is_footage(folder: Path) -> bool:
@@ -23,7 +25,7 @@ def material_of(folder: Path, network: str) -> Path:
     Raises ``ArgumentError`` when the samples are not made yet, none is for training, or a network cannot learn from
     footage.
     """
-    if not is_footage(folder):
+    if not is_footage(folder) or network == PAIRS:
         return folder
     if network not in _READS:
         raise ArgumentError(
