@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -103,20 +103,17 @@ def gagavatar(options: Given, *, stage: Literal["network", "ablations"] = "netwo
 
 
 def _ablations(o: Options, method: str = "sega") -> int:
+    from importlib import import_module
+
     import msgspec
     import torch
 
     from ..server.devices import resolve_device
     from ..training.config import load_config
 
-    if method == "sega":
-        from ..training.sega.ablations import ablations, table
-
-        config = load_config(o.config or "sega-decoders-cpu", "sega_decoders")
-    else:
-        from ..training.gagavatar.ablations import ablations, table
-
-        config = load_config(o.config or "gagavatar-cpu", "gagavatar")
+    module: Any = import_module(f"gshead_backend.training.{method}.ablations")
+    preset, network = ("sega-decoders-cpu", "sega_decoders") if method == "sega" else (f"{method}-cpu", method)
+    config = load_config(o.config or preset, network)
     if o.minutes is not None:
         config = msgspec.structs.replace(config, minutes=o.minutes)
     if o.threads:
@@ -124,10 +121,12 @@ def _ablations(o: Options, method: str = "sega") -> int:
     out = (o.out or Path("out/train") / method) / "ablations"
     progress = Progress()
     try:
-        rows = ablations(config, _material(o, config.network), out, device=resolve_device(o.device), progress=progress)
+        rows = module.ablations(
+            config, _material(o, network), out, device=resolve_device(o.device), progress=progress
+        )  # fmt: skip
     finally:
         progress.close()
-    emit({"rows": rows}, table(rows), as_json=o.json)
+    emit({"rows": rows}, module.table(rows), as_json=o.json)
     return 0
 
 

@@ -82,6 +82,7 @@ def _thin(head: PlaneHead) -> None:
     each pixel that the first steps would see the nearest alone."""
     last = head.gaussian_conv[-1]
     assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
     with torch.no_grad():
         first = head.features
         last.bias[first : first + 4] = -1.0  # opacity and three scales
