@@ -74,4 +74,5 @@ def test_footage_becomes_a_network_that_draws_a_photo(tmp_path: Path) -> None:
     assert np.abs(stored[..., 3] - alpha).max() < 1.5 / 255
     solid = alpha > 0.5
     assert solid.mean() > 0.05
-    assert np.abs(stored[..., :3] * stored[..., 3:] - drawn.color.numpy())[solid].max() < 3 / 255
+    color = np.minimum(drawn.color.numpy(), alpha[..., None])  # a PNG's straight colour ends at white
+    assert np.abs(stored[..., :3] * stored[..., 3:] - color)[solid].max() < 2 / 255
