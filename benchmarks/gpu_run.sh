@@ -108,7 +108,8 @@ tests() {
         "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/server/test_frame_pipeline.py || return 1
     fi
     if has numba; then
-        "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/raster tests/avatar/test_d*.py
+        "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/raster tests/avatar/test_d*.py \
+            tests/methods/gagavatar/test_training_raster.py
     fi
 }
 frames() {

@@ -106,6 +106,24 @@ def test_the_same_scene_gives_the_same_gradient_again() -> None:
     assert torch.equal(*found)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("default")  # torch's extension loader warns about its environment
+def test_gsplat_gives_nearly_the_same_picture_and_gradient() -> None:
+    """Its limits differ (opacity up to 0.999, smaller extents), so the scene keeps away from them."""
+    calm = dataclasses.replace(scene(), opacities=scene().opacities * 0.5)
+    weight = torch.randn(CHANNELS, SIZE, SIZE, generator=torch.Generator().manual_seed(9))
+    grads, drawn = [], []
+    for device in ("cpu", "cuda"):
+        placed = dataclasses.replace(calm, **{f: getattr(calm, f).to(device).requires_grad_() for f in FIELDS})
+        drawn.append(rasterize_trainable(placed, camera()).cpu())
+        (drawn[-1] * weight).sum().backward()
+        grads.append([getattr(placed, f).grad.cpu() for f in FIELDS])
+    assert float((drawn[0] - drawn[1]).detach().norm() / drawn[0].detach().norm()) < 0.02
+    for name, mine, theirs in zip(FIELDS, *grads, strict=True):
+        assert float((mine - theirs).norm() / mine.norm()) < 0.05, name
+
+
 def test_another_rasterizer_is_refused() -> None:
     with pytest.raises(ArgumentError, match="'cpu'"):
         rasterize_trainable(scene(), camera(), "cpu")
