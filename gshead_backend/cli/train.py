@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +39,7 @@ class Options:
         minutes: train so long in all, whatever the configuration says.
         piece_minutes: stop after so long with exit code 75; the same command goes on.
         device: auto, cpu, cuda or cuda:N.
-        threads: of torch on the CPU; 0 = as torch chooses.
+        threads: of torch and of the rasterizer on the CPU; 0 = as they choose.
         resume: auto goes on where the folder stands, never starts anew, a weight file (gagavatar: a folder of parts) is
             a warm start.
         json: print the result as one JSON object.
@@ -102,11 +104,21 @@ def gagavatar(options: Given, *, stage: Literal["network", "ablations"] = "netwo
     return _train("gagavatar", options)
 
 
+def _limit(threads: int) -> None:
+    """So many threads of torch, and of the rasterizer, whose idle threads would otherwise spin beside torch's."""
+    if threads:
+        if "numba" not in sys.modules:  # it reads this once, and changes of it later are errors
+            os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
+        import torch
+
+        torch.set_num_threads(threads)
+
+
 def _ablations(o: Options, method: str = "sega") -> int:
     from importlib import import_module
 
+    _limit(o.threads)
     import msgspec
-    import torch
 
     from ..server.devices import resolve_device
     from ..training.config import load_config
@@ -116,8 +128,6 @@ def _ablations(o: Options, method: str = "sega") -> int:
     config = load_config(o.config or preset, network)
     if o.minutes is not None:
         config = msgspec.structs.replace(config, minutes=o.minutes)
-    if o.threads:
-        torch.set_num_threads(o.threads)
     out = (o.out or Path("out/train") / method) / "ablations"
     progress = Progress()
     try:
@@ -159,8 +169,8 @@ def _train(network: str, o: Options) -> int:
     stage = network.partition("_")[2]
     name, out = o.config or preset, o.out or Path("out/train") / network.partition("_")[0]
     out = out / stage if stage else out
+    _limit(o.threads)
     import msgspec
-    import torch
 
     from ..server.devices import resolve_device
     from ..training.card import write_card
@@ -173,8 +183,6 @@ def _train(network: str, o: Options) -> int:
         if o.minutes <= 0:
             raise ArgumentError(f"--minutes must be above 0, got {o.minutes}.")
         config = msgspec.structs.replace(config, minutes=o.minutes)
-    if o.threads:
-        torch.set_num_threads(o.threads)
     where = resolve_device(o.device)
     material = Path() if network == "sega_motion" else _material(o, network)
     footage = _footage(o, network)

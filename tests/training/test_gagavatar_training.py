@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numba
 import numpy as np
 import pytest
 import safetensors.torch
@@ -49,10 +50,12 @@ def footage(tmp_path_factory: pytest.TempPathFactory, tiny_head: HeadModel) -> P
 @pytest.fixture(autouse=True)
 def with_the_head(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("GSHEAD_DATA_DIR", str(home))
-    before = torch.get_num_threads()
+    before = torch.get_num_threads(), numba.get_num_threads()
     torch.set_num_threads(1)
+    numba.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(before[0])
+    numba.set_num_threads(before[1])
 
 
 def run(config: TrainConfig, data: Path, out: Path, **options: Any) -> Outcome:
