@@ -16,7 +16,6 @@ import pytest
 from footage_of_people import BLURRED, GREY, OTHERS, SETTINGS, SIZE, Shown, write_video
 
 from gshead_backend.cli import main
-from gshead_backend.dataset import shelf
 from gshead_backend.dataset.clip_source import plan_clip
 from gshead_backend.dataset.prepare import Outcome, prepare
 from gshead_backend.dataset.settings import Settings
@@ -132,8 +131,8 @@ def test_bad_sources_are_named_and_lose_nothing(
 
 KILLED = """
 import os, signal, sys
-from gshead_backend.dataset import shelf
 from gshead_backend.cli import main
+from gshead_backend.dataset import shelf
 shelf.MAX_BYTES = shelf.MARGIN + 165_000
 written, replace = 0, os.replace
 def replaced(a, b):
@@ -149,20 +148,19 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_a_killed_call_goes_on_and_gives_the_same_files(
-    shown: list[Shown], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_a_killed_call_goes_on_and_gives_the_same_files(shown: list[Shown], tmp_path: Path) -> None:
     clip = write_video(tmp_path / "short.avi", [s.image for s in shown[:6]])
-    command = ["dataset", "prepare", str(clip), "-o", str(tmp_path / "killed"), "--size", "256", "--every", "1"]
-    ended = subprocess.run([sys.executable, "-c", KILLED, "3", *command], check=False).returncode
-    assert ended == -signal.SIGKILL
+
+    def run(name: str, kill_at: int) -> int:
+        command = ["dataset", "prepare", str(clip), "-o", str(tmp_path / name), "--size", "256", "--every", "1"]
+        return subprocess.run([sys.executable, "-c", KILLED, str(kill_at), *command], check=False).returncode
+
+    assert run("killed", 3) == -signal.SIGKILL
     killed = tmp_path / "killed" / "footage"
     left = [p for p in killed.iterdir() if not p.name.startswith(".")]
     assert len(left) == 2
     kept = {p.name: p.stat().st_ino for p in left}
-    monkeypatch.setattr(shelf, "MAX_BYTES", shelf.MARGIN + 165_000)
-    for name in ("killed", "whole"):
-        prepare([clip], tmp_path / name, Settings(size=256, every=1))
+    assert run("killed", 0) == run("whole", 0) == 0
     whole = {p.name: p.read_bytes() for p in (tmp_path / "whole" / "footage").iterdir()}
     assert len(whole) >= 3
     assert {p.name: p.read_bytes() for p in killed.iterdir()} == whole
@@ -171,7 +169,7 @@ def test_a_killed_call_goes_on_and_gives_the_same_files(
 
 def test_other_settings_make_the_source_anew(prepared: Prepared, clip: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(prepared[0], tmp_path / "set")
-    outcome = prepare([clip], folder, Settings(size=128, every=3))
+    outcome = prepare([clip], folder, Settings(size=128, every=2))
     footage = Footage(folder)
     assert list(outcome.made) == [str(clip)]
     assert {s.about.size for s in footage.shards} == {128}
