@@ -32,7 +32,7 @@ from gshead_backend.training.synthetic.photograph import ALWAYS_IN_HEAD, exposed
 from gshead_backend.training.tasks import make_task
 
 pytestmark = pytest.mark.slow
-PEOPLE, FRAMES, SIDE = (2_001, 2_005, 2_011, 2_012), 9, 320
+PEOPLE, FRAMES, SIDE = (2_001, 2_005, 2_011, 2_012), 8, 320
 
 
 def film(seed: int, head: HeadModel, path: Path) -> Path:
