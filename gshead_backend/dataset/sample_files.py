@@ -19,7 +19,7 @@ from ..folders import make_private
 from ..head.catalog import default_head
 from ..portrait.tracking.tracker import alone
 from ..training.footage import SHARDS, Footage
-from ..training.footage_shard import shard_files
+from ..training.footage_shard import META, shard_files
 from ..training.prepared import CROPS, HEADS
 from .samples import crop_sample, head_sample, sources_of
 
@@ -114,7 +114,7 @@ def person_samples(job: Job, portraits: int) -> tuple[int, int, int]:
         arrays = {k: np.ascontiguousarray(np.stack([s[k] for s in samples])) for k in samples[0]} if samples else {}
         arrays = arrays or {"seed": np.zeros(0, np.int64)}
         path = Path(folder) / kind / split / f"{person}.safetensors"
-        write_atomic(path, safetensors.numpy.save(arrays, {"stamp": stamp, "count": str(len(samples))}))
+        write_atomic(path, safetensors.numpy.save(arrays, {META: json.dumps([stamp, len(samples)])}))
     return len(made), len(crops), len(sources) - len(made)
 
 
@@ -139,7 +139,7 @@ def _made(path: Path, stamp: str) -> int | None:
     """How many samples a file of this stamp holds; None where there is none."""
     try:
         with safetensors.safe_open(path, "np") as file:
-            meta = file.metadata() or {}
-        return int(meta["count"]) if meta.get("stamp") == stamp else None
-    except (OSError, ValueError, KeyError, safetensors.SafetensorError):
+            said, count = json.loads((file.metadata() or {})[META])
+        return int(count) if said == stamp else None
+    except (OSError, TypeError, ValueError, KeyError, safetensors.SafetensorError):
         return None

@@ -124,7 +124,7 @@ def _chunks(
 
 def _unbroken(parts: list[tuple[np.ndarray, Seen, np.ndarray]]) -> list[Shot]:
     """One shot, parted where the face jumps, or comes back after a while."""
-    numbers, sharp = (np.concatenate([p[k] for p in parts]) for k in (0, 2))
+    numbers, sharp = np.concatenate([p[0] for p in parts]), np.concatenate([p[2] for p in parts])
     seen = Seen.joined([p[1] for p in parts])
     rows = np.flatnonzero(seen.found)
     if not rows.size:
@@ -149,5 +149,5 @@ def sharpness(image: np.ndarray, points: np.ndarray) -> float:
         return 0.0
     grey = cv2.cvtColor(image[low[1] : high[1], low[0] : high[0]], cv2.COLOR_RGB2GRAY)
     face = cv2.resize(grey, (FACE, FACE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    face = cv2.GaussianBlur(face, (0, 0), 0.8) / max(float(face.mean()), 1.0)
+    face = (cv2.GaussianBlur(face, (0, 0), 0.8) / max(float(face.mean()), 1.0)).astype(np.float32)
     return float(cv2.Laplacian(face, cv2.CV_32F).var()) * 1e4

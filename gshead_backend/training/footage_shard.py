@@ -8,6 +8,7 @@ is read through a memory map without running anything that it contains. It names
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -25,6 +27,7 @@ from ..files import write_atomic
 from ..head.pose import HeadPose
 
 FORMAT, VERSION = "gshead-footage", 1
+META = "gshead"
 MAX_BYTES = 16_000_000
 MAX_SIDE = 2048
 JPEG_QUALITY = 94
@@ -155,8 +158,8 @@ def write_shard(
         "betas": np.ascontiguousarray(betas, np.float32),
         "vertex_offsets": np.ascontiguousarray(vertex_offsets, np.float16),
     }  # fmt: skip
-    meta = {"format": FORMAT, "version": str(VERSION), "sha256": digest(arrays)}
-    data = safetensors.numpy.save(arrays, meta | {k: str(v) for k, v in asdict(about).items()})
+    said = {"format": FORMAT, "version": VERSION, "sha256": digest(arrays), **asdict(about)}
+    data = safetensors.numpy.save(arrays, {META: json.dumps(said, sort_keys=True)})  # several keys have no fixed order
     if len(data) > MAX_BYTES:
         raise ArgumentError(f"A shard of footage has at most {MAX_BYTES} bytes; {len(frames)} frames take {len(data)}.")
     write_atomic(path, data)
@@ -184,15 +187,15 @@ class Shard:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            meta: dict[str, str] = self._file.metadata() or {}
-            if meta.get("format") != FORMAT or meta.get("version") != str(VERSION):
+            meta = msgspec.json.decode((self._file.metadata() or {})[META], type=dict[str, Any])
+            if meta.get("format") != FORMAT or meta.get("version") != VERSION:
                 raise ValueError(f"it says '{meta.get('format')}', version {meta.get('version')}")
-            self.about = About(**{f.name: (int if f.name == "size" else str)(meta[f.name]) for f in fields(About)})
+            self.about = msgspec.convert({f.name: meta[f.name] for f in fields(About)}, About)
             if self.about.split not in ("train", "validation") or not 16 <= self.about.size <= MAX_SIDE:
                 raise ValueError(f"it says split '{self.about.split[:40]}' and {self.about.size} pixels")
-            self.sha256 = meta["sha256"]
+            self.sha256 = str(meta["sha256"])
             self.arrays = self._checked()
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError, msgspec.MsgspecError) as error:
             raise self._damaged(str(error)) from error
         self.count = self.arrays["time"].size
 

@@ -31,8 +31,8 @@ from gshead_backend.training.synthetic.people import make_person
 from gshead_backend.training.synthetic.photograph import ALWAYS_IN_HEAD, exposed, render, room_to_head, shade
 from gshead_backend.training.tasks import make_task
 
-pytestmark = pytest.mark.slow
-PEOPLE, FRAMES, SIDE = (2_001, 2_005, 2_011, 2_012), 9, 320
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+PEOPLE, FRAMES, SIDE = (2_001, 2_005, 2_011, 2_012), 8, 320
 
 
 def film(seed: int, head: HeadModel, path: Path) -> Path:

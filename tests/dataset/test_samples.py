@@ -15,11 +15,14 @@ from footage_of_people import Shown
 from gshead_backend.cli import main
 from gshead_backend.dataset.prepare import Outcome
 from gshead_backend.dataset.sample_files import make_samples
+from gshead_backend.dataset.samples import sources_of, targets_of
 from gshead_backend.errors import ArgumentError
-from gshead_backend.head import HeadModel
+from gshead_backend.evaluation.align import head_marks
+from gshead_backend.head import HeadModel, PersonalHead
 from gshead_backend.training.config import Augment, TrainConfig
 from gshead_backend.training.crops import STORED, UNKNOWN
 from gshead_backend.training.data import Crops, Stream, batches
+from gshead_backend.training.footage import Footage
 from gshead_backend.training.head_views import draw, nothing, people_of, scores
 from gshead_backend.training.heads import VIEW, VIEWS
 from gshead_backend.training.loop import train
@@ -61,11 +64,26 @@ def still(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_other_frames_are_seen_from_where_their_cameras_stand(sampled: Path, head: HeadModel) -> None:
-    """What ``uvfit`` makes of the photograph covers the other frames as well, moved by their poses and cameras."""
-    person = people_of(still(sampled / "heads"), head)[0]
+    """The head that was fitted to the photograph, with their poses and cameras, lies on the faces of the other frames;
+    and what ``uvfit`` makes of the photograph looks like them."""
+    batch = still(sampled / "heads")
+    person, footage = people_of(batch, head)[0], Footage(sampled)
+    (source,) = sources_of(footage, footage.people[0], 1)
     assert len(person.targets) == VIEWS
+    frames = targets_of(footage, source, np.random.default_rng(int(batch["seed"][0])))
+    for target, index in zip(person.targets[1:], frames, strict=True):
+        frame = footage[index]
+        mine, theirs = (
+            camera.project(head_marks(head, PersonalHead.create(head, *shape).vertices(pose))[0])[:, :2]
+            for camera, shape, pose in (
+                (target.camera, (batch["betas"][0].numpy(), batch["vertex_offsets"][0].numpy()), target.pose),
+                (frame.camera.resized(VIEW, VIEW), (frame.betas, frame.vertex_offsets), frame.pose),
+            )
+        )
+        face = np.linalg.norm(theirs[10] - theirs[152])
+        assert np.linalg.norm(mine - theirs, axis=1).mean() < 0.025 * face
     found = [scores(draw(person, target, nothing(person)), target) for target in person.targets]
-    assert min(iou for _, iou in found) > 0.85
+    assert min(iou for _, iou in found) > 0.72
     assert min(psnr for psnr, _ in found) > 16
     angles = [np.degrees(np.arctan2(*t.camera.position[[0, 2]])) for t in person.targets]
     assert max(angles) - min(angles) > 25
@@ -102,12 +120,13 @@ def test_identity_crops_show_the_person(sampled: Path, shown: list[Shown]) -> No
 def test_samples_are_kept_and_go_with_their_footage(sampled: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(sampled, tmp_path / "set")
     assert make_samples(folder, portraits=1)["found"] == 1
-    for path in (folder / "footage").iterdir():
-        path.rename(folder / "footage" / path.name.replace(path.name[:4], "0000"))
-    (folder / "heads" / "train" / "somebody-else.safetensors").write_bytes(b"")
-    told = make_samples(folder, portraits=1)
-    assert told["removed"] == 1
-    assert told["made"] == 1  # other shards, other samples
+    (folder / "heads" / "train" / "somebody.safetensors").write_bytes(b"")
+    assert make_samples(folder, portraits=1)["removed"] == 1
+    (shard,) = (folder / "footage").iterdir()
+    shard.unlink()
+    with pytest.raises(ArgumentError, match="no prepared footage"):
+        make_samples(folder, portraits=1)
+    assert not list(folder.rglob("*.safetensors"))
 
 
 def test_a_training_finds_its_part_of_the_folder(prepared: Prepared, sampled: Path) -> None:
@@ -157,5 +176,5 @@ def test_a_mixed_training_counts_both(sampled: Path, tmp_path: Path) -> None:
         RarTask(config), config, tmp_path / "synthetic", tmp_path / "out", footage=sampled / "heads", piece_steps=1
     )
     assert (outcome.seeds, outcome.footage) == ((1, 16_000, 16_000), 1)
-    assert "light_relative" not in outcome.metrics or np.isfinite(outcome.metrics["light_relative"])
+    assert "light_relative" in outcome.metrics  # of --data alone, whose light is known
     assert arrays["color"].shape[1:] == (VIEWS, VIEW, VIEW, 3)
