@@ -30,8 +30,8 @@ def main(args: Sequence[str]) -> int:
 def render(
     avatar: tyro.conf.Positional[Path], /, out: Annotated[Path, tyro.conf.arg(aliases=["-o"])], *,
     take: Path | None = None, frames: str = "", size: str = "512x512", yaw: float = 0.0, pitch: float = 0.0,
-    format: Literal["png", "exr"] = "png", background: str = "transparent", device: str = "auto", again: bool = False,
-    json: bool = False,
+    format: Literal["png", "exr"] = "png", background: str = "transparent", lamp: tuple[float, float] | None = None,
+    soft: float = 0.35, power: float = 1.0, device: str = "auto", again: bool = False, json: bool = False,
 ) -> int:  # fmt: skip
     """Render frames of an avatar into a folder, as 0001.png, 0002.png and so on, or into one video.
 
@@ -48,6 +48,10 @@ def render(
         pitch: degrees; positive moves the camera up.
         format: png (8-bit sRGB, straight alpha) or exr (linear, premultiplied, with depth).
         background: transparent, white, black, grey or #rrggbb; png only.
+        lamp: yaw and pitch, degrees, of a lamp that lights the head in place of the photo's light: 0 0 from the front,
+            90 0 from the person's left, 0 90 from above.
+        soft: share of even light from all sides beside the lamp, 0 to 1.
+        power: of the lamp; 1 shows a white card that faces it as just white.
         device: auto, cpu, cuda or cuda:N.
         again: render all frames, also those that are there.
         json: print the result as one JSON object.
@@ -59,6 +63,7 @@ def render(
 
     from ..avatar import load_avatar
     from ..avatar.framing import portrait_camera
+    from ..avatar.light import lamp as lamp_light
     from ..export.frames import camera_metadata, write_exr, write_png
     from ..export.video import KINDS
     from ..farm.frames import FrameFolder, file_sha256
@@ -69,11 +74,12 @@ def render(
     animation, numbers = read_take(take, frames)
     camera = portrait_camera(person, pixels, yaw, pitch)
     behind = None if color is None else np.array(color, np.float32)
+    light = None if lamp is None else lamp_light(*lamp, soft=soft, power=power)
     progress, files, kept, times = Progress(), [], [], []
     progress(0.0, "Preparing")
     device = resolve_device(device)
     if out.suffix.lower() in KINDS:
-        return _video(out, person, animation, numbers, camera, behind, device, json)
+        return _video(out, person, animation, numbers, camera, behind, device, json, light)
     notes = {
         "avatar": person.name, "method": person.method, "head": person.head.name,
         "fps": animation.fps if animation else 24.0, **camera_metadata(camera),
@@ -82,7 +88,7 @@ def render(
     made_from = [file_sha256(path) for path in (avatar, take) if path is not None]
     settings = {
         "size": pixels, "yaw": yaw, "pitch": pitch, "background": background, "device": device,
-        "gshead": __version__,
+        "gshead": __version__, **({"lamp": (*lamp, soft, power)} if lamp is not None else {}),
     }  # fmt: skip
     folder = FrameFolder(out, hashlib.sha256(repr((made_from, format, settings)).encode()).hexdigest())
     folder.sweep()
@@ -95,7 +101,7 @@ def render(
                 if not mine or (not again and folder.valid(number)):
                     kept.append(number)
                     continue
-                draw = draw or drawer_of(person, device)
+                draw = draw or drawer_of(person, device, light)
                 started = time.perf_counter()
                 drawn = draw(pose_at(person, animation, number), camera)
                 rgb, alpha, depth = drawn.color, drawn.alpha, drawn.depth
@@ -126,7 +132,7 @@ def render(
 
 def _video(
     out: Path, person: Avatar, animation: Take | None, numbers: list[int], camera: Camera,
-    behind: np.ndarray | None, device: str, json: bool,
+    behind: np.ndarray | None, device: str, json: bool, light: np.ndarray | None,
 ) -> int:  # fmt: skip
     """Frames into one video file."""
     from ..export.video import video_writer
@@ -135,7 +141,7 @@ def _video(
     progress, size = Progress(), (camera.width, camera.height)
     try:
         with video_writer(out, size, animation.fps if animation else 24.0, transparent=behind is None) as write:
-            draw = drawer_of(person, device)
+            draw = drawer_of(person, device, light)
             for i, number in enumerate(numbers):
                 drawn = draw(pose_at(person, animation, number), camera)
                 if behind is None:

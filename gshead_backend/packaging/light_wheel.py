@@ -11,6 +11,7 @@ ROOMS = ("protocol", "head", "avatar", "export", "client", "farm")
 # Modules of light rooms that are imported on demand only, and not inside Blender.
 HEAVY = (
     *("*/*_torch.py", "avatar/drive_fast.py", "avatar/drive_graph.py", "avatar/drive_triton.py"),
+    "avatar/shading_fast.py",
     *("export/frames.py", "export/video.py", "*/weights/*"),
     *("head/bake/*", "head/bake/*/*", "head/importing/*"),
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from gshead_backend.methods.common.light import irradiance, lamp, relit
 from synthetic_portrait import Portrait, arkit_pose, make_portrait
 
 from gshead_backend.avatar.drive import pose_features
@@ -16,7 +17,6 @@ from gshead_backend.cli import main
 from gshead_backend.errors import ArgumentError, FileFormatError, MissingWeightsError, UnsupportedError
 from gshead_backend.head import HeadModel, default_head
 from gshead_backend.methods import ReconstructOptions, get_method
-from gshead_backend.methods.common.light import irradiance, lamp, relit
 from gshead_backend.methods.common.observe import observe_portrait
 from gshead_backend.methods.gagavatar.config import Config
 from gshead_backend.methods.gagavatar.vit import VisionTransformer
