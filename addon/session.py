@@ -240,11 +240,15 @@ def spec(camera: Camera) -> CameraSpec:
     )  # fmt: skip
 
 
-def instance(avatar_id: str, matrix: np.ndarray, pose: Any, vertices: np.ndarray | None) -> Instance:
-    """One head to draw: by its pose, or by vertices when they are given."""
+def instance(
+    avatar_id: str, matrix: np.ndarray, pose: Any, vertices: np.ndarray | None, light: np.ndarray | None = None,
+    light_strength: float = 1.0,
+) -> Instance:  # fmt: skip
+    """One head to draw: by its pose, or by vertices when they are given; in the photo's light, or in ``light``."""
+    place, lit = matrix.ravel().tolist(), {"light": light, "light_strength": light_strength}
     if vertices is None:
-        return protocol.Instance(avatar_id, matrix.ravel().tolist(), pose=pose.to_vector())
-    return protocol.Instance(avatar_id, matrix.ravel().tolist(), vertices=vertices)
+        return protocol.Instance(avatar_id, place, pose=pose.to_vector(), **lit)
+    return protocol.Instance(avatar_id, place, vertices=vertices, **lit)
 
 
 class _Asked:
