@@ -1,8 +1,8 @@
 """What Blender's lights and world give to a place, as spherical harmonics. No bpy here: datablocks are read.
 
 Units are Blender's own: a lamp of P watts gives P / (4 pi d²) to what faces it at d metres, an area light is a diffuse
-surface that sends out its watts, a sun gives its strength. A diffuse surface then has radiance albedo * irradiance / pi,
-as in Cycles and EEVEE. Nothing casts shadows.
+surface that sends out its watts, a sun gives its strength. A diffuse surface then has the radiance albedo * irradiance
+/ pi, as in Cycles and EEVEE. Nothing casts shadows.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def settings_of(mesh: Any) -> Any:
 
 
 def strength_of(evaluated: Any, avatar: Any, depsgraph: Any) -> float:
-    """0..1: how far the scene lights an evaluated head; 0 for the photo's light, and for a head that a network draws."""
+    """0..1: how far the scene lights an evaluated head; 0 also for one that a network draws."""
     if avatar.portrait is not None:
         return 0.0
     rig = find_rig(evaluated.original)

@@ -1,4 +1,4 @@
-"""The world: what stands behind the heads, and what shines on them from everywhere. No bpy here: datablocks are read."""
+"""The world: what stands behind the heads, and what it shines on them. No bpy here: datablocks are only read."""
 
 from __future__ import annotations
 

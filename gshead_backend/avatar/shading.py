@@ -120,6 +120,15 @@ def photo_light(avatar: Avatar, normals: np.ndarray) -> np.ndarray:
     return told * np.pi / np.maximum(mean, 1e-6)
 
 
+def with_light(avatar: Avatar) -> Avatar:
+    """The avatar with its photo's light in its provenance; one that tells it already is left alone."""
+    if LIGHT in avatar.provenance:
+        return avatar
+    rest = drive(avatar, HeadPose.neutral(avatar.head.expression_count))
+    light = photo_light(avatar, splat_normals(avatar, rest))
+    return replace(avatar, provenance={**avatar.provenance, LIGHT: np.round(light, 4).tolist()})
+
+
 def _front(avatar: Avatar, normals: np.ndarray) -> np.ndarray:
     """(N,) bool: skin that a photo from the front shows."""
     return (avatar.region == REGIONS.index("skin")) & (normals[:, 2] > _FRONT) & (avatar.opacity_logit > 0)

@@ -19,7 +19,19 @@ PACKAGE = "gshead_addon_without_blender"
 IN_RIG = ("axes", "board", "controls", "layout", "outlines", "strokes")
 PURE = (
     *("axes", "board", "camera", "checkup", "colors", "compose", "controls", "frame_cache", "frame_files", "jobs"),
-    *("layout", "outlines", "pace", "problem", "quality", "sampling", "session", "stream", "strokes", "take_files"),
+    *(
+        "lamps",
+        "layout",
+        "outlines",
+        "pace",
+        "problem",
+        "quality",
+        "sampling",
+        "session",
+        "stream",
+        "strokes",
+        "take_files",
+    ),
     *("texels", "unpacked", "world"),
 )
 
