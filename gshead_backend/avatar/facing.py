@@ -12,10 +12,13 @@ from ..head.rotation import quat_to_matrix
 from .drive import binding_of
 from .types import REGIONS, Avatar, Splats
 
-_CELL, _PASSES = 0.006, 2  # metres; passes of smoothing over the grid
+_CELL, _PASSES = 0.006, 3  # metres; passes of smoothing over the grid
 _BODY = 0.1  # metres below the lowest splat, from where clothes face away: shoulders look up, the chest ahead
 _ON_MESH = (0.002, 0.006)  # metres off the mesh between which its normals give way to those of the surroundings
+_AGREES = (0.0, 0.5)  # cosines between a mesh's normal and the surroundings': below, the mesh is not believed
+_SOCKET = (0.4, 0.5)  # sideways and downward, against 1 ahead
 _INSIDE = tuple(REGIONS.index(name) for name in ("mouth", "teeth"))
+_SOFT = tuple(REGIONS.index(name) for name in ("hair", "clothes"))
 _EYE, _CLOTHES = REGIONS.index("eye"), REGIONS.index("clothes")
 
 
@@ -28,17 +31,24 @@ def splat_normals(avatar: Avatar, rest: Splats) -> np.ndarray:
     means = np.asarray(rest.means, np.float64)
     b = binding_of(avatar)
     mesh = _unit(np.einsum("nk,nki->ni", avatar.bary, vertex_normals(b.neutral, avatar.head.faces)[b.corners.T]))
-    around = _surroundings(means, _outward(avatar, rest, mesh), np.asarray(rest.opacities, np.float64) * _area(rest))
+    weight = np.asarray(rest.opacities, np.float64) * _area(rest)
+    inside, eye = np.isin(avatar.region, _INSIDE), avatar.region == _EYE
+    around = _surroundings(means, _outward(avatar, rest, mesh), np.where(inside | eye, 0.0, weight))
     off = np.linalg.norm(np.asarray(avatar.offset, np.float64), axis=1)
-    share = np.clip((off - _ON_MESH[0]) / (_ON_MESH[1] - _ON_MESH[0]), 0, 1)[:, None]
-    share[avatar.region == _CLOTHES] = 1.0
-    normal = _unit((1 - share) * mesh + share * around)
-    # A mouth is lit through its opening, and eyes lie in the shade of their lids: both as the face around them is.
-    forward = np.array([0.0, 0.0, 1.0])
-    normal[np.isin(avatar.region, _INSIDE)] = forward
-    eye = avatar.region == _EYE
-    normal[eye] = _unit(normal[eye] + forward)
+    share = _step(off, *_ON_MESH)
+    # The mesh turns inward at the lips, in the nostrils and behind the lids, where hardly any light arrives.
+    share = np.maximum(share, 1 - _step((mesh * around).sum(1), *_AGREES))
+    share[np.isin(avatar.region, _SOFT) | inside] = 1.0
+    normal = _unit((1 - share[:, None]) * mesh + share[:, None] * around)
+    if eye.any():
+        normal[eye] = _eyes(means[eye], mesh[eye])
     return normal
+
+
+def _eyes(means: np.ndarray, ball: np.ndarray) -> np.ndarray:
+    """(n, 3) directions of eyes in their sockets: the brow keeps light from above away, the nose that from across."""
+    out = np.sign(means[:, :1] - means[:, 0].mean()) * [_SOCKET[0], 0.0, 0.0]
+    return _unit(0.5 * ball + [0.0, -_SOCKET[1], 1.0] + out)
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -58,7 +68,7 @@ def _area(rest: Splats) -> np.ndarray:
 
 
 def _outward(avatar: Avatar, rest: Splats, mesh: np.ndarray) -> np.ndarray:
-    """(N, 3) thinnest axes, turned outward and mixed with the direction away from the middle."""
+    """(N, 3) thinnest axes, turned outward and mixed with the direction away from the middle; of skin the mesh's."""
     thin = np.asarray(rest.scales).argmin(1)
     turn = quat_to_matrix(np.asarray(rest.quats, np.float64))
     axis = np.take_along_axis(turn, thin[:, None, None], 2)[..., 0]
@@ -69,7 +79,8 @@ def _outward(avatar: Avatar, rest: Splats, mesh: np.ndarray) -> np.ndarray:
     away[worn] = means[worn] - [middle[0], means[:, 1].min() - _BODY, middle[2]]
     away = _unit(away)
     axis *= np.where((axis * away).sum(1, keepdims=True) < 0, -1.0, 1.0)
-    return _unit(axis + away)
+    soft = np.isin(avatar.region, (*_SOFT, *_INSIDE))[:, None]
+    return np.where(soft, _unit(axis + away), mesh)
 
 
 def _middle(avatar: Avatar) -> np.ndarray:
@@ -101,6 +112,11 @@ def _surroundings(points: np.ndarray, vectors: np.ndarray, weight: np.ndarray) -
     flat = grid.reshape(size, 3)
     total = sum(s[:, None] * flat[np.ravel_multi_index(tuple((cell + step).T), shape)] for step, s in corners)
     return _unit(np.asarray(total))
+
+
+def _step(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _share(part: np.ndarray, corner: tuple[int, int, int]) -> np.ndarray:

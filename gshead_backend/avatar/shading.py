@@ -18,13 +18,17 @@ from ..head.rotation import quat_to_matrix
 from ..srgb import linear_to_srgb, srgb_to_linear
 from .drive import drive
 from .facing import splat_normals
-from .light import CONSTANTS, COSINE, LUMA, fit_shading, irradiance, shading_light
+from .light import BAND, CONSTANTS, COSINE, LUMA, fit_shading, irradiance, sh_basis, shading_light
 from .types import REGIONS, Avatar, Splats
 
 BRIGHTEST = 64.0
 """Linear colours are kept below; 1 is white."""
 BRIGHTEST_CODE = 2.0
 """Encoded colours of an avatar count as at most this."""
+WINDOW = np.array([1.0, 0.97, 0.85])[BAND]
+"""How much of each band counts: with it a lamp gives what faces it just as much as it should, and rings less."""
+GLOW = 0.06
+EVEN = 1 / (1 + np.sqrt(1 + (2 * GLOW) ** 2))
 LIGHT, ABSOLUTE = "light", "light_is_absolute"
 """Keys of an avatar's provenance: its photo's light, and whether its brightness is as it should be."""
 _FRONT = 0.3  # cosine to the face's direction up to which the photo shows the skin
@@ -52,9 +56,20 @@ def lit(splats: Splats, shading: Shading, light: np.ndarray, strength: float = 1
         light: (9, 3), see ``light``. strength: 0 leaves the photo's light, 1 is the new one alone.
     """
     normals = np.einsum("nij,nj->ni", quat_to_matrix(np.asarray(splats.quats, np.float64)), shading.axis)
-    ratio = 1 - strength + strength * shading.gain * irradiance(light, normals) / np.pi
+    ratio = 1 - strength + strength * shading.gain * received(light, normals)
     linear = srgb_to_linear(np.clip(splats.colors, 0, BRIGHTEST_CODE)) * ratio
     return replace(splats, colors=linear_to_srgb(np.minimum(linear, BRIGHTEST)))
+
+
+def received(light: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """(N, 3) irradiance over pi of a head's surface; an even light of radiance 1 gives 1.
+
+    Of little light the harmonics make less than none. What is bent up there is about what skin scatters round the
+    terminator and its own surroundings throw back: ``GLOW`` of the mean, where nothing arrives directly.
+    """
+    h = np.asarray(light, np.float64) * (COSINE * WINDOW / np.pi)[:, None]
+    got, mean = sh_basis(normals) @ h, h[0] * CONSTANTS[0]
+    return (got + np.sqrt(got * got + (2 * GLOW * mean) ** 2)) * EVEN
 
 
 def only_photo_light(name: str) -> UnsupportedError:
@@ -76,8 +91,8 @@ def relit(avatar: Avatar, light: np.ndarray, strength: float = 1.0) -> Avatar:
 
 
 def harmonics(light: np.ndarray) -> np.ndarray:
-    """(9, 3) float32: a light's irradiance over pi as coefficients of 1, y, z, x, xy, yz, 3z²-1, xz, x²-y²."""
-    return (np.asarray(light, np.float64) * (COSINE * CONSTANTS / np.pi)[:, None]).astype(np.float32)
+    """(9, 3) float32: a light as ``received`` reads it, as coefficients of 1, y, z, x, xy, yz, 3z²-1, xz, x²-y²."""
+    return (np.asarray(light, np.float64) * (COSINE * WINDOW * CONSTANTS / np.pi)[:, None]).astype(np.float32)
 
 
 def shading_of(avatar: Avatar) -> Shading:
@@ -96,7 +111,7 @@ def photo_shade(avatar: Avatar, normals: np.ndarray) -> np.ndarray:
 
     Kept within what the photo shows: how it lights what it does not show is not known.
     """
-    got = irradiance(photo_light(avatar, normals), normals) / np.pi
+    got = received(photo_light(avatar, normals), normals)
     front = _front(avatar, normals)
     if not front.any():
         return np.maximum(got, _DARKEST)

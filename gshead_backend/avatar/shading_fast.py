@@ -9,7 +9,7 @@ from numba import njit, prange
 
 from ..parallel import NUMBA_LOCK, kernel_array
 from ..srgb import linear_to_srgb, srgb_to_linear
-from .shading import BRIGHTEST, BRIGHTEST_CODE, Shading, harmonics
+from .shading import BRIGHTEST, BRIGHTEST_CODE, EVEN, GLOW, Shading, harmonics
 from .types import Splats
 
 BINS = 4096
@@ -20,16 +20,18 @@ _ROOTS = np.linspace(0, np.sqrt(BRIGHTEST), BINS + 1, dtype=np.float32)
 _DECODE = np.append(srgb_to_linear(_CODES), np.float32(0)).astype(np.float32)
 _ENCODE = np.append(linear_to_srgb(_ROOTS.astype(np.float64) ** 2), np.float32(0)).astype(np.float32)
 _PER_CODE, _PER_ROOT = np.float32(BINS / BRIGHTEST_CODE), np.float32(BINS / np.sqrt(BRIGHTEST))
+_EVEN = np.float32(EVEN)
 _MOST_CODE, _MOST = np.float32(BRIGHTEST_CODE), np.float32(BRIGHTEST)
 _ZERO, _ONE, _TWO, _THREE = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
 
 
 def lit_fast(splats: Splats, shading: Shading, light: np.ndarray, strength: float = 1.0) -> Splats:
     """:func:`~gshead_backend.avatar.shading.lit`, on all cores."""
-    colors = np.empty((len(splats), 3), np.float32)
+    colors, h = np.empty((len(splats), 3), np.float32), harmonics(light)
+    glow = np.square(np.float32(2 * GLOW) * h[0])
     with NUMBA_LOCK:
         _light(
-            kernel_array(splats.quats), shading.axis, shading.gain, kernel_array(splats.colors), harmonics(light),
+            kernel_array(splats.quats), shading.axis, shading.gain, kernel_array(splats.colors), h, glow,
             np.float32(strength), _DECODE, _ENCODE, colors,
         )  # fmt: skip
     return replace(splats, colors=colors)
@@ -42,7 +44,7 @@ def warm_up() -> None:
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _light(quats, axis, gain, colors, h, strength, decode, encode, out):
+def _light(quats, axis, gain, colors, h, glow, strength, decode, encode, out):
     for n in prange(quats.shape[0]):
         w, vx, vy, vz = quats[n, 0], quats[n, 1], quats[n, 2], quats[n, 3]
         mx, my, mz = axis[n, 0], axis[n, 1], axis[n, 2]
@@ -54,7 +56,8 @@ def _light(quats, axis, gain, colors, h, strength, decode, encode, out):
         for c in range(3):
             got = h[0, c] + h[1, c] * y + h[2, c] * z + h[3, c] * x + h[4, c] * xy + h[5, c] * yz
             got += h[6, c] * zz + h[7, c] * xz + h[8, c] * dd
-            ratio = _ONE - strength + strength * gain[n, c] * max(got, _ZERO)
+            got = (got + np.sqrt(got * got + glow[c])) * _EVEN
+            ratio = _ONE - strength + strength * gain[n, c] * got
             place = min(max(colors[n, c], _ZERO), _MOST_CODE) * _PER_CODE
             i = np.int32(place)
             linear = decode[i] + (place - np.float32(i)) * (decode[i + 1] - decode[i])

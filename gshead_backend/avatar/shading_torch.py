@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .shading import BRIGHTEST, BRIGHTEST_CODE
+from .shading import BRIGHTEST, BRIGHTEST_CODE, EVEN, GLOW
 from .types import Splats
 
 
@@ -25,7 +25,8 @@ def lit_torch(splats: Splats, axis: Tensor, gain: Tensor, harmonics: Tensor, str
     shapes = [torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
     # One after the other: what a matrix product rounds depends on how many frames are lit at once.
     got = sum(shape[..., None] * harmonics[..., k, None, :] for k, shape in enumerate(shapes))
-    got = torch.as_tensor(got).clamp(min=0)
+    got = torch.as_tensor(got)
+    got = (got + (got * got + (2 * GLOW * harmonics[..., :1, :]) ** 2).sqrt()) * EVEN
     share = strength[..., None, None]
     linear = srgb_to_linear(splats.colors.clamp(0, BRIGHTEST_CODE)) * (1 - share + share * gain * got)
     return replace(splats, colors=linear_to_srgb(linear.clamp(max=BRIGHTEST)))
