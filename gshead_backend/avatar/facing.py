@@ -15,7 +15,7 @@ from .types import REGIONS, Avatar, Splats
 _CELL, _PASSES = 0.006, 3  # metres; passes of smoothing over the grid
 _BODY = 0.1  # metres below the lowest splat, from where clothes face away: shoulders look up, the chest ahead
 _ON_MESH = (0.002, 0.006)  # metres off the mesh between which its normals give way to those of the surroundings
-_AGREES = (0.0, 0.5)  # cosines between a mesh's normal and the surroundings': below, the mesh is not believed
+_AGREES = (0.2, 0.75)  # cosines between a mesh's normal and the surroundings': below, the mesh is not believed
 _SOCKET = (0.4, 0.5)  # sideways and downward, against 1 ahead
 _INSIDE = tuple(REGIONS.index(name) for name in ("mouth", "teeth"))
 _SOFT = tuple(REGIONS.index(name) for name in ("hair", "clothes"))

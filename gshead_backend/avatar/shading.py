@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import UnsupportedError
+from ..errors import ArgumentError, UnsupportedError
 from ..head.pose import HeadPose
 from ..head.rotation import quat_to_matrix
 from ..srgb import linear_to_srgb, srgb_to_linear
 from .drive import drive
 from .facing import splat_normals
-from .light import BAND, CONSTANTS, COSINE, LUMA, fit_shading, irradiance, sh_basis, shading_light
+from .light import BAND, CONSTANTS, COSINE, LUMA, checked_light, fit_shading, irradiance, sh_basis, shading_light
 from .types import REGIONS, Avatar, Splats
 
 BRIGHTEST = 64.0
@@ -124,9 +124,10 @@ def photo_light(avatar: Avatar, normals: np.ndarray) -> np.ndarray:
 
     It is what the reconstruction stored. Where it stored none, it is read from the skin's own colours.
     """
-    told = np.asarray(avatar.provenance.get(LIGHT, []), np.float64)
     front = _front(avatar, normals)
-    if told.shape != (9, 3) or not np.isfinite(told).all():
+    try:
+        told = checked_light(avatar.provenance.get(LIGHT))
+    except (ArgumentError, TypeError, ValueError):  # of a file from elsewhere: anything
         brightness = srgb_to_linear(np.clip(avatar.color, 0, 1)).astype(np.float64) @ LUMA
         told = shading_light(fit_shading(normals, brightness, front.astype(np.float64)))
     if avatar.provenance.get(ABSOLUTE) or not front.any():

@@ -19,9 +19,8 @@ _CODES = np.linspace(0, BRIGHTEST_CODE, BINS + 1, dtype=np.float32)
 _ROOTS = np.linspace(0, np.sqrt(BRIGHTEST), BINS + 1, dtype=np.float32)
 _DECODE = np.append(srgb_to_linear(_CODES), np.float32(0)).astype(np.float32)
 _ENCODE = np.append(linear_to_srgb(_ROOTS.astype(np.float64) ** 2), np.float32(0)).astype(np.float32)
-_PER_CODE, _PER_ROOT = np.float32(BINS / BRIGHTEST_CODE), np.float32(BINS / np.sqrt(BRIGHTEST))
-_EVEN = np.float32(EVEN)
-_MOST_CODE, _MOST = np.float32(BRIGHTEST_CODE), np.float32(BRIGHTEST)
+# Handed to the kernel: numba's cache on the disk would keep the values of globals that another module defines.
+_NUMBERS = np.array([EVEN, BRIGHTEST_CODE, BINS / BRIGHTEST_CODE, BRIGHTEST, BINS / np.sqrt(BRIGHTEST)], np.float32)
 _ZERO, _ONE, _TWO, _THREE = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
 
 
@@ -32,7 +31,7 @@ def lit_fast(splats: Splats, shading: Shading, light: np.ndarray, strength: floa
     with NUMBA_LOCK:
         _light(
             kernel_array(splats.quats), shading.axis, shading.gain, kernel_array(splats.colors), h, glow,
-            np.float32(strength), _DECODE, _ENCODE, colors,
+            np.float32(strength), _NUMBERS, _DECODE, _ENCODE, colors,
         )  # fmt: skip
     return replace(splats, colors=colors)
 
@@ -44,7 +43,8 @@ def warm_up() -> None:
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _light(quats, axis, gain, colors, h, glow, strength, decode, encode, out):
+def _light(quats, axis, gain, colors, h, glow, strength, numbers, decode, encode, out):
+    even, most_code, per_code, most, per_root = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
     for n in prange(quats.shape[0]):
         w, vx, vy, vz = quats[n, 0], quats[n, 1], quats[n, 2], quats[n, 3]
         mx, my, mz = axis[n, 0], axis[n, 1], axis[n, 2]
@@ -56,11 +56,11 @@ def _light(quats, axis, gain, colors, h, glow, strength, decode, encode, out):
         for c in range(3):
             got = h[0, c] + h[1, c] * y + h[2, c] * z + h[3, c] * x + h[4, c] * xy + h[5, c] * yz
             got += h[6, c] * zz + h[7, c] * xz + h[8, c] * dd
-            got = (got + np.sqrt(got * got + glow[c])) * _EVEN
+            got = (got + np.sqrt(got * got + glow[c])) * even
             ratio = _ONE - strength + strength * gain[n, c] * got
-            place = min(max(colors[n, c], _ZERO), _MOST_CODE) * _PER_CODE
+            place = min(max(colors[n, c], _ZERO), most_code) * per_code
             i = np.int32(place)
             linear = decode[i] + (place - np.float32(i)) * (decode[i + 1] - decode[i])
-            place = np.sqrt(min(linear * ratio, _MOST)) * _PER_ROOT
+            place = np.sqrt(min(linear * ratio, most)) * per_root
             i = np.int32(place)
             out[n, c] = encode[i] + (place - np.float32(i)) * (encode[i + 1] - encode[i])

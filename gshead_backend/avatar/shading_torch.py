@@ -23,7 +23,7 @@ def lit_torch(splats: Splats, axis: Tensor, gain: Tensor, harmonics: Tensor, str
     t = 2 * torch.linalg.cross(v, m)
     x, y, z = (m + w * t + torch.linalg.cross(v, t)).unbind(-1)
     shapes = [torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
-    # One after the other: what a matrix product rounds depends on how many frames are lit at once.
+    # One after the other: how a matrix product rounds on a GPU depends on how many frames are lit at once.
     got = sum(shape[..., None] * harmonics[..., k, None, :] for k, shape in enumerate(shapes))
     got = torch.as_tensor(got)
     got = (got + (got * got + (2 * GLOW * harmonics[..., :1, :]) ** 2).sqrt()) * EVEN

@@ -31,6 +31,7 @@ FEATURES = (
     "stream",
     "ring",
     "vertices",
+    "light",
     "codecs",
     "status",
 )

@@ -130,7 +130,7 @@ def with_cycles(scene: Any, made: Any, lamp: Any, out: Path) -> None:
     lamp.rotation_euler = Euler((1.2, 0, -0.6))
     render_setup.cycles(64)
     scene.cycles.max_bounces = 0
-    bpy.ops.mesh.primitive_uv_sphere_add(segments=96, ring_count=48, radius=0.05, location=(0.2, 0, 0))
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=96, ring_count=48, radius=0.05, location=(0.19, 0, 0))
     ball = bpy.context.object
     for face in ball.data.polygons:
         face.use_smooth = True
@@ -143,7 +143,7 @@ def with_cycles(scene: Any, made: Any, lamp: Any, out: Path) -> None:
     shader.inputs["Color"].default_value = (LINEAR, LINEAR, LINEAR, 1)
     tree.links.new(shader.outputs[0], output.inputs["Surface"])
     ball.data.materials.append(material)
-    scene.render.resolution_x = 192
+    scene.render.resolution_x, scene.camera.data.lens = 192, 45.0
     bpy.ops.gshead.add_to_compositor(shadows=False, reflections=False)
     render_setup.render_image(out / "cycles.exr")
     lamp.data.energy = 6.0
