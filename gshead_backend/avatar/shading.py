@@ -27,7 +27,7 @@ BRIGHTEST_CODE = 2.0
 """Encoded colours of an avatar count as at most this."""
 WINDOW = np.array([1.0, 0.97, 0.85])[BAND]
 """How much of each band counts: with it a lamp gives what faces it just as much as it should, and rings less."""
-GLOW = 0.06
+GLOW = 0.04
 EVEN = 1 / (1 + np.sqrt(1 + (2 * GLOW) ** 2))
 LIGHT, ABSOLUTE = "light", "light_is_absolute"
 """Keys of an avatar's provenance: its photo's light, and whether its brightness is as it should be."""

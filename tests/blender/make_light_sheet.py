@@ -27,20 +27,16 @@ def main(avatars: list[str], target: Path) -> None:
             blender.run("light_sheet", avatar=str(Path(avatar).resolve()), out=folder, timeout=590)
             rows.append([_cell(out / f"engine_{name}.png", CELL) for name in ROW])
             if len(rows) == 1:
-                wide = CELL * len(ROW) // 3
+                wide = -(-CELL * len(ROW) // 3)
                 last = [_cell(out / f"cycles_{yaw}.png", wide) for yaw in (-60, 0, 60)]
-    band = np.concatenate(last, 1)
-    sheet = np.concatenate([*(np.concatenate(row, 1) for row in rows), _fitted(band, CELL * len(ROW))], 0)
+    band = np.concatenate(last, 1)[wide // 8 : -wide // 12, : CELL * len(ROW)]
+    sheet = np.concatenate([*(np.concatenate(row, 1) for row in rows), band], 0)
     Image.fromarray(sheet).save(target, quality=85, optimize=True)
     print(f"{target}: {target.stat().st_size} bytes")
 
 
 def _cell(path: Path, size: int) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB").resize((size, size), Image.Resampling.LANCZOS))
-
-
-def _fitted(band: np.ndarray, width: int) -> np.ndarray:
-    return np.pad(band, ((0, 0), (0, width - band.shape[1]), (0, 0)))
 
 
 if __name__ == "__main__":

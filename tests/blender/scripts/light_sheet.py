@@ -50,8 +50,8 @@ def main() -> None:
     scene.render.engine = "CYCLES"
     scene.cycles.samples = int(common.ARGS.get("samples", 64))
     ball(middle)
-    camera.data.lens *= 0.72
-    camera.location.x += 0.12
+    camera.data.lens *= 0.68
+    camera.location.x += 0.09
     bpy.ops.gshead.add_to_compositor()
     for yaw in (-60, 0, 60):
         aim(key, middle, yaw, 15)
@@ -77,7 +77,7 @@ def ball(middle: Any) -> None:
     """A diffuse ball beside the head."""
     bpy.ops.mesh.primitive_uv_sphere_add(segments=96, ring_count=48, radius=0.06, location=Vector(middle))
     made = bpy.context.object
-    made.location.x += 0.24
+    made.location.x += 0.23
     for face in made.data.polygons:
         face.use_smooth = True
     material = bpy.data.materials.new("White")
