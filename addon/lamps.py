@@ -78,8 +78,8 @@ def _emission(data: Any) -> np.ndarray:
     """(3,) what a light's own nodes make of it: an Emission shader's colour times its strength, where plain."""
     tree = data.node_tree if getattr(data, "use_nodes", False) else None
     output = next((n for n in tree.nodes if n.bl_idname == "ShaderNodeOutputLight"), None) if tree else None
-    links = output.inputs["Surface"].links if output is not None else ()
-    node = links[0].from_node if len(links) else None
+    links = list(output.inputs["Surface"].links) if output is not None else []
+    node = links[0].from_node if links else None
     if node is None or node.bl_idname != "ShaderNodeEmission":
         return np.ones(3)
     return np.array(node.inputs["Color"].default_value[:3]) * node.inputs["Strength"].default_value

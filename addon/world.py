@@ -36,9 +36,9 @@ def world_light(world: Any | None, tree: Any | None) -> tuple[np.ndarray, np.nda
         tree: the world's node tree when it is in use.
     """
     node = _background_node(tree)
-    links = node.inputs["Color"].links if node is not None else ()
-    texture = links[0].from_node if len(links) else None
-    if texture is None or texture.bl_idname != "ShaderNodeTexEnvironment" or texture.image is None:
+    links = list(node.inputs["Color"].links) if node is not None else []
+    texture = links[0].from_node if links else None
+    if node is None or texture is None or texture.bl_idname != "ShaderNodeTexEnvironment" or texture.image is None:
         return np.zeros((0, 3)), _constant(world, tree)
     picture = _picture(texture.image)
     if picture is None or texture.projection != "EQUIRECTANGULAR":
@@ -75,15 +75,15 @@ def _background_node(tree: Any | None) -> Any | None:
     if tree is None:
         return None
     output = tree.get_output_node("ALL") or tree.get_output_node("EEVEE")
-    links = output.inputs["Surface"].links if output is not None else ()
-    node = links[0].from_node if len(links) else None
+    links = list(output.inputs["Surface"].links) if output is not None else []
+    node = links[0].from_node if links else None
     return node if node is not None and node.bl_idname == "ShaderNodeBackground" else None
 
 
 def _turn(texture: Any) -> np.ndarray:
     """(3, 3) by which a Mapping node turns the texture's lookups: picture = turn @ world, so rows are turned back."""
-    links = texture.inputs["Vector"].links
-    mapping = links[0].from_node if len(links) else None
+    links = list(texture.inputs["Vector"].links)
+    mapping = links[0].from_node if links else None
     if mapping is None or mapping.bl_idname != "ShaderNodeMapping":
         return np.eye(3)
     x, y, z = mapping.inputs["Rotation"].default_value

@@ -8,6 +8,7 @@ x²-y². Irradiance pi shows a white surface as white: its radiance is albedo * 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import ArgumentError
 
@@ -42,7 +43,7 @@ def project(directions: np.ndarray, irradiances: np.ndarray) -> np.ndarray:
     return sh_basis(np.asarray(directions, np.float64)).T @ np.asarray(irradiances, np.float64)
 
 
-def even_light(radiance: np.ndarray | float = 1.0) -> np.ndarray:
+def even_light(radiance: ArrayLike = 1.0) -> np.ndarray:
     """(9, 3) SH of the same radiance, a number or (3,), from everywhere."""
     sh = np.zeros((9, 3))
     sh[0] = np.sqrt(4 * np.pi) * np.asarray(radiance, np.float64)

@@ -30,7 +30,7 @@ def main() -> None:
     if bpy.app.version < (5, 0):
         scene.world.use_nodes = True
     shader = next(n for n in scene.world.node_tree.nodes if n.bl_idname == "ShaderNodeBackground")
-    shader.inputs["Color"].default_value = (0.025, 0.027, 0.03, 1)
+    shader.inputs["Color"].default_value = (0.01, 0.011, 0.012, 1)
     scene.render.film_transparent = False
     data = bpy.data.lights.new("Key", "AREA")
     data.energy, data.size = WATTS, 0.4
