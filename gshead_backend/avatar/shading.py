@@ -26,7 +26,7 @@ BRIGHTEST = 64.0
 BRIGHTEST_CODE = 2.0
 """Encoded colours of an avatar count as at most this."""
 WINDOW = np.array([1.0, 1.0, 0.9])[BAND]
-"""How much of each band counts: with less of the last, what faces a lamp gets 3 % too much, not 6, and it rings less."""
+"""How much of each band counts: with less of the last, what faces a lamp gets 3 % too much, not 6, and rings less."""
 GLOW = 0.04
 EVEN = 1 / (1 + np.sqrt(1 + (2 * GLOW) ** 2))
 LIGHT, ABSOLUTE = "light", "light_is_absolute"
