@@ -66,6 +66,7 @@ class LimitsInfo(Struct, frozen=True):
     sessions: Count = 32
     queue: Count = 256
     jobs: Count = 8
+    batch: Count = 64
     streams: Count = 16
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, FileFormatError
 from .limits import check_size
-from .messages import AvatarInfo, CameraSpec, InstanceSpec, Reconstructed
+from .messages import AvatarInfo, BatchMade, CameraSpec, InstanceSpec, Reconstructed
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,25 @@ class AvatarSummary:
             a.avatar_id, a.splats, a.vertices, a.expressions, a.name, a.method,
             tuple(message.warnings), message.seconds, message.reused,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MadeAvatar:
+    """What a pool made of one portrait: ``.gshead`` bytes, unread. ``seconds`` is computing time on ``worker``.
+
+    ``tries``: workers that were needed, 1 unless one ended in the middle of it.
+    """
+
+    data: bytes
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    worker: str = ""
+    tries: int = 1
+
+    @classmethod
+    def from_message(cls, message: BatchMade, data: bytes) -> MadeAvatar:
+        """From the answer to ``batch.make`` and its payload."""
+        return cls(data, tuple(message.warnings), message.seconds, message.worker, message.tries)
 
 
 @dataclass(frozen=True)

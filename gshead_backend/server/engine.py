@@ -244,12 +244,13 @@ class Engine:
         return drive_fast(avatar, head.pose, last)
 
     def reconstruct(
-        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
-    ) -> Made:
+        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview, *,
+        seed: int = 0, splats: int = 0,
+    ) -> Made:  # fmt: skip
         """See ``making.reconstruct``."""
         from .making import reconstruct
 
-        return reconstruct(portrait, method, quality, name, self.device, progress, preview)
+        return reconstruct(portrait, method, quality, name, self.device, progress, preview, seed=seed, splats=splats)
 
     def track(
         self, path: str, clip: bytes, progress: Progress, *, name: str, fps: float, smooth: float, motion: Motion,

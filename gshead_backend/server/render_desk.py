@@ -90,6 +90,8 @@ class RenderDesk:
         """Gives the worker what it can take; only avatars before it is warm."""
         if self.worker.failed:
             self._fail_everything(self._down())
+        elif not self.worker.running:  # it was to start on demand
+            self.worker.start()
         while self.worker.listening:
             if self._loads:
                 if self._flight:

@@ -74,7 +74,16 @@ class EngineLike(Protocol):
     def unload(self, avatar_id: str) -> None: ...
     def draw(self, shots: Sequence[Shot], free: Callable[[], None]) -> AbstractContextManager[list[Picture]]: ...
     def reconstruct(
-        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
+        self,
+        portrait: bytes,
+        method: str,
+        quality: str,
+        name: str,
+        progress: Progress,
+        preview: Preview,
+        *,
+        seed: int,
+        splats: int,
     ) -> Made: ...
     def track(
         self,

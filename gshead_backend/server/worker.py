@@ -203,6 +203,7 @@ class Loop:
             made = self.engine.reconstruct(
                 bytes(parts[0]), message.method, message.quality, message.name, progress,
                 lambda data: link.send(self._socket, link.Shown(task=message.task), [data]),
+                seed=message.seed, splats=message.splats,
             )  # fmt: skip
             answer = link.Made(task=message.task, warnings=list(made.warnings), seconds=made.seconds)
             link.send(self._socket, answer, [made.data])
@@ -227,10 +228,15 @@ def _end_with_front(handle: int) -> None:
 
 def main(config: dict[str, Any]) -> None:
     """Entry of a worker process; ``config`` came over standard input, which now only tells the front's end."""
-    configure_logs(role=config["role"], boot=config["boot"])
-    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the front's to handle
     threading.Thread(target=_end_with_front, args=(0,), name="gshead-front-watch", daemon=True).start()
+    work_for(config)
+
+
+def work_for(config: dict[str, Any]) -> None:
+    """Serves the front at ``config["address"]`` until this process is ended."""
+    configure_logs(role=config["role"], boot=config["boot"])
+    keep_freed_memory()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = context.socket(zmq.PAIR)
     socket.linger = 0

@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import zmq
 
@@ -51,14 +51,45 @@ class WorkerSetup:
     boot: str = ""
 
 
+class Process(Protocol):
+    """What a worker needs of its process: ``subprocess.Popen``, or one that somebody else keeps on another machine.
+
+    ``stdin.close()`` asks it to end.
+    """
+
+    pid: int
+    stdin: Any
+
+    @property
+    def returncode(self) -> int | Any: ...
+    def poll(self) -> int | None: ...
+    def kill(self) -> None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+class Elsewhere(Protocol):
+    """Who starts processes on other machines; they connect to this one over tcp with CURVE."""
+
+    host: str
+
+    def spawn(self, domain: str, config: Mapping[str, Any]) -> Process: ...
+
+
 class Worker:
     """One worker process at a time under one role. All methods are for the front's main thread.
 
-    ``role``: ``render`` draws frames, ``jobs`` reconstructs. ``generation`` counts the processes started.
+    ``role``: ``render`` draws frames, ``jobs`` reconstructs, and so do ``pool-1``, ``pool-2`` and on. ``generation``
+    counts the processes started. ``environment``: additions for the process. ``elsewhere``: who starts it, when it is
+    not to be a child of this process.
     """
 
-    def __init__(self, role: Literal["render", "jobs"], setup: WorkerSetup) -> None:
-        self.role: Literal["render", "jobs"] = role
+    def __init__(
+        self, role: str, setup: WorkerSetup, *, environment: Mapping[str, str] | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:  # fmt: skip
+        self.role = role
+        self.reason = ""
+        self._environment, self._elsewhere = dict(environment or {}), elsewhere
         self.socket: zmq.Socket[bytes] | None = None
         self.generation = 0
         self.message = ""
@@ -67,7 +98,7 @@ class Worker:
         self.batch = 1
         self._lost_device = False
         self._setup = setup
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._address = ""
         self._phase: Literal["stopped", "starting", "warming", "ready", "failed"] = "stopped"
         self._pulse = 0.0
@@ -146,21 +177,35 @@ class Worker:
         socket = setup.context.socket(zmq.PAIR)
         socket.linger = 0
         keys = ("", "", "")
-        if setup.ipc:
+        if self._elsewhere is not None:
+            assert setup.guard is not None
+            server_key, server_secret = new_keypair()
+            serve_with_curve(socket, server_secret, self._domain)  # nobody is let in before its key is known
+            socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
+            socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 10000)
+            host = self._elsewhere.host
+            socket.setsockopt(zmq.IPV6, int(":" in host))
+            self._address = f"tcp://{host}:{socket.bind_to_random_port(f'tcp://{host}')}"
+            keys = (server_key, "", "")
+        elif setup.ipc:
             self._address = ipc_address(setup.directory, f"{setup.prefix}.{self.role}-{self.generation}.sock")
             socket.bind(self._address)
         else:
             assert setup.guard is not None
             server_key, server_secret = new_keypair()
             public, secret = new_keypair()
-            setup.guard.allow(f"{WORKER_DOMAIN}-{self.role}", [public])
-            serve_with_curve(socket, server_secret, f"{WORKER_DOMAIN}-{self.role}")
+            setup.guard.allow(self._domain, [public])
+            serve_with_curve(socket, server_secret, self._domain)
             self._address = f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
             keys = (server_key, public, secret)
         self.socket = socket
         return keys
 
-    def _spawn(self, keys: tuple[str, str, str]) -> subprocess.Popen[bytes]:
+    @property
+    def _domain(self) -> str:
+        return f"{WORKER_DOMAIN}-{self.role}"
+
+    def _spawn(self, keys: tuple[str, str, str]) -> Process:
         root = str(Path(__file__).resolve().parents[2])
         config = {
             "role": self.role,
@@ -174,7 +219,9 @@ class Worker:
             "client_secret": keys[2],
             "sys_path": [p for p in sys.path if p] + ([] if root in sys.path else [root]),
         }
-        environment = dict(os.environ)
+        if self._elsewhere is not None:
+            return self._elsewhere.spawn(self._domain, config)
+        environment = {**os.environ, **self._environment}
         if self._lost_device:  # perhaps by one of the faster kernels: the next process leaves them out
             environment["GSHEAD_DRIVE"] = "torch"
         process = subprocess.Popen(
@@ -209,7 +256,8 @@ class Worker:
             self._lost_device = True
         if isinstance(message, link.Pulse):
             self._phase = "ready" if message.state == "ready" else "warming"
-            self.device = message.device
+            where = getattr(self._process, "node", "")
+            self.device = f"{message.device} on {where}" if where else message.device
             self.message = message.message
             self.batch = message.batch
 
@@ -218,6 +266,7 @@ class Worker:
         if self._process is None or self._process.poll() is None:
             return None
         code = self._process.returncode
+        self.reason = getattr(self._process, "reason", "")
         self._discard()
         return code
 
@@ -255,6 +304,6 @@ class Worker:
                 Path(self._address.removeprefix("ipc://")).unlink()
 
 
-def _wait_for(process: subprocess.Popen[bytes], wake: Callable[[], None]) -> None:
+def _wait_for(process: Process, wake: Callable[[], None]) -> None:
     process.wait()
     wake()

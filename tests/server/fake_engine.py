@@ -91,7 +91,7 @@ class FakeEngine:
             raise ZeroDivisionError("secret internals")
         return int(expression[1]) if len(expression) > 1 and expression[1] else value
 
-    def reconstruct(self, portrait, method, quality, name, progress, preview):
+    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0):
         if portrait == b"noface":
             raise NoFaceError("There is no face in the photo.")
         if portrait == b"die":
@@ -129,7 +129,7 @@ class CalmEngine(FakeEngine):
     def _obey(self, expression, value: int) -> int:
         return value
 
-    def reconstruct(self, portrait, method, quality, name, progress, preview):
+    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0):
         return super().reconstruct(b"photo", method, quality, name, progress, preview)
 
     def track(self, path, clip, progress, **options):
