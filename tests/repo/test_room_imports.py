@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"head", "avatar", "raster", "protocol"},
     "client": {"protocol", "head", "avatar", "export"},
     "server": {"protocol", "head", "portrait", "avatar", "raster", "detail", "methods"},
-    "farm": {"protocol", "export"},
+    "farm": {"protocol", "avatar", "export"},
     "training": {"head", "portrait", "avatar", "raster", "methods", "export", "protocol"},
     "evaluation": {"head", "portrait", "avatar", "raster", "methods", "export", "protocol", "training"},
     "cli": {
