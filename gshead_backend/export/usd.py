@@ -90,10 +90,10 @@ def export_usd(
                 _write_package(usd, temporary, scene, texture)
             else:
                 _write(usd, temporary, scene, texture_name(path) if texture else "")
+                if texture:  # before the file that names it is there
+                    write_atomic(path.with_name(texture_name(path)), texture_png(avatar))
         except usd.Tf.ErrorException as error:
             raise ExportError(f"'{path}' could not be written: {str(error).strip()}.") from error
-    if texture and path.suffix.lower() != ".usdz":
-        write_atomic(path.with_name(texture_name(path)), texture_png(avatar))
     return path
 
 

@@ -216,6 +216,8 @@ def _read_dynamic(prim: _Prim, head: HeadModel) -> DynamicResidual | None:
     index, bias = prim.array("dynamic:index", 1, MAX_SPLATS), prim.array("dynamic:bias", 1, 256)
     gain = prim.array("dynamic:gain", head.expression_count + 3, 256)
     rank = bias.size
+    if not rank:
+        raise FileFormatError("Its dynamic residual has no components.")
     return DynamicResidual(index, prim.array("dynamic:basis", 14 * rank, MAX_SPLATS).reshape(-1, 14, rank), gain, bias)
 
 

@@ -79,6 +79,9 @@ class Farm:
                 continue
             try:
                 self._do(blender, worker, *item)
+            except Exception as error:  # a full disk, say: what this thread leaves undone must not pass for done
+                self.failed |= {frame: f"{type(error).__name__}: {error}" for frame in item[0]}
+                worker.failures += 1
             finally:
                 with self._lock:
                     self._at_work -= 1

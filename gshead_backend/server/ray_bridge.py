@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import queue
+import socket
 import sys
 import threading
 from typing import Any
@@ -20,6 +21,7 @@ from .ray_actor import PoolActor
 
 _TURN = 0.2
 _LOCAL = "127.0.0.1"
+_REACH = 20.0
 
 
 class Bridge:
@@ -38,9 +40,12 @@ class Bridge:
 
     def open(self, address: str, count: int) -> None:
         """Joins the cluster, or starts one on the loopback interface."""
+        if ":" in address:  # Ray itself would try for minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), _REACH).close()
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
         if address == "local":
-            options |= {"address": "local", "include_dashboard": False, "_node_ip_address": _LOCAL}
+            options |= {"address": "local", "include_dashboard": False}
         else:
             options |= {"address": address}
         self._ray.init(**options)

@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -140,8 +141,14 @@ class RayCrew:
         }  # fmt: skip
         # Ray counts who uses it and sends that home unless it is told not to.
         environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
-        if self._spec.address == "local":  # its workers are this machine's: they import what this process does
-            environment["PYTHONPATH"] = os.pathsep.join(config["sys_path"])
+        if self._spec.address == "local":
+            environment |= {
+                "PYTHONPATH": os.pathsep.join(config["sys_path"]),  # its workers import what this process does
+                # Ray listens on every interface unless it takes this machine for one that has no cluster.
+                "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+                "RAY_AUTH_MODE": "token",
+                "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else it writes one into the home folder
+            }
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BOOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
