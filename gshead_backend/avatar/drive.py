@@ -136,15 +136,23 @@ def checked_vertices(avatar: Avatar, vertices: np.ndarray) -> np.ndarray:
 Appearance = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
+def residual_code(d: DynamicResidual, pose: HeadPose | None) -> np.ndarray:
+    """(K,) float32: how much of each of its directions a residual adds in a pose, None for the neutral one.
+
+    Raises ``ArgumentError`` when the pose was made for another head model.
+    """
+    features = np.zeros(d.gain.shape[1], np.float32) if pose is None else pose_features(pose)
+    if features.size != d.gain.shape[1]:
+        raise ArgumentError(f"The avatar's residual takes {d.gain.shape[1]} pose values, got {features.size}.")
+    return (d.gain @ features + d.bias).astype(np.float32)
+
+
 def appearance(avatar: Avatar, pose: HeadPose | None) -> Appearance:
     """offset (3, N), rotation (4, N) unit, scale (N, 3), opacity (N,), color (N, 3) with the dynamic residual added."""
     b, d = binding_of(avatar), avatar.dynamic
     if d is None:
         return b.offset, b.rotation, b.scale, b.opacity, b.color
-    features = np.zeros(d.gain.shape[1], np.float32) if pose is None else pose_features(pose)
-    if features.size != d.gain.shape[1]:
-        raise ArgumentError(f"The avatar's residual takes {d.gain.shape[1]} pose values, got {features.size}.")
-    code = (d.gain @ features + d.bias).astype(np.float32)
+    code = residual_code(d, pose)
     i, change = (
         d.index,
         {name: (basis @ code).reshape(len(d.index), -1) for name, basis in _changing(d, avatar).items()},

@@ -158,6 +158,8 @@ def write_avatar(usd: Any, stage: Any, scene: Scene, texture: str) -> None:
     for i, (pose, time) in enumerate(zip(scene.poses, scene.times, strict=True)):
         vertices = scene.vertices_at(i)
         rig.write(pose, vertices, time, sculpt_of.get(i))
+        if scene.mode == "rig":
+            splats.write_code(pose, time)
         if scene.mode == "baked" or (scene.mode == "clips" and i == 0):
             splats.write(scene.splats_at(i, vertices), time if scene.mode == "baked" else None)
             if layer.GetFileFormat().formatId == "usdc" and (i + 1) % _FRAMES_BETWEEN_SAVES == 0:

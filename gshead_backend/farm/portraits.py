@@ -124,9 +124,14 @@ class Batch:
         self, item: Item, data: bytes, *, seconds: float, worker: str, tries: int, warnings: Sequence[str]
     ) -> None:
         """Writes an avatar and notes it. Raises ``ExportError``."""
-        write_atomic(self.out / item.file, data)
+        # Noted before it is written: an interruption between the two then costs nothing, for the hash tells.
         item.sha256, item.seconds, item.worker, item.tries = hashlib.sha256(data).hexdigest(), seconds, worker, tries
         item.warnings, item.error, item.state = list(warnings), {}, "made"
+        try:
+            write_atomic(self.out / item.file, data)
+        except ExportError:
+            item.sha256, item.state = "", "waiting"
+            raise
         self.write()
 
     def fail(self, item: Item, error: GsheadError) -> None:

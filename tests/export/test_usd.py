@@ -145,6 +145,54 @@ def test_the_default_heads_rig_plays_the_standard_take_to_a_tenth_of_a_millimetr
         assert np.linalg.norm(points - avatar.personal.vertices(pose), axis=1).max() < 1e-5, f"pose {i}"
 
 
+def _carried(stage: Usd.Stage, avatar: Avatar, points: np.ndarray, time: float) -> dict[str, np.ndarray]:
+    """What a tool makes of a rig file: splats on skinned ``points``, by docs/export.md and the file's numbers alone."""
+    primvar = UsdGeom.PrimvarsAPI(stage.GetPrimAtPath("/Avatar/Splats")).GetPrimvar
+    read = lambda name: np.array(primvar(f"gshead:{name}").GetAttr().Get(time))  # noqa: E731
+    index, code = read("dynamic:index"), read("dynamic:code")
+    change = read("dynamic:basis").reshape(len(index), 14, -1) @ code
+    rotation = _quats(primvar("gshead:rotation").GetAttr(), time)
+    parts = {"offset": read("offset"), "rotation": rotation, "log_scale": read("logScale")}
+    parts |= {"opacity_logit": read("opacityLogit")[:, None], "color": read("color")}
+    ends = np.cumsum([0, 3, 4, 3, 1, 3])
+    for i, name in enumerate(parts):
+        parts[name] = parts[name].astype(np.float32)
+        parts[name][index] += change[:, ends[i] : ends[i + 1]]
+    still = replace(avatar, dynamic=None, **{k: v[:, 0] if k == "opacity_logit" else v for k, v in parts.items()})
+    return vars(drive_vertices(still, points))
+
+
+def test_the_rig_carries_the_residual_through_the_standard_take(tmp_path: Path) -> None:
+    """Positions to 0.01 mm, the skinning's own exactness; looks to what single precision holds."""
+    head, (take, _) = default_head(), standard_take()
+    avatar = make_tiny_avatar(head, 200, dynamic=True)
+    poses = [take.pose(head, f) for f in take.frames]
+    path = export_usd(tmp_path / "a.usdc", avatar, poses, pxr=pxr, mode="rig", texture=False)
+    stage = Usd.Stage.Open(str(path))
+    assert UsdSkel.BakeSkinning(stage.Traverse())
+    mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/Avatar/Rig/Head"))
+    moved = 0.0
+    for i, pose in enumerate(poses):
+        got, want = _carried(stage, avatar, np.array(mesh.GetPointsAttr().Get(1 + i)), 1 + i), drive(avatar, pose)
+        assert np.linalg.norm(got["means"] - want.means, axis=1).max() < 1e-5, f"pose {i}"
+        for name in ("scales", "opacities", "colors"):
+            assert np.allclose(got[name], getattr(want, name), rtol=1e-4, atol=1e-5), f"pose {i}: {name}"
+        neutral = drive_vertices(avatar, avatar.personal.vertices(pose)).means
+        moved = max(moved, float(np.linalg.norm(neutral - want.means, axis=1).max()))
+    assert moved > 5e-4, "the residual is what is tested here"
+    still = Usd.Stage.Open(str(export_usd(tmp_path / "b.usdc", avatar, poses[:1], pxr=pxr, mode="rig", texture=False)))
+    code = UsdGeom.PrimvarsAPI(still.GetPrimAtPath("/Avatar/Splats")).GetPrimvar("gshead:dynamic:code")
+    assert code.GetAttr().GetNumTimeSamples() == 0
+    assert len(code.Get()) == len(avatar.dynamic.bias)
+
+
+def test_splats_that_are_no_numbers_are_refused(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
+    broken = replace(avatar, color=np.full_like(avatar.color, np.nan))
+    with pytest.raises(ArgumentError, match="NaN"):
+        export_usd(tmp_path / "a.usdc", broken, poses, pxr=pxr, texture=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("mode", ["baked", "rig"])
 def test_frames_deformed_by_more_than_the_pose_play_as_deformed(
     avatar: Avatar, poses: list[HeadPose], tmp_path: Path, mode: Any

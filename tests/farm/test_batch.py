@@ -106,9 +106,9 @@ def test_ctrl_c_leaves_whole_files_and_again_goes_on(tmp_path):
     made = {p.name for p in out.glob("*.gshead")}
     assert 0 < len(made) < 6
     assert all(load_avatar(out / name) for name in made)
-    assert {item["photo"] for item in _report(out).values() if item["state"] == "made"} == {
-        name.replace("gshead", "jpg") for name in made
-    }
+    noted = {item["photo"].replace("jpg", "gshead") for item in _report(out).values() if item["state"] == "made"}
+    assert made <= noted
+    assert len(noted - made) <= 1, "the one that was about to be written"
     code, result, _ = _run(photos, "-o", out, "--workers", 2)
     assert (code, result["kept"], result["made"]) == (0, len(made), 6 - len(made))
 
