@@ -69,7 +69,7 @@ def render(
     animation, numbers = read_take(take, frames)
     camera = portrait_camera(person, pixels, yaw, pitch)
     behind = None if color is None else np.array(color, np.float32)
-    progress, files, kept, times = Progress(), [], [], []
+    progress, made, times = Progress(), set(), []
     progress(0.0, "Preparing")
     device = resolve_device(device)
     if out.suffix.lower() in KINDS:
@@ -78,7 +78,8 @@ def render(
         "avatar": person.name, "method": person.method, "head": person.head.name,
         "fps": animation.fps if animation else 24.0, **camera_metadata(camera),
     }  # fmt: skip
-    told = {"Software": f"gshead {__version__}", "Comment": f"computed, not filmed; method {person.method}"}
+    told = {"Software": f"gshead {__version__}", "Comment": computed_by(person)}
+    notes["comment"] = told["Comment"]
     made_from = [file_sha256(path) for path in (avatar, take) if path is not None]
     settings = {
         "size": pixels, "yaw": yaw, "pitch": pitch, "background": background, "device": device,
@@ -88,31 +89,34 @@ def render(
     folder.sweep()
     try:
         draw: Draw | None = None
-        for i, number in enumerate(numbers):
-            path = out / f"{number:04d}.{format}"
-            files.append(str(path))
-            with folder.claimed(number) as mine:
-                if not mine or (not again and folder.valid(number)):
-                    kept.append(number)
-                    continue
-                draw = draw or drawer_of(person, device)
-                started = time.perf_counter()
-                drawn = draw(pose_at(person, animation, number), camera)
-                rgb, alpha, depth = drawn.color, drawn.alpha, drawn.depth
-                times.append(time.perf_counter() - started)
-                scratch = folder.scratch(number)
-                scratch = scratch.with_name(f"{scratch.name}.{format}")
-                if format == "exr":
-                    write_exr(scratch, rgb, alpha, depth, metadata={**notes, "frame": number})
-                elif behind is not None:
-                    write_png(scratch, rgb + (1 - alpha[..., None]) * behind, text=told)
-                else:
-                    write_png(scratch, rgb, alpha, text=told)
-                folder.finish(number, scratch, times[-1], {"gshead": __version__})
-            progress((i + 1) / len(numbers), f"Frame {number}")
+        left = numbers
+        while left:  # once more only where another process, at work on a frame, did not come to its end
+            for i, number in enumerate(left):
+                with folder.claimed(number) as mine:
+                    if not mine or (not again and folder.valid(number)):
+                        continue
+                    draw = draw or drawer_of(person, device)
+                    started = time.perf_counter()
+                    drawn = draw(pose_at(person, animation, number), camera)
+                    rgb, alpha, depth = drawn.color, drawn.alpha, drawn.depth
+                    times.append(time.perf_counter() - started)
+                    scratch = folder.scratch(number)
+                    scratch = scratch.with_name(f"{scratch.name}.{format}")
+                    if format == "exr":
+                        write_exr(scratch, rgb, alpha, depth, metadata={**notes, "frame": number})
+                    elif behind is not None:
+                        write_png(scratch, rgb + (1 - alpha[..., None]) * behind, text=told)
+                    else:
+                        write_png(scratch, rgb, alpha, text=told)
+                    folder.finish(number, scratch, times[-1], {"gshead": __version__})
+                    made.add(number)
+                progress((i + 1) / len(left), f"Frame {number}")
+            left = folder.left_of(left)
+        progress(1.0, "Done")
     finally:
         progress.close()
     folder.write_manifest(numbers)
+    files, kept = [str(out / f"{n:04d}.{format}") for n in numbers], [n for n in numbers if n not in made]
     median = statistics.median(times or [0.0])
     result = {
         "files": files, "kept": kept, "size": list(pixels), "splats": len(person), "device": device,
@@ -134,7 +138,8 @@ def _video(
 
     progress, size = Progress(), (camera.width, camera.height)
     try:
-        with video_writer(out, size, animation.fps if animation else 24.0, transparent=behind is None) as write:
+        fps = animation.fps if animation else 24.0
+        with video_writer(out, size, fps, transparent=behind is None, comment=computed_by(person)) as write:
             draw = drawer_of(person, device)
             for i, number in enumerate(numbers):
                 drawn = draw(pose_at(person, animation, number), camera)
@@ -148,6 +153,11 @@ def _video(
     result = {"files": [str(out)], "size": list(size), "splats": len(person), "device": device}
     emit(result, f"{out}: {len(numbers)} frames of {size[0]}x{size[1]}", as_json=json)
     return 0
+
+
+def computed_by(avatar: Avatar) -> str:
+    """What a picture says about itself."""
+    return f"computed, not filmed; gshead {__version__}, method {avatar.method}"
 
 
 def read_take(path: Path | None, frames: str) -> tuple[Take | None, list[int]]:

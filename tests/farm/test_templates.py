@@ -140,7 +140,7 @@ console.log(JSON.stringify(made));
 """
     done = subprocess.run([node, "-e", stub + text + run], capture_output=True, text=True, check=True)
     tasks = json.loads(done.stdout)
-    assert [t["commands"][0]["parameters"]["args"][5] for t in tasks] == ["1-3,5", "9-10"]
+    assert [t["commands"][0]["parameters"]["args"][4] for t in tasks] == ["--frames=1-3,5", "--frames=9-10"]
     assert tasks[0]["commands"][0]["parameters"]["args"][1] == ODD.blend
 
 
