@@ -186,13 +186,6 @@ def test_the_rig_carries_the_residual_through_the_standard_take(tmp_path: Path) 
     assert len(code.Get()) == len(avatar.dynamic.bias)
 
 
-def test_splats_that_are_no_numbers_are_refused(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
-    broken = replace(avatar, color=np.full_like(avatar.color, np.nan))
-    with pytest.raises(ArgumentError, match="NaN"):
-        export_usd(tmp_path / "a.usdc", broken, poses, pxr=pxr, texture=False)
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("mode", ["baked", "rig"])
 def test_frames_deformed_by_more_than_the_pose_play_as_deformed(
     avatar: Avatar, poses: list[HeadPose], tmp_path: Path, mode: Any

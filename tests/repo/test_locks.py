@@ -13,7 +13,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECTS = {"cv2": "opencv-python-headless", "PIL": "pillow", "zmq": "pyzmq", "pxr": "usd-core"}
-OPTIONAL = {"bpy", "mathutils", "gsplat", "triton"}  # only where a CUDA build of torch is chosen
+OPTIONAL = {
+    "bpy",
+    "mathutils",
+    "gsplat",
+    "triton",
+    "ray",
+}  # only where a CUDA build of torch, or a Ray cluster, is chosen
 
 
 def pins(path: Path) -> dict[str, Requirement]:
@@ -34,7 +40,7 @@ def exact(requirement: Requirement) -> str:
 
 
 def test_every_pin_is_exact(root: Path) -> None:
-    assert len(locks(root)) == 7
+    assert len(locks(root)) == 8
     for name, found in locks(root).items():
         assert found, name
         for requirement in found.values():
@@ -57,7 +63,11 @@ def test_backend_lock_satisfies_the_package(root: Path) -> None:
 def test_the_other_locks_satisfy_the_extras(root: Path) -> None:
     extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     found = locks(root)
-    for extra, lock in (("cuda", found["cuda.lock.txt"]), ("dev", found["dev.lock.txt"])):
+    for extra, lock in (
+        ("cuda", found["cuda.lock.txt"]),
+        ("dev", found["dev.lock.txt"]),
+        ("ray", found["ray.lock.txt"]),
+    ):
         for text in extras[extra]:
             wanted = Requirement(text)
             assert wanted.specifier.contains(exact(lock[str(canonicalize_name(wanted.name))])), text
