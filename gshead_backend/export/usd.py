@@ -28,7 +28,7 @@ from ..avatar.drive import drive
 from ..avatar.types import Avatar
 from ..camera import Camera
 from ..errors import ArgumentError, ExportError
-from ..files import atomic_path, write_atomic
+from ..files import atomic_path, text_path, write_atomic
 from ..head import HeadPose
 from .allowed import check_exportable
 from .texture import texture_png
@@ -81,6 +81,7 @@ def export_usd(
         avatar, poses, fps=fps, start_frame=start_frame, camera=camera, transform=transform, vertices=vertices,
         lights=lights, mode=mode, precision=precision, up_axis=up_axis, mesh_purpose=mesh_purpose, progress=progress,
     )  # fmt: skip
+    text_path(path.absolute())
     usd = usd_modules(pxr)
     if scene.mode == "clips":
         return write_clips(usd, path, scene, chunk, write_avatar, texture=texture, with_chunks=write_chunks)

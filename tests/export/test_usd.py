@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from gshead_backend.export.ply import SH_C0
 from gshead_backend.export.texture import texture_png
 from gshead_backend.export.usd import export_usd
 from gshead_backend.export.usd_look import Light
+from gshead_backend.export.usd_read import import_usd
 from gshead_backend.head import HeadModel, HeadPose, default_head
 
 SH = "radiance:sphericalHarmonicsCoefficients"
@@ -398,3 +401,30 @@ def test_binary_files_are_saved_in_parts_without_losing_frames(
     assert prim.GetAttribute("positions").GetTimeSamples() == list(range(1, 61))
     for i in (0, 23, 24, 47, 48, 59):
         assert np.abs(np.array(prim.GetAttribute("positions").Get(1 + i)) - drive(avatar, many[i]).means).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    "stem", ["100% ä", "a[1]", "a@b", "x#<y>", "a:b", "-x", 'it\'s "q"', "a {b}", "$HOME `id`", "a.b", "a?b=c&d"]
+)
+@pytest.mark.parametrize(("ending", "mode"), [("usda", "baked"), ("usda", "clips"), ("usdz", "rig")])
+def test_odd_names_of_files(
+    avatar: Avatar, poses: list[HeadPose], tmp_path: Path, stem: str, ending: str, mode: Any
+) -> None:
+    """Clips and textures are found beside the file, whatever it is called."""
+    if os.name == "nt":
+        pytest.skip("SKIPPED: Windows forbids most of these names")
+    path = export_usd(tmp_path / f"{stem}.{ending}", avatar, poses[:2], pxr=pxr, mode=mode)
+    stage = Usd.Stage.Open(str(path))
+    assert len(stage.GetPrimAtPath("/Avatar/Splats").GetAttribute("positions").Get(2)) == len(avatar)
+    assert stage.GetPrimAtPath("/Avatar/Material/Texture").GetAttribute("inputs:file").Get().resolvedPath
+    (again,) = import_usd(path, pxr=pxr, heads=[avatar.head])
+    assert len(again.avatar) == len(avatar)
+
+
+def test_a_name_that_is_no_text_is_refused_by_name(avatar: Avatar, poses: list[HeadPose], tmp_path: Path) -> None:
+    if os.name == "nt" or sys.platform == "darwin":
+        pytest.skip("SKIPPED: only Linux has such names")
+    for mode in ("baked", "clips"):
+        with pytest.raises(ExportError, match="not UTF-8"):
+            export_usd(tmp_path / os.fsdecode(b"\xff.usda"), avatar, poses[:1], pxr=pxr, mode=mode)
+    assert list(tmp_path.iterdir()) == []

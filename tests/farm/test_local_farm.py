@@ -24,10 +24,9 @@ def test_an_unexpected_error_leaves_no_frame_unreported(tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pool, "render_chunk", fail)
-    farm = Farm(
-        Blender("none"), {**JOB, "out": str(tmp_path)}, chunks_of(range(1, 7), 2), [Worker("a", None), Worker("b", "1")],
-        tmp_path, retries=0,
-    )  # fmt: skip
+    workers = [Worker("a", None), Worker("b", "1")]
+    job = {**JOB, "out": str(tmp_path)}
+    farm = Farm(Blender("none"), job, chunks_of(range(1, 7), 2), workers, tmp_path, retries=0)
     farm.run()
     assert set(farm.failed) == {1, 2, 3, 4, 5, 6}
     assert "No space left" in farm.failed[1]
@@ -51,7 +50,11 @@ def test_a_list_of_very_many_frames_reaches_blender(tmp_path: Path, monkeypatch:
 
 
 def test_a_blender_that_is_done_and_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hang = "import json, time\nprint('GSHEAD-FARM ' + json.dumps({'event': 'done'}), flush=True)\nimport os\nos.close(1)\nos.close(2)\ntime.sleep(300)\n"  # noqa: E501
+    hang = (
+        "import json, os, time\n"
+        "print('GSHEAD-FARM ' + json.dumps({'event': 'done'}), flush=True)\n"
+        "os.close(1)\nos.close(2)\ntime.sleep(300)\n"
+    )
     monkeypatch.setattr(farm_blender, "_START", hang)
     monkeypatch.setattr(farm_blender, "_LEAVES_WITHIN", 0.5)
     assert not render_chunk(Blender(sys.executable, module=True), {**JOB, "out": str(tmp_path)}, [1]).failed
