@@ -18,7 +18,7 @@ from ..files import write_atomic
 
 Kind = Literal["openjd", "slurm", "flamenco"]
 TASK_SECONDS = 24 * 3600
-_OPENJD_TASKS, _OPENJD_TEXT, _OPENJD_NAME = 1024, 1024, 128
+_OPENJD_TASKS, _OPENJD_NAME = 1024, 128
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,10 @@ def openjd_template(s: Submission) -> dict[str, Any]:
 
 def _check_openjd(s: Submission) -> None:
     """Raise ``ArgumentError`` for what Open Job Description 2023-09 does not take."""
-    if len(s.chunks) > _OPENJD_TASKS or max(map(len, s.chunks)) > _OPENJD_TEXT:
+    if len(s.chunks) > _OPENJD_TASKS:
         size = -(-len(s.frames) // _OPENJD_TASKS)
         raise ArgumentError(
-            f"{len(s.chunks)} tasks of {s.chunk} frames: Open Job Description takes {_OPENJD_TASKS} tasks, each named "
-            f"in {_OPENJD_TEXT} characters.",
+            f"{len(s.chunks)} tasks of {s.chunk} frames: Open Job Description takes {_OPENJD_TASKS} tasks.",
             remedy=f"Use --chunk {size} or more, or submit the frames in several jobs.",
         )
     for text in (s.name, *s.options):

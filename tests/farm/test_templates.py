@@ -108,8 +108,6 @@ def test_what_open_job_description_does_not_take_is_refused() -> None:
         openjd_template(Submission("a.blend", "out", range(5000), 4))
     assert refused.value.remedy == "Use --chunk 5 or more, or submit the frames in several jobs."
     assert len(openjd_template(Submission("a.blend", "out", range(5000), 5))["steps"]) == 1
-    with pytest.raises(ArgumentError, match="1024"):
-        openjd_template(Submission("a.blend", "out", range(0, 3000, 2), 1500))
     with pytest.raises(ArgumentError, match="braces"):
         openjd_template(Submission("a.blend", "out", [1], extension="/x/{{Param.Gshead}}.zip"))
     assert len(openjd_template(Submission(f"{'n' * 300}.blend", "out", [1]))["name"]) == 128
