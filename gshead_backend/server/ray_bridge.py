@@ -8,6 +8,7 @@ In: ``{"start": n, "config": {…}}``, ``{"go": n}``, ``{"kill": n}``; the end o
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import queue
@@ -115,8 +116,7 @@ def main(config: dict[str, Any]) -> None:
         lines.put(None)
 
     threading.Thread(target=read, name="gshead-front-watch", daemon=True).start()
-    import ray
-
+    ray = importlib.import_module("ray")
     bridge = Bridge(ray, out)
     try:
         bridge.open(config["address"], config["count"])

@@ -13,13 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECTS = {"cv2": "opencv-python-headless", "PIL": "pillow", "zmq": "pyzmq", "pxr": "usd-core"}
-OPTIONAL = {
-    "bpy",
-    "mathutils",
-    "gsplat",
-    "triton",
-    "ray",
-}  # only where a CUDA build of torch, or a Ray cluster, is chosen
+OPTIONAL = {"bpy", "mathutils", "gsplat", "triton"}  # only where a CUDA build of torch is chosen
 
 
 def pins(path: Path) -> dict[str, Requirement]:
