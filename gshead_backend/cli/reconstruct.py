@@ -65,13 +65,14 @@ def reconstruct(
     progress, started = Progress(), time.perf_counter()
     progress(0.0, "Loading")
     from ..avatar import avatar_from_bytes, avatar_to_bytes, describe_avatar
+    from ..farm.portraits import display_name
     from ..methods import ReconstructOptions, get_method, head_for
     from ..portrait.fit import fit_portrait
     from ..server.devices import resolve_device
 
     function = get_method(method)
     model = head_for(method, head)
-    options = ReconstructOptions(quality, name or photo.stem[:100], seed, resolve_device(device), splats)
+    options = ReconstructOptions(quality, name or display_name(photo), seed, resolve_device(device), splats)
     try:
         fit = fit_portrait(data, model, progress=progress.part(0.0, 0.1))
         avatar = function(fit, model, options, progress.part(0.1, 0.98))

@@ -18,7 +18,7 @@ from ..protocol.launcher import start_backend
 from ..protocol.locks import FileLock
 from ..protocol.request import Request
 from ..protocol.values import MadeAvatar
-from .portraits import Batch, Item, prepare_out
+from .portraits import Batch, Item, display_name, prepare_out
 
 _LOCK = ".gshead.lock"
 _AHEAD = 2
@@ -79,7 +79,7 @@ class Runner:
             data = self.batch.read(item)
             if data is None:
                 return
-            request = self.client.batch_make(data, name=_display_name(item.photo), **self.options)
+            request = self.client.batch_make(data, name=display_name(Path(item.photo)), **self.options)
         except BackendError:
             raise
         except GsheadError as error:
@@ -101,12 +101,6 @@ class Runner:
             item, made.data, seconds=round(made.seconds, 3), worker=made.worker, tries=made.tries,
             warnings=made.warnings,
         )  # fmt: skip
-
-
-def _display_name(photo: str) -> str:
-    """The avatar's name: the photo's, as text that can be written anywhere."""
-    stem = Path(photo).stem.encode("utf-8", "replace").decode("utf-8").strip()
-    return "".join(c for c in stem if c.isprintable())[:100] or "head"
 
 
 @contextlib.contextmanager

@@ -69,6 +69,10 @@ class Crew(Protocol):
         """Workers that were not there at the last call; never waits."""
         ...
 
+    def again(self) -> None:
+        """Tries once more after ``trouble``; never waits."""
+        ...
+
     def close(self) -> None:
         """The workers are needed no more."""
         ...
@@ -91,6 +95,9 @@ class LocalCrew:
     def recruit(self) -> list[Worker]:
         new, self._new = self._new, []
         return new
+
+    def again(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

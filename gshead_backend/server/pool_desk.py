@@ -68,7 +68,9 @@ class PoolDesk:
                 job.waiters.append(waiter)
                 return
         self._queue.append(Job(key, message, payload, [waiter]))
-        if self._crew.trouble or (self.members and all(member.worker.failed for member in self.members)):
+        if self._crew.trouble:
+            self._crew.again()
+        if all(member.worker.failed for member in self.members):
             for member in self.members:
                 member.worker.start(forgive=True)
         self.feed()
@@ -168,7 +170,7 @@ class PoolDesk:
         others = any(m is not member and not m.worker.failed for m in self.members)
         for job in self._queue:
             if job.wanted and not (others and job.last is member):
-                self._queue.remove(job)
+                self._queue = deque(other for other in self._queue if other is not job)
                 return job
         return None
 

@@ -99,14 +99,19 @@ class RayCrew:
         """Asks for one more worker; it may take a while until the cluster has room for it."""
         process = RayProcess(next(self._numbers), self)
         process.domain = domain
+        self.again()
         with self._lock:
-            alive = self._bridge is not None and self._bridge.poll() is None
             self._processes[process.number] = process
-        if not alive:
-            self._start()
         given = {key: value for key, value in config.items() if key != "sys_path"}
         self.tell({"start": process.number, "config": given})
         return process
+
+    def again(self) -> None:
+        """Starts the bridge unless it runs: the cluster may be back."""
+        with self._lock:
+            alive = self._bridge is not None and self._bridge.poll() is None
+        if not alive:
+            self._start()
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """Says something to the bridge; when it is gone, its end is noticed elsewhere."""
