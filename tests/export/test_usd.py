@@ -15,10 +15,12 @@ import pytest
 from pxr import Ar, Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade, UsdSkel, UsdValidation
 from tiny_avatar import make_tiny_avatar
 
+from gshead_backend.avatar import save_avatar
 from gshead_backend.avatar.drive import drive, drive_vertices
 from gshead_backend.avatar.take import demo_take
 from gshead_backend.avatar.types import Avatar
 from gshead_backend.camera import Camera, look_at, orbit_camera
+from gshead_backend.cli import main
 from gshead_backend.errors import ArgumentError, Cancelled, ExportError
 from gshead_backend.evaluation.standard_take import standard_take
 from gshead_backend.export.ply import SH_C0
@@ -187,6 +189,15 @@ def test_the_rig_carries_the_residual_through_the_standard_take(tmp_path: Path) 
     code = UsdGeom.PrimvarsAPI(still.GetPrimAtPath("/Avatar/Splats")).GetPrimvar("gshead:dynamic:code")
     assert code.GetAttr().GetNumTimeSamples() == 0
     assert len(code.Get()) == len(avatar.dynamic.bias)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_the_command_says_what_a_rig_file_asks_of_its_reader(
+    tiny_head: HeadModel, tmp_path: Path, capsys: pytest.CaptureFixture[str], dynamic: bool
+) -> None:
+    save_avatar(make_tiny_avatar(tiny_head, 60, dynamic=dynamic), tmp_path / "a.gshead")
+    assert main(["export", str(tmp_path / "a.gshead"), "-o", str(tmp_path / "a.usdc"), "--mode", "rig"]) == 0
+    assert ("primvars:gshead:dynamic" in capsys.readouterr().err) == dynamic
 
 
 @pytest.mark.parametrize("mode", ["baked", "rig"])

@@ -66,6 +66,7 @@ def _slurm_is_here() -> bool:
     return os.name == "posix" and os.getuid() == 0 and all(map(shutil.which, ("slurmctld", "slurmd", "munged")))
 
 
+@pytest.mark.slurm
 @pytest.mark.skipif(not _slurm_is_here(), reason="needs root and Debian's slurmctld, slurmd, slurm-client and munge")
 def test_a_slurm_cluster_of_one_node_runs_every_task(tmp_path: Path) -> None:
     """The real sbatch; a stand-in for gshead that fails on the second task once, as a node that is lost."""
