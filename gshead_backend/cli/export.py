@@ -99,7 +99,7 @@ def _usd(
     if mode == "rig" and person.dynamic is not None:
         warn(
             "this avatar's splats change with the pose, not only with the mesh. A rig file has that in "
-            "primvars:gshead:dynamic:*; a program that carries the splats without it shows them as at the neutral pose. "
+            "primvars:gshead:dynamic:*; programs that carry the splats without it show them as at the neutral pose. "
             "Use --mode baked there."
         )
     precision = "half" if half else "float"
