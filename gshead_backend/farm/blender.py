@@ -132,6 +132,8 @@ def render_chunk(
             assert process.stdin is not None
             process.stdin.close()
             code = _wait(process)
+            if process.stdout is not None:
+                process.stdout.close()
     if not finished and not (stop is not None and stop.is_set()):
         raise RenderError(
             f"Blender ended with exit code {code} before it was done: {last or 'it said nothing'}",
