@@ -41,7 +41,8 @@ def checked_splats(splats: Splats) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
         raise ArgumentError(f"The file holds RGB splats; these have colours of shape {colors.shape}.")
     if not all(np.isfinite(a).all() for a in (means, quats, scales, opacities, colors)):
         raise ArgumentError("The splats hold NaN or infinity.")
-    length = np.linalg.norm(quats, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(quats, axis=1, keepdims=True)
     if not (np.isfinite(length) & (length > 0)).all():
         raise ArgumentError("A splat's quaternion is zero, or too long to be made a unit one.")
     return means, quats / length, scales, np.clip(opacities, 0, 1), colors

@@ -162,9 +162,10 @@ def test_bounds_of_a_shape_that_moves_everything_are_its_own() -> None:
     from gshead_backend.export.gltf_file import Gltf
 
     gltf, moved = Gltf("test"), np.array([[1, 2, 3], [2, 3, 4]], np.float32)
-    entry = gltf.json["accessors"][gltf.sparse(np.arange(2), moved, 2)]
+    first, second = gltf.sparse(np.arange(2), moved, 2), gltf.sparse(np.arange(2), moved, 3)
+    entry = gltf.json["accessors"][first]
     assert (entry["min"], entry["max"]) == ([1, 2, 3], [2, 3, 4])
-    entry = gltf.json["accessors"][gltf.sparse(np.arange(2), moved, 3)]
+    entry = gltf.json["accessors"][second]
     assert (entry["min"], entry["max"]) == ([0, 0, 0], [2, 3, 4])
 
 

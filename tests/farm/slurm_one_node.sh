@@ -2,17 +2,24 @@
 # A Slurm cluster of one node on the loopback interface: runs one batch script to its end, then ends itself.
 #   slurm_one_node.sh FOLDER JOB.sh
 # Needs root and Debian's packages: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
-# FOLDER gets configuration, state and logs. Prints one line a task: its number, state and exit code.
+# FOLDER gets configuration, state and logs. Prints one line a task: its number, state and exit code; 1 when the job is
+# not at its end after $SLURM_WITHIN seconds (180).
 set -euo pipefail
 folder=$(realpath "$1") job=$(realpath "$2") me=$(id -un)
-mkdir -p "$folder"/{state,spool}
+mkdir -p "$folder/state"
+spool=$(mktemp -d /tmp/gsh-slurm.XXXXXX) # sockets lie in it, whose paths are short
 pids=()
-finish() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; wait 2>/dev/null || true; }
+finish() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  wait 2>/dev/null || true
+  rm -rf "$spool"
+}
+run() { exec setpriv --pdeathsig TERM "$@"; } # no daemon outlives this script, however it ends
 trap finish EXIT
 
 dd if=/dev/urandom of="$folder/munge.key" bs=128 count=1 status=none
 chmod 600 "$folder/munge.key"
-munged --foreground --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
+run munged --foreground --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
   --pid-file="$folder/munged.pid" --log-file="$folder/munged.log" --seed-file="$folder/munge.seed" &
 pids+=($!)
 
@@ -28,7 +35,7 @@ SlurmdUser=$me
 AuthType=auth/munge
 AuthInfo=socket=$folder/munge.socket
 StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
+SlurmdSpoolDir=$spool
 SlurmctldPidFile=$folder/slurmctld.pid
 SlurmdPidFile=$folder/slurmd.pid
 SlurmctldLogFile=$folder/slurmctld.log
@@ -47,9 +54,9 @@ NodeName=localhost NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
 export SLURM_CONF="$folder/slurm.conf"
-slurmctld -D -f "$SLURM_CONF" -L "$folder/slurmctld.log" 2> "$folder/slurmctld.err" &
+run slurmctld -D -f "$SLURM_CONF" -L "$folder/slurmctld.log" 2> "$folder/slurmctld.err" &
 pids+=($!)
-slurmd -D -N localhost -f "$SLURM_CONF" -L "$folder/slurmd.log" 2> "$folder/slurmd.err" &
+run slurmd -D -N localhost -f "$SLURM_CONF" -L "$folder/slurmd.log" 2> "$folder/slurmd.err" &
 pids+=($!)
 for _ in $(seq 120); do
   sinfo -h -o %T 2>/dev/null | grep -q idle && break
@@ -57,5 +64,9 @@ for _ in $(seq 120); do
 done
 sinfo -h -o "node %N: %T, %c cores" >&2
 number=$(cd "$folder" && sbatch --parsable "$job")
-while squeue -h -j "$number" -o %T 2>/dev/null | grep -qvE "COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL"; do sleep 0.5; done
+end=$((SECONDS + ${SLURM_WITHIN:-180}))
+while squeue -h -j "$number" -o %T 2>/dev/null | grep -qvE "COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL"; do
+  ((SECONDS < end)) || { squeue >&2; tail -n 5 "$folder"/slurm*.log >&2; exit 1; }
+  sleep 0.5
+done
 scontrol --oneliner show job "$number" | sed -E 's/.*ArrayTaskId=([0-9]+) .*JobState=([A-Z_]+) .*ExitCode=([0-9]+:[0-9]+).*/task \1 \2 \3/'

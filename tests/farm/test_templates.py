@@ -82,7 +82,7 @@ def test_a_slurm_cluster_of_one_node_runs_every_task(tmp_path: Path) -> None:
     tool.chmod(0o755)
     done = subprocess.run(
         [str(Path(__file__).with_name("slurm_one_node.sh")), str(tmp_path / "slurm"), str(script)],
-        capture_output=True, text=True, timeout=200, check=False,
+        capture_output=True, text=True, timeout=280, check=False,
         env={"PATH": f"{tool.parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
