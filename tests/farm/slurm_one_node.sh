@@ -19,7 +19,7 @@ trap finish EXIT
 
 dd if=/dev/urandom of="$folder/munge.key" bs=128 count=1 status=none
 chmod 600 "$folder/munge.key"
-run munged --foreground --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
+run munged --foreground --force --key-file="$folder/munge.key" --socket="$spool/munge.socket" \
   --pid-file="$folder/munged.pid" --log-file="$folder/munged.log" --seed-file="$folder/munge.seed" &
 pids+=($!)
 
@@ -33,7 +33,7 @@ CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 SlurmUser=$me
 SlurmdUser=$me
 AuthType=auth/munge
-AuthInfo=socket=$folder/munge.socket
+AuthInfo=socket=$spool/munge.socket
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$spool
 SlurmctldPidFile=$folder/slurmctld.pid
