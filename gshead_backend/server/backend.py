@@ -29,8 +29,8 @@ from ..protocol.launcher import STARTER_VARIABLE, connection_path, lock_path
 from ..protocol.locks import FileLock
 from .front import Front
 from .options import ServeOptions
-from .pool import Crew, LocalCrew, PoolSpec, parse_pool
-from .workers import WorkerSetup
+from .pool import PoolSpec, crew_of, parse_pool
+from .processes import WorkerSetup
 
 log = logging.getLogger("gshead.server")
 ENGINE = "gshead_backend.server.engine:Engine"
@@ -135,7 +135,7 @@ def _serve_locked(options: ServeOptions, engine: str, directory: Path, pool: Poo
             directory, options.name, engine, options.device, options.limits.splats, context, guard, wake, boot=boot_id
         )
         withdraw = functools.partial(connection.unlink, missing_ok=True)
-        front = Front(options, router, setup, boot_id, os.getpid(), wake_out, withdraw, _crew(pool, setup))
+        front = Front(options, router, setup, boot_id, os.getpid(), wake_out, withdraw, crew_of(pool, setup))
         with _signals(front, wake):
             if options.watch_stdin:
                 _watch_starter(front, wake)
@@ -151,16 +151,6 @@ def _serve_locked(options: ServeOptions, engine: str, directory: Path, pool: Poo
         wake_in.close()
         wake_out.close()
         _remove_leftovers(directory, options.name)
-
-
-def _crew(pool: PoolSpec | None, setup: WorkerSetup) -> Crew | None:
-    if pool is None:
-        return None
-    if pool.kind == "local":
-        return LocalCrew(pool, setup)
-    from .ray_crew import RayCrew
-
-    return RayCrew(pool, setup)
 
 
 def _open(

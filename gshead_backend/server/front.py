@@ -22,13 +22,14 @@ from .job_desk import JobDesk
 from .options import ServeOptions
 from .pool import Crew
 from .pool_desk import Member, PoolDesk
+from .processes import WorkerSetup
 from .render_desk import RenderDesk
 from .replies import Replies
 from .requests import House
 from .sessions import Schedule, Session
 from .store import AvatarStore
 from .vitals import memory_of
-from .workers import Worker, WorkerSetup
+from .workers import Worker
 
 log = logging.getLogger("gshead.server")
 TICK_MS = 250

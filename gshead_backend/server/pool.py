@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 from ..errors import ArgumentError, MissingAssetError
 from ..gpus import visible_gpus
 from ..protocol.launcher import clean_environment
-from .workers import Worker, WorkerSetup
+from .processes import WorkerSetup
+from .workers import Worker
 
 log = logging.getLogger("gshead.server")
 LARGEST = 256
@@ -101,6 +102,17 @@ class LocalCrew:
 
     def close(self) -> None:
         pass
+
+
+def crew_of(spec: PoolSpec | None, setup: WorkerSetup) -> Crew | None:
+    """The workers of a pool, None without one."""
+    if spec is None:
+        return None
+    if spec.kind == "local":
+        return LocalCrew(spec, setup)
+    from .ray_crew import RayCrew
+
+    return RayCrew(spec, setup)
 
 
 def _environment(index: int, count: int, gpus: list[str], device: str) -> dict[str, str]:

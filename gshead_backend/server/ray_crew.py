@@ -22,7 +22,8 @@ from typing import Any
 
 from ..errors import GsheadError
 from .pool import PoolSpec
-from .workers import Worker, WorkerSetup
+from .processes import WorkerSetup
+from .workers import Worker
 
 log = logging.getLogger("gshead.server")
 _END_WITHIN = 8.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import subprocess
@@ -11,17 +10,17 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import zmq
 
-from ..protocol.curve import KeyGuard, new_keypair, serve_with_curve
+from ..protocol.curve import new_keypair, serve_with_curve
 from ..protocol.endpoint import ipc_address
 from ..protocol.messages import WorkerInfo, WorkerState
 from . import link
+from .processes import Elsewhere, Process, WorkerSetup, spawn_here, wait_for
 
 log = logging.getLogger("gshead.server")
 HUNG_AFTER = 5.0
@@ -29,50 +28,6 @@ HUNG_AFTER = 5.0
 RESTARTS, RESTART_WINDOW = 5, 60.0
 """A worker that dies more often than this many times within the window stays down until somebody asks for it."""
 WORKER_DOMAIN = "worker"
-_BOOT = (
-    "import sys, os, json; pipe = open(0, 'rb', 0, closefd=False); config = json.loads(pipe.readline()); "
-    "sys.path[:] = config['sys_path']; from gshead_backend.server.worker import main; main(config)"
-)
-
-
-@dataclass(frozen=True)
-class WorkerSetup:
-    """What every worker of a backend is started with. Without ``ipc`` (Windows) links are tcp with CURVE."""
-
-    directory: Path
-    prefix: str
-    engine: str
-    device: str
-    splats: int
-    context: zmq.Context[zmq.Socket[bytes]]
-    guard: KeyGuard | None
-    wake: Callable[[], None]
-    ipc: bool = os.name == "posix"
-    boot: str = ""
-
-
-class Process(Protocol):
-    """What a worker needs of its process: ``subprocess.Popen``, or one that somebody else keeps on another machine.
-
-    ``stdin.close()`` asks it to end.
-    """
-
-    pid: int
-    stdin: Any
-
-    @property
-    def returncode(self) -> int | Any: ...
-    def poll(self) -> int | None: ...
-    def kill(self) -> None: ...
-    def wait(self, timeout: float | None = None) -> int: ...
-
-
-class Elsewhere(Protocol):
-    """Who starts processes on other machines; they connect to this one over tcp with CURVE."""
-
-    host: str
-
-    def spawn(self, domain: str, config: Mapping[str, Any]) -> Process: ...
 
 
 class Worker:
@@ -168,7 +123,7 @@ class Worker:
         self._process = self._spawn(keys)
         self._phase, self._pulse = "starting", now
         threading.Thread(
-            target=_wait_for, args=(self._process, self._setup.wake), name=f"gshead-watch-{self.role}", daemon=True
+            target=wait_for, args=(self._process, self._setup.wake), name=f"gshead-watch-{self.role}", daemon=True
         ).start()
         return True
 
@@ -224,15 +179,7 @@ class Worker:
         environment = {**os.environ, **self._environment}
         if self._lost_device:  # perhaps by one of the faster kernels: the next process leaves them out
             environment["GSHEAD_DRIVE"] = "torch"
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, close_fds=True,
-            env=environment,
-        )  # fmt: skip
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # its end is noticed and reported elsewhere
-            process.stdin.write(json.dumps(config).encode() + b"\n")
-            process.stdin.flush()
-        return process
+        return spawn_here(config, environment)
 
     def send(self, message: link.LinkMessage, parts: Sequence[Any] = ()) -> None:
         """Hands a message over without waiting."""
@@ -302,8 +249,3 @@ class Worker:
         if self._address.startswith("ipc://"):
             with contextlib.suppress(OSError):
                 Path(self._address.removeprefix("ipc://")).unlink()
-
-
-def _wait_for(process: Process, wake: Callable[[], None]) -> None:
-    process.wait()
-    wake()
