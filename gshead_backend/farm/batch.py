@@ -62,6 +62,7 @@ class Runner:
                     more = item is not None
                     if item is not None:
                         self._send(item, done)
+                        self.tell(self)  # thousands may be kept before one is sent
                 self.tell(self)
                 with contextlib.suppress(queue.Empty):
                     item = done.get(timeout=_LOOK)
