@@ -78,7 +78,7 @@ def video_writer(
     with atomic_path(path) as temporary, tempfile.TemporaryFile() as log:
         try:
             process = subprocess.Popen(
-                [*command, f"file:{temporary}"],  # else a colon in the name makes it a protocol
+                [*command, str(temporary.absolute())],  # a relative name with a colon would be a protocol
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

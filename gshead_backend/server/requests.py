@@ -109,11 +109,9 @@ class Requests:
         self._house.jobs.ask(message, bytes(parts[0]), waiter)
 
     def _batch_make(self, session: Session, message: m.BatchMake, parts: Parts) -> None:
-        if self._house.pool is None:
-            raise UnsupportedError(
-                "This backend has no pool.", remedy="Start it with 'gshead serve --pool local:2'."
-            )  # fmt: skip
         self._check_portrait(message, parts)
+        if self._house.pool is None:
+            raise UnsupportedError("This backend has no pool.", remedy="Start it with 'gshead serve --pool local:2'.")
         self._house.pool.ask(message, bytes(parts[0]), self._waiter(session, message.id))
 
     def _check_portrait(self, message: m.Reconstruct | m.BatchMake, parts: Parts) -> None:
