@@ -18,6 +18,7 @@ from ..protocol import messages as m
 from ..protocol.framing import receive
 from . import link
 from .clients import BEAT_SECONDS, Clients
+from .endless import EndlessWatch
 from .job_desk import JobDesk
 from .options import ServeOptions
 from .render_desk import RenderDesk
@@ -67,6 +68,7 @@ class Front:
             lambda: len(self._clients.sessions), self._ask_stop, self._describe, reads_paths=options.endpoint == "auto",
         )  # fmt: skip
         self._clients = Clients(options, self._house, setup.directory, boot_id, pid, self._workers)
+        self._endless = EndlessWatch(router, self._limits.message_bytes, self._store.total)
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
@@ -74,6 +76,7 @@ class Front:
         """Serves until told to stop or no lease remains; the workers are stopped on return."""
         self._render.worker.start()
         try:
+            self._endless.start()
             while not self.stopping:
                 self._turn()
                 self._tick(time.monotonic())
@@ -84,6 +87,7 @@ class Front:
             for session in sessions:
                 self._end(session, "the backend stops")
             time.sleep(FAREWELL if sessions else 0.0)
+            self._endless.close()
             self._router.close(linger=300)  # clients learn of the end now, not after the workers'
             for desk in self._desks:
                 desk.worker.stop()
@@ -113,6 +117,7 @@ class Front:
                 frames, error = receive(self._router, self._limits, routed=True)
             except zmq.Again:
                 return
+            self._endless.heard(frames[0])
             identity = frames[0].bytes
             try:
                 self._clients.handle(identity, frames, error)
