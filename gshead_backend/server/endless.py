@@ -26,8 +26,8 @@ from .vitals import memory_of
 
 log = logging.getLogger("gshead.server")
 SLACK = 256 << 20
-"""Bytes beyond two copies of the largest message (one in ZeroMQ, one on its way to a worker) that every connection which
-sends may seem to have grown the process by."""
+"""Bytes beyond two copies of the largest message (one in ZeroMQ, one on its way to a worker) that the process may grow by
+for each connection that sends."""
 _LOOK_MS, _IDLE_MS = 50, 200
 _SEEN_OFTEN = 3
 """Looks at which bytes waited before a connection is suspected: a heartbeat may be seen once in a while."""
@@ -38,7 +38,7 @@ _SETTLE = 0.3
 
 @dataclass
 class _Connection:
-    """``file`` tells a socket from a later one with the same descriptor; ``base``: the least memory since it was last heard."""
+    """``file`` tells a socket from a later one of the same number; ``base``: the least memory since it was heard."""
 
     handle: int
     file: tuple[int, int]
