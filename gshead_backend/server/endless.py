@@ -26,8 +26,7 @@ from .vitals import memory_of
 
 log = logging.getLogger("gshead.server")
 SLACK = 256 << 20
-"""Bytes beyond two copies of the largest message (one in ZeroMQ, one on its way to a worker) that the process may grow by
-for each connection that sends."""
+"""Bytes beyond two copies of the largest message (in ZeroMQ, and on its way to a worker), for each sender."""
 _LOOK_MS, _IDLE_MS = 50, 200
 _SEEN_OFTEN = 3
 """Looks at which bytes waited before a connection is suspected: a heartbeat may be seen once in a while."""

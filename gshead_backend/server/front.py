@@ -161,8 +161,8 @@ class Front:
         for desk, limit in zip(
             self._desks, (self._options.render_hang_limit, self._options.job_hang_limit), strict=True
         ):
-            if desk.worker.task and desk.worker.silent_for() > limit:
-                log.error("The %s worker gave no sign of life for %g s; it is killed", desk.worker.role, limit)
+            if silent := desk.worker.stuck(limit):
+                log.error("The %s worker gave no sign of life for %.1f s; it is killed", desk.worker.role, silent)
                 desk.worker.kill()
         self._jobs.tick(now)
         if not self.stopping:

@@ -7,10 +7,12 @@ means that the front process is gone, and the worker ends itself at once, whatev
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -29,6 +31,7 @@ from .shots import EngineLike, Progress
 
 PULSE = 0.5
 """Seconds between two signs of life."""
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 log = logging.getLogger("gshead.worker")
 
 
@@ -225,10 +228,21 @@ def _end_with_front(handle: int) -> None:
     os._exit(0)
 
 
+def _die_with_front() -> None:
+    """Linux kills this process when the front ends, also while it is stopped or computes without letting a thread run.
+
+    Elsewhere the end of the pipe has to do, which is noticed when a thread can run again.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
 def main(config: dict[str, Any]) -> None:
     """Entry of a worker process; ``config`` came over standard input, which now only tells the front's end."""
     configure_logs(role=config["role"], boot=config["boot"])
     keep_freed_memory()
+    _die_with_front()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the front's to handle
     threading.Thread(target=_end_with_front, args=(0,), name="gshead-front-watch", daemon=True).start()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

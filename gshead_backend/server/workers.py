@@ -26,6 +26,8 @@ from . import link
 log = logging.getLogger("gshead.server")
 HUNG_AFTER = 5.0
 """Seconds without a pulse, while at work and not warming, after which a worker is reported as hung."""
+WARMING_LIMIT = 300.0
+"""Seconds without a pulse after which one that starts or warms is given up: compilers may stop all threads for long."""
 RESTARTS, RESTART_WINDOW = 5, 60.0
 """A worker that dies more often than this many times within the window stays down until somebody asks for it."""
 WORKER_DOMAIN = "worker"
@@ -109,6 +111,15 @@ class Worker:
         if self._process is None or self._phase != "ready":
             return 0.0
         return time.monotonic() - self._pulse
+
+    def stuck(self, limit: float) -> float:
+        """Seconds of silence when they are more than ``limit`` at work, or ``WARMING_LIMIT`` before it, else 0."""
+        if self._process is None:
+            return 0.0
+        silent = time.monotonic() - self._pulse
+        if self._phase in ("starting", "warming"):
+            return silent if silent > WARMING_LIMIT else 0.0
+        return silent if self.task and silent > limit else 0.0
 
     def info(self) -> WorkerInfo:
         """For ``hello.reply`` and ``beat``."""
