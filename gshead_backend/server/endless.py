@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import ctypes
 import logging
 import os
 import socket
@@ -22,7 +21,7 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from .vitals import memory_of
+from .vitals import memory_of, return_freed_memory
 
 log = logging.getLogger("gshead.server")
 SLACK = 256 << 20
@@ -136,7 +135,7 @@ class EndlessWatch:
             return
         log.error("A client's message did not end after %d MiB; its connection was closed", grown >> 20)
         self._ended.wait(_SETTLE)
-        _return_freed_memory()
+        return_freed_memory()
         for other in self._connections.values():
             other.base = 0
 
@@ -157,9 +156,3 @@ def _waiting(handle: int) -> bool:
         return count[0] > 0
     except (OSError, ImportError):
         return False
-
-
-def _return_freed_memory() -> None:
-    """Millions of small parts leave holes that glibc keeps otherwise."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

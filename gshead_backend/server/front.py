@@ -26,7 +26,7 @@ from .replies import Replies
 from .requests import House
 from .sessions import Schedule, Session
 from .store import AvatarStore
-from .vitals import memory_of
+from .vitals import Housekeeping, memory_of
 from .workers import Worker, WorkerSetup
 
 log = logging.getLogger("gshead.server")
@@ -59,6 +59,7 @@ class Front:
         )  # fmt: skip
         self._desks: tuple[RenderDesk, JobDesk] = (self._render, self._jobs)
         self._notice = ""
+        self._housekeeping = Housekeeping()
         self._started = self._idle_since = self._beaten = time.monotonic()
         self._served = False
         self.starter_gone = False
@@ -165,6 +166,7 @@ class Front:
                 log.error("The %s worker gave no sign of life for %.1f s; it is killed", desk.worker.role, silent)
                 desk.worker.kill()
         self._jobs.tick(now)
+        self._housekeeping.tick(now, idle=not self._render.worker.task)
         if not self.stopping:
             self.stopping = self._reason_to_end(now)
 

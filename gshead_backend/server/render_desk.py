@@ -67,7 +67,7 @@ class RenderDesk:
         if avatar is not None and avatar.info is not None and avatar_id in self._loaded:
             callback(avatar.info, None)
             return
-        if self.worker.failed:
+        if self.worker.failed and not self._revive():
             callback(None, self._down())
             return
         self._refused.pop(avatar_id, None)
@@ -88,7 +88,7 @@ class RenderDesk:
 
     def feed(self) -> None:
         """Gives the worker what it can take; only avatars before it is warm."""
-        if self.worker.failed:
+        if self.worker.failed and not self._revive():
             self._fail_everything(self._down())
         while self.worker.listening:
             if self._loads:
@@ -266,6 +266,16 @@ class RenderDesk:
             self.worker.give_up(why)
             self._fail_everything(self._down())
             return
+        self._load_held()
+
+    def _revive(self) -> bool:
+        if not self.worker.revive():
+            return False
+        self._load_held()
+        return True
+
+    def _load_held(self) -> None:
+        """A new process is given what clients hold."""
         self._refused.clear()
         queued = {task.avatar_id for task in self._loads}
         self._loads.extend(_LoadTask(i, []) for i in self._store.held_ids() if i not in queued)
@@ -273,7 +283,7 @@ class RenderDesk:
     def _down(self) -> GsheadError:
         return BackendError(
             f"The render worker is down: {self.worker.message or 'it ended too often'}",
-            remedy="Restart the worker or the backend; its log says why it ended.",
+            remedy="It is tried again in a minute; the backend's log says why it ended.",
         )
 
     def _fail_everything(self, error: GsheadError) -> None:

@@ -29,7 +29,7 @@ HUNG_AFTER = 5.0
 WARMING_LIMIT = 300.0
 """Seconds without a pulse after which one that starts or warms is given up: compilers may stop all threads for long."""
 RESTARTS, RESTART_WINDOW = 5, 60.0
-"""A worker that dies more often than this many times within the window stays down until somebody asks for it."""
+"""A worker that dies more often than this many times within the window stays down for as long, or until asked for."""
 WORKER_DOMAIN = "worker"
 _BOOT = (
     "import sys, os, json; pipe = open(0, 'rb', 0, closefd=False); config = json.loads(pipe.readline()); "
@@ -67,6 +67,7 @@ class Worker:
         self.start_error = ""
         self.device = ""
         self.batch = 1
+        self._gave_up = 0.0
         self._lost_device = False
         self._setup = setup
         self._process: subprocess.Popen[bytes] | None = None
@@ -103,8 +104,15 @@ class Worker:
         return self._process.pid if self._process else 0
 
     def give_up(self, why: str) -> None:
-        """It stays down until somebody asks for it; ``why`` is shown."""
+        """It stays down until somebody asks for it, or ``revive``; ``why`` is shown."""
         self._phase, self.message = "failed", why
+        self._gave_up = time.monotonic()
+
+    def revive(self) -> bool:
+        """One that stays down is tried again after ``RESTART_WINDOW`` seconds; whether it was started."""
+        if not self.failed or time.monotonic() - self._gave_up < RESTART_WINDOW:
+            return False
+        return self.start(forgive=True)
 
     def silent_for(self) -> float:
         """Seconds since the last sign of life of a process that should give some; 0 while warming or stopped."""

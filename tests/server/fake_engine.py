@@ -3,7 +3,7 @@
 An avatar is ``b"GS" + any bytes``; its frame is filled with the first byte of its id. A pose's first value commands:
 0 nothing, 1 sleep 0.3 s, 2 end the process, 3 out of memory, 4 hang without a pulse, 5 an unexpected exception,
 6 take 0.4 s to pack the frame, 7 noise that no codec makes small, 8 compute for ever without letting a thread run,
-9 and 10 fail as CUDA does: an illegal access, a device that is gone.
+9 and 10 fail as CUDA does: an illegal access, a device that is gone; 11 take 0.05 s to draw.
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ class FakeEngine:
             time.sleep(60)
         elif command == 5:
             raise ZeroDivisionError("secret internals")
+        elif command == 11:
+            time.sleep(0.05)
         elif command == 8:
             sum(range(10**13))
         elif command in CUDA_FAILURES:
