@@ -19,6 +19,7 @@ from ..avatar.types import REGIONS, Avatar, DynamicResidual
 from ..errors import ArgumentError, FileFormatError, GsheadError
 from ..head import HeadModel, HeadPose, find_head
 from ..head.rotation import matrix_to_axis_angle, quat_to_matrix
+from .usd_nesting import check_nesting
 from .usd_splats import PRIM_TYPE, SCHEMA_VERSION
 from .usd_stage import usd_modules
 
@@ -101,8 +102,7 @@ def one_head(heads: Sequence[UsdHead], path: str = "") -> UsdHead:
 
 def _open(usd: Any, path: Path) -> Any:
     try:
-        with path.open("rb") as file:
-            file.read(1)
+        check_nesting(path)
         layer = usd.Sdf.Layer.OpenAsAnonymous(str(path))
     except OSError as error:
         raise FileFormatError(f"'{path}' cannot be read: {error.strerror or error}.") from error
