@@ -16,12 +16,20 @@ from server_harness import make_camera
 from gshead_backend.errors import GsheadError
 from gshead_backend.protocol import Client, Endpoint, Instance
 
+GROWTH = 1.05
+SOME = 4 << 20
+"""Bytes that a process may grow by beside ``GROWTH``: an allocator's step."""
+
 
 @dataclass
 class Ages:
-    """How old streamed frames are, in drawing times: when they reach the client, and when a slow consumer looks."""
+    """How old streamed frames are, in drawing times: when they reach the client, and when a slow consumer looks.
+
+    ``moments``: when frames came.
+    """
 
     arrived: list[float] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
     looked: list[float] = field(default_factory=list)
 
     def of(self, which: Sequence[float], percent: float) -> float:
@@ -45,7 +53,9 @@ class Viewer:
         self._stream = self.client.threaded.stream_open(prepare=self._arrived).wait(30)
 
     def _arrived(self, frame) -> float:
-        return time.monotonic()
+        now = time.monotonic()
+        self.ages.moments.append(now)
+        return now
 
     def run(self, until: float, wish_every: float) -> None:
         """Wishes and looks until a moment of ``time.monotonic``."""
@@ -95,6 +105,17 @@ def measure(client: Client) -> Measured:
             found[worker.role] = psutil.Process(worker.pid)
     front = found["front"]
     return Measured({k: p.memory_info().rss for k, p in found.items()}, front.num_fds(), front.num_threads())
+
+
+def holds(before: Measured, after: Measured) -> str:
+    """What has grown beyond what it may; empty when nothing has."""
+    grown = [f"{name} {was >> 20} to {after.memory[name] >> 20} MiB" for name, was in before.memory.items()
+             if after.memory.get(name, 0) > was * GROWTH + SOME]  # fmt: skip
+    if after.handles > before.handles + 2:
+        grown.append(f"{before.handles} to {after.handles} descriptors")
+    if after.threads > before.threads + 1:
+        grown.append(f"{before.threads} to {after.threads} threads")
+    return ", ".join(grown)
 
 
 class Bustle:
