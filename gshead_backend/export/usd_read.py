@@ -124,6 +124,8 @@ def _topology_beside(layer: Any, path: Path) -> Path | None:
             f"it is put together from other files ('{used[0]}'), which are not opened.",
             remedy="Flatten it first (usdcat --flatten), or choose the file that gshead wrote.",
         )
+    if topology.is_symlink():
+        raise FileFormatError(f"its topology '{topology.name}' is a symbolic link, which is not followed.")
     return topology
 
 

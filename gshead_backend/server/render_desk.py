@@ -256,12 +256,14 @@ class RenderDesk:
         self._loaded.clear()
         self._refused.clear()
         flight, self._flight = list(self._flight.values()), {}
-        if flight:
-            self._fail_task(flight[0], BackendDiedError(why, remedy="Try again; the worker restarts by itself."))
-        for task in reversed(flight[1:]):  # it had not begun with these
+        if flight and not self.worker.ending:  # else the one at fault has its answer
+            self._fail_task(flight.pop(0), BackendDiedError(why, remedy="Try again; the worker restarts by itself."))
+        for task in reversed(flight):  # it had not begun with these
             if isinstance(task, _DrawTask):
                 self._give_back(task)
                 self._schedule.put_back(task.wish)
+            else:
+                self._loads.appendleft(task)
         if not restart or not self.worker.start():
             self.worker.give_up(why)
             self._fail_everything(self._down())

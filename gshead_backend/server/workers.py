@@ -56,7 +56,8 @@ class WorkerSetup:
 class Worker:
     """One worker process at a time under one role. All methods are for the front's main thread.
 
-    ``role``: ``render`` draws frames, ``jobs`` reconstructs. ``generation`` counts the processes started.
+    ``role``: ``render`` draws frames, ``jobs`` reconstructs. ``generation`` counts processes. ``ending``: it
+    has said what it failed with, and that it ends of it.
     """
 
     def __init__(self, role: Literal["render", "jobs"], setup: WorkerSetup) -> None:
@@ -69,6 +70,7 @@ class Worker:
         self.batch = 1
         self._gave_up = 0.0
         self._lost_device = False
+        self.ending = False
         self._setup = setup
         self._process: subprocess.Popen[bytes] | None = None
         self._address = ""
@@ -125,6 +127,8 @@ class Worker:
         if self._process is None:
             return 0.0
         silent = time.monotonic() - self._pulse
+        if self.ending:
+            return silent if silent > HUNG_AFTER else 0.0
         if self._phase in ("starting", "warming"):
             return silent if silent > WARMING_LIMIT else 0.0
         return silent if self.task and silent > limit else 0.0
@@ -151,7 +155,7 @@ class Worker:
             return False
         self._starts.append(now)
         self.generation += 1
-        self.message, self.device = "", ""
+        self.message, self.device, self.ending = "", "", False
         keys = self._bind()
         self._process = self._spawn(keys)
         self._phase, self._pulse = "starting", now
@@ -225,7 +229,8 @@ class Worker:
         """Any message is a sign of life; a pulse also says the state."""
         self._pulse = time.monotonic()
         if isinstance(message, link.Failed) and message.fatal:
-            self._lost_device = True
+            self._lost_device = self.ending = True
+            self._phase = "starting"  # it takes nothing any more
         if isinstance(message, link.Pulse):
             self._phase = "ready" if message.state == "ready" else "warming"
             self.device = message.device
