@@ -75,7 +75,7 @@ class FrameFolder:
         path = self.out / record.file
         try:
             return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
-        except OSError:
+        except (OSError, ValueError):  # a zero byte in the name
             return False
 
     def scratch(self, frame: int) -> Path:
