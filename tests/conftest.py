@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from skip_budget import SkipBudget
 from tiny import make_tiny_head
 
 from gshead_backend.head import HeadModel
@@ -28,3 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hours:
         items[:] = [item for item in items if item not in hours]
         config.hook.pytest_deselected(items=hours)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SkipBudget(), "skip-budget")

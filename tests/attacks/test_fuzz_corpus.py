@@ -24,9 +24,8 @@ def test_the_fuzzers_corpus_is_read_or_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_the_fuzzer_starts_from_is_proper(name: str) -> None:
-    cut = name == "avatar"  # it begins with a part of a file: the rest is noise to it
-    for seed in TARGETS[name].seeds():
-        assert (survives(TARGETS[name], seed) == "read") != cut
+    seen = {survives(TARGETS[name], seed) for seed in TARGETS[name].seeds()}
+    assert ("read" in seen) != (name == "avatar"), "that one begins with a part of a file: the rest is noise to it"
 
 
 def test_no_input_of_the_corpus_takes_much_memory() -> None:
