@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable
 
 import numpy as np
+import zmq
 from load import GROWTH, SOME, Bustle, Viewer, at_once, holds, measure
 from server_harness import POSE_SIZE, head, make_camera, wait_until
 
@@ -125,3 +127,43 @@ def busy(backend: Backend, requests: int, seed: int) -> int:
         pass
     assert [c.failures for c in crowd] == [[]] * 4
     return sum(c.requests for c in crowd)
+
+
+def test_a_client_that_asks_and_does_not_read_takes_a_bounded_memory(start: Callable[..., Backend]) -> None:
+    """60 frames of 20 MiB each: they wait to be drawn, not to be read; then all of them come."""
+    backend = start(engine="fake_engine:CalmEngine")
+    context: zmq.Context = zmq.Context()
+    try:
+        socket = context.socket(zmq.DEALER)
+        socket.linger, socket.rcvtimeo, socket.rcvhwm = 0, 20_000, 1
+        socket.connect(backend.endpoint.address)
+
+        def say(**header: object) -> None:
+            socket.send(json.dumps({"v": [1, 0], **header}).encode())
+
+        def answer() -> dict:
+            while True:
+                found = json.loads(socket.recv_multipart()[0])
+                if found["type"] != "beat":
+                    return found
+
+        say(type="hello", id=1)
+        session = answer()["session"]
+        with Client(backend.endpoint, name="onlooker") as onlooker:
+            before = onlooker.status().memory["front"]
+            camera = {"width": 1024, "height": 1024, "K": [900, 0, 512, 0, 900, 512, 0, 0, 1], "near": 0.01, "far": 100,
+                      "viewmat": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]}  # fmt: skip
+            for number in range(60):
+                say(type="frame.render", id=10 + number, session=session, camera=camera, instances=[], depth=True,
+                    dtype="float32")  # fmt: skip
+            highest = 0
+            end = time.monotonic() + 6
+            while time.monotonic() < end:
+                highest = max(highest, onlooker.status().memory["front"] - before)
+                onlooker.render(make_camera(), [])
+                time.sleep(0.05)
+            assert highest < 420 << 20, f"{highest >> 20} MiB"
+            assert highest > 100 << 20, "some are ready for it"
+            assert [answer()["parent"] for _ in range(60)] == list(range(10, 70))
+    finally:
+        context.destroy(linger=0)
