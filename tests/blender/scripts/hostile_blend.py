@@ -130,3 +130,4 @@ def open_it() -> None:
 
 
 common.run(make if common.ARGS["mode"] == "make" else open_it)
+os._exit(0)  # the 4.5 wheel may hang while it tears down what hostile drivers left
