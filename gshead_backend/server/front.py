@@ -166,7 +166,7 @@ class Front:
                 log.error("The %s worker gave no sign of life for %.1f s; it is killed", desk.worker.role, silent)
                 desk.worker.kill()
         self._jobs.tick(now)
-        self._housekeeping.tick(now, idle=not self._render.worker.task)
+        self._housekeeping.tick(now, idle=not self._render.worker.task, held=self._store.total())
         if not self.stopping:
             self.stopping = self._reason_to_end(now)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 WINDOW = 5.0
 """Seconds over which frames are counted."""
-TIDY_SECONDS, TIDY_BYTES = 3.0, 16 << 20
+TIDY_SECONDS, MOST_SECONDS, TIDY_BYTES = 2.0, 60.0, 16 << 20
 _MOST = 4096
 
 
@@ -46,17 +46,22 @@ class Housekeeping:
 
     def __init__(self) -> None:
         self._least = memory_of(os.getpid())
-        self._looked = time.monotonic()
+        self._looked, self._pause = time.monotonic(), TIDY_SECONDS
 
-    def tick(self, now: float, *, idle: bool) -> None:
-        """Often; looks every ``TIDY_SECONDS`` and acts when the process has grown by ``TIDY_BYTES``."""
-        if not idle or now - self._looked < TIDY_SECONDS:
+    def tick(self, now: float, *, idle: bool, held: int) -> None:
+        """Often; acts when the process has grown by ``TIDY_BYTES``, seldom when that was of no use.
+
+        ``held``: bytes that the process holds on purpose.
+        """
+        if not idle or now - self._looked < self._pause:
             return
         self._looked, memory = now, memory_of(os.getpid())
-        if memory - self._least > TIDY_BYTES:
+        if memory - held - self._least > TIDY_BYTES:
             return_freed_memory()
-            memory = self._least = memory_of(os.getpid())
-        self._least = min(self._least, memory)
+            left = memory_of(os.getpid())
+            self._pause = TIDY_SECONDS if memory - left > TIDY_BYTES else min(2 * self._pause, MOST_SECONDS)
+            memory = left
+        self._least = min(self._least, memory - held)
 
 
 def return_freed_memory() -> None:

@@ -104,7 +104,8 @@ def measure(client: Client) -> Measured:
         if worker.pid:
             found[worker.role] = psutil.Process(worker.pid)
     front = found["front"]
-    return Measured({k: p.memory_info().rss for k, p in found.items()}, front.num_fds(), front.num_threads())
+    memory = {k: p.memory_full_info().uss for k, p in found.items()}  # without rings, which several map
+    return Measured(memory, front.num_fds(), front.num_threads())
 
 
 def holds(before: Measured, after: Measured) -> str:

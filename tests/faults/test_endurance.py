@@ -59,9 +59,10 @@ def test_bursts_are_answered_in_order_and_leave_nothing(backend: Backend) -> Non
                      for i in range(count)]  # fmt: skip
             assert [int(r.wait(60).rgba[0, 0, 0]) for r in asked] == [1 + i % 200 for i in range(count)]
 
-        burst(200)
+        for _ in range(3):
+            burst(200)
         assert wait_until(lambda: client.beat is not None)
-        time.sleep(4)
+        time.sleep(5)
         before = memory_of_all(client)
         for _ in range(5):
             burst(200)
@@ -71,7 +72,7 @@ def test_bursts_are_answered_in_order_and_leave_nothing(backend: Backend) -> Non
             after = memory_of_all(client)
             return all(after[k] < before[k] * GROWTH + SOME for k in before)
 
-        assert wait_until(flat, 10), (before, memory_of_all(client))
+        assert wait_until(flat, 20), (before, memory_of_all(client))
 
 
 def test_fifty_clients_at_once(backend: Backend) -> None:
@@ -110,7 +111,7 @@ def test_ten_thousand_requests(start: Callable[..., Backend]) -> None:
     backend = start(engine="fake_engine:CalmEngine")
     with Client(backend.endpoint, name="onlooker") as onlooker:
         assert wait_until(lambda: onlooker.threaded.beat is not None)
-        busy(backend, 1500, 1)
+        busy(backend, 2500, 1)
         assert wait_until(lambda: len(onlooker.status().sessions) == 1)
         before, began = measure(onlooker), time.monotonic()
         done = busy(backend, 10_000, 2)
