@@ -10,6 +10,7 @@ from . import (
     compositing_guard,
     engine,
     keying,
+    lighting,
     operators,
     overlay,
     panel_render,
@@ -24,7 +25,7 @@ from . import (
 )
 
 _MODULES = (
-    *(preferences, runtime, telling, render_settings, engine, overlay, boxes, compositing_guard),
+    *(preferences, runtime, telling, render_settings, lighting, engine, overlay, boxes, compositing_guard),
     *(keying, operators, usd_hook, panels, panel_render),
 )
 

@@ -106,7 +106,7 @@ def sync(scene: Any) -> None:
         made.view_layers[0].update()  # a render that begins with what was never evaluated here crashes Blender 5.2
     for name in _FRAME:
         _copy(scene.render, made.render, name)
-    for name in ("camera", "frame_start", "frame_end", "frame_step"):
+    for name in ("world", "camera", "frame_start", "frame_end", "frame_step"):
         _copy(scene, made, name)
     if made.frame_subframe != scene.frame_subframe:  # the frame itself is handed over by Blender
         made.frame_subframe = scene.frame_subframe
@@ -184,15 +184,19 @@ def _layer(scene: Any) -> Any:
 
 
 def _sources(layer: Any, collection: Any) -> Iterator[Any]:
-    """Objects that show heads in a render: the meshes, and empties that instance collections holding some."""
+    """Objects that show heads in a render, or light them: meshes, lights, and empties that instance some of these."""
     if layer.exclude or collection.hide_render:
         return
     for obj in collection.objects:
         inside = obj.instance_collection if obj.instance_type == "COLLECTION" else None
-        if storage.is_head(obj) or (inside is not None and any(map(storage.is_head, inside.all_objects))):
+        if _counts(obj) or (inside is not None and any(map(_counts, inside.all_objects))):
             yield obj
     for child in layer.children:
         yield from _sources(child, child.collection)
+
+
+def _counts(obj: Any) -> bool:
+    return obj.type == "LIGHT" or storage.is_head(obj)
 
 
 def _head_meshes(scene: Any) -> set[Any]:

@@ -223,7 +223,9 @@ def _moment(time: float) -> tuple[int, float]:
 
 def _key(head: PosedHead) -> tuple[Any, ...]:
     vertices = b"" if head.state.vertices is None else head.state.vertices.tobytes()
-    return head.name, head.stored.avatar_id, head.matrix.tobytes(), head.state.pose.to_vector().tobytes(), vertices
+    light = b"" if head.light is None else head.light.tobytes()
+    where = head.matrix.tobytes(), head.state.pose.to_vector().tobytes(), vertices
+    return head.name, head.stored.avatar_id, *where, light, head.light_strength
 
 
 def _warn(engine: Any, warnings: list[str]) -> None:
@@ -234,7 +236,11 @@ def _warn(engine: Any, warnings: list[str]) -> None:
 def wire_heads(heads: list[PosedHead]) -> list[tuple[Any, bytes]]:
     """What the session sends for each head, with the avatar's bytes in case the backend lacks them."""
     return [
-        (instance(h.stored.avatar_id, h.matrix, h.state.pose, h.state.vertices), h.stored.data) for h in heads
+        (
+            instance(h.stored.avatar_id, h.matrix, h.state.pose, h.state.vertices, h.light, h.light_strength),
+            h.stored.data,
+        )
+        for h in heads
     ]  # fmt: skip
 
 

@@ -34,6 +34,9 @@ def frame_key(heads: Sequence[tuple[Any, bytes]], camera: Camera) -> str:
             array = np.ascontiguousarray(() if values is None else values, np.float64 if values is None else None)
             digest.update(struct.pack("<I", array.nbytes))
             digest.update(array.tobytes())
+        if instance.light is not None:
+            digest.update(np.ascontiguousarray(instance.light, np.float64).tobytes())
+            digest.update(struct.pack("<d", instance.light_strength))
     return digest.hexdigest()
 
 

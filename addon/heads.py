@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from gshead_backend import avatar as avatars  # its names load safetensors and m
 from gshead_backend.errors import FileFormatError
 from gshead_backend.files import write_atomic
 
-from . import storage
+from . import lighting, storage
+from .lamps import Lamp, lamp_of
 from .rig.axes import head_to_world
 from .rig.build import HeadObjects, build_head
 from .rig.read_pose import HeadState, find_rig, read_state
@@ -28,6 +29,8 @@ class PosedHead:
         name: object name. uid: the object's ``session_uid``. stored: its avatar.
         matrix: (4, 4) head space to Blender's world. state: pose or vertices.
         warning: why the picture may differ from the mesh; empty when it does not.
+        light: (9, 3) what lights it in head space (``lighting.light_on``), None for the photo's light.
+        light_strength: 0 the photo's light .. 1 ``light``.
     """
 
     name: str
@@ -36,6 +39,8 @@ class PosedHead:
     state: HeadState
     uid: int
     warning: str = ""
+    light: np.ndarray | None = None
+    light_strength: float = 1.0
 
 
 def add_head(context: Any, data: bytes, name: str = "") -> HeadObjects:
@@ -132,9 +137,11 @@ def visible_heads(
 
     Raises ``GsheadError`` when an avatar cannot be read: a renderer must not leave a head out silently.
     """
-    found = []
+    found, strengths, lights = [], [], []
     for instance in depsgraph.object_instances:
         obj = instance.object
+        if instance.show_self and obj.type == "LIGHT":
+            lights.append(lamp_of(obj.data, np.array(instance.matrix_world, np.float64)))
         if not instance.show_self or obj.type != "MESH" or not storage.is_head(obj.original):
             continue
         if shown is not None and not shown(obj.original):
@@ -152,4 +159,14 @@ def visible_heads(
                 "vertices cannot move them."
             )
         found.append(PosedHead(obj.original.name, stored, matrix, state, obj.original.session_uid, warning))
-    return found
+        strengths.append(lighting.strength_of(obj, stored.avatar, depsgraph))
+    return [
+        _lit(head, strength, lights, depsgraph) if strength > 0 else head
+        for head, strength in zip(found, strengths, strict=True)
+    ]
+
+
+def _lit(head: PosedHead, strength: float, lights: list[Lamp], depsgraph: Any) -> PosedHead:
+    avatar = head.stored.avatar
+    light = lighting.light_on(lights, depsgraph, avatar, head.matrix, head.state.pose.translation)
+    return replace(head, light=light, light_strength=strength)

@@ -37,6 +37,14 @@ def problems(mesh: Any) -> list[str]:
     return found
 
 
+def drawn_by_network(mesh: Any) -> bool:
+    """Whether a network draws a head: its picture knows the photo's light alone."""
+    try:
+        return storage.read(mesh.data).avatar.portrait is not None
+    except GsheadError:
+        return False
+
+
 def expression_rig(mesh: Any) -> Any | None:
     """The armature object whose channels drive a head's shape keys, or None when nothing does."""
     targets = (target for _, target in _driver_targets(mesh))

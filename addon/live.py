@@ -243,6 +243,8 @@ def _same(one: tuple[Any, bytes], other: tuple[Any, bytes]) -> bool:
         and np.array_equal(a.matrix, b.matrix)
         and _equal(a.pose, b.pose)
         and _equal(a.vertices, b.vertices)
+        and _equal(a.light, b.light)
+        and a.light_strength == b.light_strength
     )
 
 

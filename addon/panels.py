@@ -9,7 +9,20 @@ import bpy
 
 from gshead_backend.errors import GsheadError
 
-from . import colors, compat, heads, health, overlay, panel_portrait, panel_rig, panel_takes, runtime, storage, usd_hook
+from . import (
+    colors,
+    compat,
+    heads,
+    health,
+    lighting,
+    overlay,
+    panel_portrait,
+    panel_rig,
+    panel_takes,
+    runtime,
+    storage,
+    usd_hook,
+)
 from .rig.controls import channels_of
 from .rig.layout import RAW_PREFIX, region_channels
 from .text import draw_text
@@ -110,6 +123,7 @@ class GSHEAD_PT_view(_HeadTab, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout, scene = self.layout, context.scene
+        _draw_light(layout, heads.mesh_of(context.object))
         layout.prop(scene, overlay.PROPERTY, text="Splats in Every Shading")
         if changed := colors.changes(scene.view_settings):
             box = layout.box()
@@ -121,6 +135,17 @@ class GSHEAD_PT_view(_HeadTab, bpy.types.Panel):
             row = layout.row(align=True)
             row.label(text=f"Frame Cache: {count} frames, {size / 2**20:.0f} MiB")
             row.operator("gshead.clear_frame_cache", text="", icon="TRASH")
+
+
+def _draw_light(layout: Any, mesh: Any) -> None:
+    if health.drawn_by_network(mesh):
+        layout.label(text="Light: the photo's, as its network draws it", icon="LIGHT")
+        return
+    settings = lighting.settings_of(mesh)
+    row = layout.row(align=True)
+    row.prop(settings, "source", expand=True)
+    if settings.source == "SCENE":
+        layout.prop(settings, "strength")
 
 
 class GSHEAD_PT_render(_HeadTab, bpy.types.Panel):

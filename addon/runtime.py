@@ -17,7 +17,7 @@ import bpy
 from gshead_backend.errors import ArgumentError
 from gshead_backend.folders import read_limits
 
-from . import compat, reading, storage
+from . import compat, reading, storage, world
 from .checkup import CheckupJob
 from .frame_cache import FrameCache
 from .problem import Problem
@@ -122,6 +122,7 @@ def close_frames() -> None:
 def _file_opened(*_: Any) -> None:
     storage.forget()
     reading.forget()
+    world.forget()
     session.prune(storage.used_ids())
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 
 from gshead_backend import protocol  # its names load pyzmq and msgspec when they are first used
 from gshead_backend.camera import Camera
-from gshead_backend.errors import BackendDiedError, BackendError, GsheadError
+from gshead_backend.errors import BackendError, GsheadError
 
 from .uploads import Uploads
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from gshead_backend.protocol.values import TrackedTake
 
 OFFLINE, STARTING, READY, LOST = "offline", "starting", "ready", "lost"
-DYING_SECONDS = 5.0
 UPLOAD_SECONDS = 60.0
 
 
@@ -149,7 +147,7 @@ class Session:
     def _connect(self) -> tuple[Client, Backend | None]:
         settings = self.settings
         if not settings.connection_file:
-            return self._connect_here(settings.command)
+            return protocol.reach(settings.command, name="blender")
         endpoint = protocol.Endpoint.read(Path(settings.connection_file).expanduser())
         if not endpoint.local and not settings.online:
             raise BackendError(
@@ -157,19 +155,6 @@ class Session:
                 remedy="Allow online access in Preferences, System, Network.",
             )
         return protocol.Client(endpoint, name="blender"), None
-
-    def _connect_here(self, command: Sequence[str]) -> tuple[Client, Backend]:
-        """A backend that was killed a moment ago may still hold its lock: then it is looked for once more."""
-        deadline = time.monotonic() + DYING_SECONDS
-        while True:
-            backend = protocol.connect_or_start(command)
-            try:
-                return protocol.Client(backend.endpoint, name="blender"), backend
-            except BackendDiedError:
-                backend.release()
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
 
     # --- avatars --------------------------------------------------------------------------------------------------
 
@@ -240,11 +225,15 @@ def spec(camera: Camera) -> CameraSpec:
     )  # fmt: skip
 
 
-def instance(avatar_id: str, matrix: np.ndarray, pose: Any, vertices: np.ndarray | None) -> Instance:
-    """One head to draw: by its pose, or by vertices when they are given."""
+def instance(
+    avatar_id: str, matrix: np.ndarray, pose: Any, vertices: np.ndarray | None, light: np.ndarray | None = None,
+    light_strength: float = 1.0,
+) -> Instance:  # fmt: skip
+    """One head to draw: by its pose, or by vertices when they are given; in the photo's light, or in ``light``."""
+    place, lit = matrix.ravel().tolist(), {"light": light, "light_strength": light_strength}
     if vertices is None:
-        return protocol.Instance(avatar_id, matrix.ravel().tolist(), pose=pose.to_vector())
-    return protocol.Instance(avatar_id, matrix.ravel().tolist(), vertices=vertices)
+        return protocol.Instance(avatar_id, place, pose=pose.to_vector(), **lit)
+    return protocol.Instance(avatar_id, place, vertices=vertices, **lit)
 
 
 class _Asked:

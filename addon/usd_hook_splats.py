@@ -13,6 +13,8 @@ from gshead_backend.avatar.types import Avatar
 from gshead_backend.export.usd_splats import SplatWriter
 from gshead_backend.export.usd_stage import usd_modules
 
+from .usd_hook_pose import PoseReader
+
 
 def add_splats(pxr: Any, stage: Any, avatars: Mapping[str, Avatar], choice: str) -> list[str]:
     """Add a splat prim beside the mesh of each head; returns what could not be done, in words.
@@ -38,7 +40,9 @@ def add_splats(pxr: Any, stage: Any, avatars: Mapping[str, Avatar], choice: str)
                 "left out. Modifiers that add or remove vertices cannot move them."
             )
             continue
-        _write(usd, stage, mesh, avatar, choice)
+        note = _write(usd, stage, mesh, avatar, choice)
+        if note:
+            notes.append(f"'{name}': {note}")
     return notes
 
 
@@ -57,18 +61,24 @@ def _is(usd: Any, mesh: Any, name: str) -> bool:
     return False
 
 
-def _write(usd: Any, stage: Any, mesh: Any, avatar: Avatar, choice: str) -> None:
+def _write(usd: Any, stage: Any, mesh: Any, avatar: Avatar, choice: str) -> str:
+    """Author the splats of one head; returns what of its appearance is lost, in words."""
     parent = mesh.GetPrim().GetParent()
     while parent.GetTypeName() == "SkelRoot":  # readers take what lies below for part of the skinned model
         parent = parent.GetParent()
     stem = f"{usd.Tf.MakeValidIdentifier(avatar.name)}_Splats"
     path = parent.GetPath().AppendChild(stem)
     writer = SplatWriter(usd, stage, str(path), avatar, "half" if choice == "half" else "float")
-    times = _times(usd, stage)
+    times, poses = _times(usd, stage), PoseReader(usd, mesh, avatar)
     for time in times[:1] if choice == "rig" else times:
         vertices = _points(usd, mesh, parent, time)
         still = len(times) == 1 or choice == "rig"
-        writer.write(drive_vertices(avatar, vertices), None if still else time.GetValue())
+        writer.write(drive_vertices(avatar, vertices, poses.at(time)), None if still else time.GetValue())
+    if choice == "rig":  # what carries the splats elsewhere needs it for every frame
+        for time in times:
+            if (pose := poses.at(time)) is not None:
+                writer.write_code(pose, time.GetValue())
+    return poses.lost
 
 
 def _times(usd: Any, stage: Any) -> list[Any]:

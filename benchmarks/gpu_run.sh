@@ -7,11 +7,15 @@
 #   bash benchmarks/gpu_run.sh packages train_data train_parser train_regressor
 #   bash benchmarks/gpu_run.sh packages train_heads train_rar
 #   bash benchmarks/gpu_run.sh packages train_data train_heads train_sega_identity train_sega_motion train_sega_decoders
+#   bash benchmarks/gpu_run.sh packages kernels train_clips train_gagavatar
 #
 # The training steps run only when they are named. They make synthetic people on this machine and train the portrait
 # networks and learned heads with the -gpu presets, in pieces: "to be continued" means call again. They need the portrait room's networks
 # in ASSETS (default benchmarks/wheels/assets) beside the wheels. $OUT/train holds weights, model cards and logs; the
-# crops (CROPS, SAMPLES, VALIDATION), the people (HEADS, PEOPLE) and the optimizer's state stay in benchmarks/out on the machine.
+# crops (CROPS, SAMPLES, VALIDATION), the people (HEADS, PEOPLE) and the optimizer's state stay in benchmarks/out on the
+# machine. train_gagavatar learns from prepared footage (FOOTAGE; train_clips fills it with CLIPS synthetic people) for
+# GAGAVATAR_MINUTES in all; CONFIG names another configuration, for example with a backbone. Its weights come back in parts of
+# at most 16 MB.
 #
 # Needs: a Python >= 3.11 with torch that sees the GPU (PYTHON=..., default python3), and numpy; nvcc of torch's
 # CUDA version for gsplat's kernels (CUDA_HOME, default /usr/local/cuda). Packages may be carried as wheels:
@@ -36,7 +40,7 @@ export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$PWD/benchmarks/out/numba}
 LIMIT=${LIMIT:-530}
 STEPS=(packages kernels tests frames batches socket reconstruct gagavatar)
 TRAINING=(train_data train_parser train_regressor
-    train_heads train_rar train_sega_identity train_sega_motion train_sega_decoders)
+    train_heads train_rar train_sega_identity train_sega_motion train_sega_decoders train_clips train_gagavatar)
 ASSETS=${ASSETS:-benchmarks/wheels/assets}
 CROPS=${CROPS:-benchmarks/out/crops}
 HEADS=${HEADS:-benchmarks/out/heads}
@@ -45,6 +49,10 @@ SAMPLES=${SAMPLES:-12000}
 VALIDATION=${VALIDATION:-1024}
 PEOPLE=${PEOPLE:-4000}
 TRAIN_MINUTES=${TRAIN_MINUTES:-16}
+FOOTAGE=${FOOTAGE:-benchmarks/out/footage}
+CLIPS=${CLIPS:-2000}
+GAGAVATAR_MINUTES=${GAGAVATAR_MINUTES:-160}
+CONFIG=${CONFIG:-gagavatar-gpu}
 [ -d "$ASSETS" ] && export GSHEAD_ASSETS=$ASSETS
 
 packages() {
@@ -106,7 +114,8 @@ tests() {
         "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/server/test_frame_pipeline.py || return 1
     fi
     if has numba; then
-        "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/raster tests/avatar/test_d*.py
+        "$PYTHON" -m pytest -q -p no:cacheprovider "${config[@]}" tests/raster tests/avatar/test_d*.py \
+            tests/methods/gagavatar/test_training_raster.py
     fi
 }
 frames() {
@@ -156,13 +165,27 @@ train_sega_decoders() {
         cp "$RUNS"/sega/{identity,motion}/*.safetensors "$RUNS/weights/" || return 1
     GSHEAD_WEIGHTS=$RUNS/weights train sega_decoders "$HEADS" sega --stage decoders
 }
+train_clips() {
+    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "$PYTHON" -m gshead_backend.cli train clips --data "$FOOTAGE" \
+        --people "$CLIPS" --validation 32 --workers "$(nproc)" --minutes "$(piece)" --json
+}
+train_gagavatar() {
+    "$PYTHON" -m gshead_backend.cli train gagavatar --config "$CONFIG" --data "$FOOTAGE" --out "$RUNS/gagavatar" \
+        --device cuda --minutes "$GAGAVATAR_MINUTES" --piece-minutes "$(piece)" --json
+    local code=$?
+    rm -rf "$OUT/train/gagavatar" && mkdir -p "$OUT/train" && cp -r "$RUNS/gagavatar/parts" "$OUT/train/gagavatar" &&
+        cp "$RUNS/gagavatar/gagavatar.md" "$OUT/train/" && cp "$RUNS/gagavatar/log.jsonl" "$OUT/train/gagavatar.jsonl" ||
+        return 1
+    return $code
+}
 
 if [ "${1:-}" = --list ]; then
     printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}"
     exit 0
 fi
 export -f has packages kernels tests frames batches socket reconstruct gagavatar piece train "${TRAINING[@]}"
-export OUT STATE WHEELS PYTHON SITE LIMIT CROPS HEADS RUNS SAMPLES VALIDATION PEOPLE TRAIN_MINUTES
+export OUT STATE WHEELS PYTHON SITE LIMIT CROPS HEADS RUNS SAMPLES VALIDATION PEOPLE TRAIN_MINUTES FOOTAGE CLIPS
+export GAGAVATAR_MINUTES CONFIG
 failed=0
 for step in "${@:-${STEPS[@]}}"; do
     if ! printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}" | grep -qx "$step"; then
@@ -186,7 +209,7 @@ for step in "${@:-${STEPS[@]}}"; do
     else
         echo "== $step: FAILED after $((SECONDS - start)) s, see $OUT/$step.log" >&2
         failed=1
-        case $step in packages | kernels | train_data | train_heads) break ;; esac
+        case $step in packages | kernels | train_data | train_heads | train_clips) break ;; esac
     fi
 done
 exit $failed

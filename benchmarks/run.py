@@ -26,6 +26,7 @@ PARTS = (
     "redraw",
     "interchange",
     "reconstruct",
+    "pool",
     "gagavatar",
 )
 TITLES = {
@@ -36,7 +37,8 @@ TITLES = {
     "floor cpu": "Floors and resolutions, CPU", "codecs": "Packing for a network",
     "blender": "Inside Blender", "redraw": "Python in Blender's redraws",
     "interchange": "Interchange: files and their sizes",
-    "reconstruct": "Reconstruct", "gagavatar": "GAGAvatar, float32, random weights", "memory": "Memory",
+    "reconstruct": "Reconstruct", "pool": "Many portraits over a pool of workers",
+    "gagavatar": "GAGAvatar, float32, random weights", "memory": "Memory",
 }  # fmt: skip
 
 
@@ -113,6 +115,11 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
             from network import measure_gagavatar
 
             measure_gagavatar(report, device)
+    elif part == "pool":
+        if device == "cuda" or options.device:  # minutes on a CPU, so only when it is asked for
+            from pool import measure_pool
+
+            measure_pool(report, device)
     elif part == "redraw":
         from redraw import measure_redraw
 

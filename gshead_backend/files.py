@@ -49,6 +49,19 @@ def check_writable(path: str | Path) -> None:
         raise _Dismissed
 
 
+def text_path(path: str | Path) -> str:
+    """``path`` for a library that takes names as text. Raises ``ExportError`` for one that is not (POSIX allows it)."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = text.encode("utf-8", "backslashreplace").decode()
+        raise ExportError(
+            f"'{shown}' cannot be written: its name is not UTF-8 text.", remedy="Choose another name or folder."
+        ) from None
+    return text
+
+
 def write_atomic(path: str | Path, data: bytes) -> None:
     """Write ``data`` to ``path`` in one step. Raises ``ExportError``."""
     with atomic_path(path) as temporary:

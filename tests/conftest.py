@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from skip_budget import SkipBudget
 from tiny import make_tiny_head
 
 from gshead_backend.head import HeadModel
@@ -18,3 +19,17 @@ from gshead_backend.head import HeadModel
 def tiny_head() -> HeadModel:
     """A made-up head: a few hundred vertices, 6 identity components, the 52 ARKit expressions, subdivision present."""
     return make_tiny_head()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What runs for hours runs when it is named only."""
+    if "soak" in (config.option.markexpr or ""):
+        return
+    hours = [item for item in items if item.get_closest_marker("soak")]
+    if hours:
+        items[:] = [item for item in items if item not in hours]
+        config.hook.pytest_deselected(items=hours)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SkipBudget(), "skip-budget")

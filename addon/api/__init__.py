@@ -37,7 +37,7 @@ from .output import (
     render_animation,
     render_still,
 )
-from .scene import attach, detach, heads, load, reconstruct, save, start_backend, stop_backend
+from .scene import attach, detach, heads, load, reconstruct, save, set_light, start_backend, stop_backend
 from .upkeep import make_single_user, pack_avatar, problems, relink_avatar, unpack_avatar, update_rig
 
 __all__ = [
@@ -45,6 +45,6 @@ __all__ = [
     "channels", "clear_pose", "detach", "export_face", "export_ply", "export_splats", "export_take", "export_usd",
     "heads", "import_take", "import_usd", "keep_photo_colors", "key_pose", "key_table", "load", "make_single_user",
     "pack_avatar", "problems", "reconstruct", "reenact", "relink_avatar", "remove_bake", "remove_from_compositor",
-    "render_animation", "render_still", "save", "set_channels", "start_backend", "stop_backend", "unpack_avatar",
-    "update_rig",
+    "render_animation", "render_still", "save", "set_channels", "set_light", "start_backend", "stop_backend",
+    "unpack_avatar", "update_rig",
 ]  # fmt: skip

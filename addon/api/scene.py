@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import bpy
 
+from gshead_backend.avatar.shading import only_photo_light
 from gshead_backend.errors import ArgumentError
 
 from .. import attach as attaching
 from .. import heads as scene_heads
-from .. import preferences, runtime, storage
+from .. import health, lighting, preferences, runtime, storage
 from ..jobs import read_portrait
 from ..rig.build import HeadObjects
 from ..rig.read_pose import find_rig
@@ -105,6 +106,25 @@ def attach(head: Any, armature: Any = None, bone: str = "") -> None:
 def detach(head: Any) -> None:
     """Take a head off its parent, where it is. Raises ``ArgumentError`` when it has none."""
     attaching.detach(bpy.context, parts_of(head).rig)
+
+
+def set_light(head: Any, source: Literal["photo", "scene"] = "scene", *, strength: float = 1.0) -> None:
+    """Show a head in its photo's light or in that of the scene's lights and world, in viewports and renders.
+
+    Args:
+        strength: how far the scene's light takes the place of the photo's, 0 to 1.
+    Raises:
+        ArgumentError: an unknown source, or a strength outside 0..1. UnsupportedError: a network draws this head.
+    """
+    mesh = mesh_of(head)
+    if source not in ("photo", "scene") or not 0 <= strength <= 1:
+        raise ArgumentError(
+            f"A head's light is 'photo' or 'scene' with a strength of 0 to 1, not {source!r}, {strength}."
+        )
+    if source == "scene" and health.drawn_by_network(mesh):
+        raise only_photo_light(mesh.name)
+    settings = lighting.settings_of(mesh)
+    settings.source, settings.strength = source.upper(), strength
 
 
 def parts_of(head: Any) -> HeadObjects:

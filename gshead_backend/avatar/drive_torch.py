@@ -19,6 +19,7 @@ from ..head.rotation import axis_angle_to_matrix
 from ..head.skinning import joint_transforms
 from .binding import SCALE_RANGE
 from .drive import binding_of, pose_features
+from .shading import shading_of
 from .types import Avatar, Splats
 
 PARAMETERS = ("offset", "rotation", "log_scale", "opacity_logit", "color")
@@ -65,6 +66,7 @@ class TorchAvatar:
             self.parameters["rotation"] = torch.where(self._tensor(lost)[:, None], none, self.parameters["rotation"])
         self._skinning: tuple[Tensor, ...] | None = None
         self.drivers: dict[int, Any] = {}
+        self._shading: tuple[Tensor, Tensor] | None = None
         d = avatar.dynamic
         if d is not None:
             self._index = self._tensor(d.index).long()
@@ -72,6 +74,14 @@ class TorchAvatar:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array), device=self.device)
+
+    @property
+    def shading(self) -> tuple[Tensor, Tensor]:
+        """``axis`` and ``gain`` of the avatar's ``Shading``, each (N, 3); made when first asked for."""
+        if self._shading is None:
+            shading = shading_of(self.avatar)
+            self._shading = self._tensor(shading.axis), self._tensor(shading.gain)
+        return self._shading
 
     def drive(self, pose: HeadPose, overrides: Mapping[str, Tensor] | None = None) -> Splats:
         """Splats of a pose; ``overrides`` replaces any of ``PARAMETERS``, each (N, ...) on this device."""

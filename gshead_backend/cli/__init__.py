@@ -27,6 +27,7 @@ VERBS = {
     "assets": "fetch the small networks that read portraits, list them",
     "weights": "what each method needs, present or missing; import published weights",
     "synthetic": "seeded synthetic people: pictures with known truth, tables, timing",
+    "dataset": "your own videos and multi-view folders become training material",
     "train": "train the project's own portrait networks on synthetic people",
     "evaluate": "say how good a method is: benchmarks, a report, a comparison",
     "status": "what a running backend is doing: sessions, jobs, frames a second, memory",

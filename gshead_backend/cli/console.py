@@ -35,7 +35,12 @@ def parse_actions(actions: Mapping[str, Callable[..., int]], verb: str, args: Se
 
 def emit(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """Print a result on stdout: ``text`` for people, ``result`` as one JSON object for programs."""
-    print(json.dumps(result, ensure_ascii=False) if as_json else text, flush=True)
+    line = json.dumps(result, ensure_ascii=False) if as_json else text
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # a file's name that is no text: escaped in JSON, else with question marks
+        line = json.dumps(result) if as_json else text.encode("utf-8", "replace").decode()
+    print(line, flush=True)
 
 
 def warn(text: str) -> None:

@@ -10,7 +10,7 @@ import tyro
 
 from ..errors import ArgumentError
 from ..files import check_writable
-from .console import Progress, bytes_text, emit, parse, parse_frames
+from .console import Progress, bytes_text, emit, parse, parse_frames, warn
 from .render import pose_at, read_take
 
 if TYPE_CHECKING:
@@ -96,6 +96,12 @@ def _usd(
     from ..export.usd_look import Light
 
     _in_a_row(numbers, "A USD file")
+    if mode == "rig" and person.dynamic is not None:
+        warn(
+            "this avatar's splats change with the pose, not only with the mesh. A rig file has that in "
+            "primvars:gshead:dynamic:*; programs that carry the splats without it show them as at the neutral pose. "
+            "Use --mode baked there."
+        )
     precision = "half" if half else "float"
     if part and part != "root":
         ranges = chunk_ranges(numbers[0], numbers[-1], chunk)

@@ -41,13 +41,16 @@ def run(
     """
     from ..farm.blender import find_blender
     from ..farm.frames import FrameFolder
-    from ..farm.pool import Farm, Worker, chunks_of, visible_gpus
+    from ..farm.pool import Farm, Worker, chunks_of
+    from ..gpus import visible_gpus
+    from ..protocol.launcher import clean_environment
     from .farm_table import Table
 
     numbers = parse_frames(frames)
     if chunk < 0 or not 0 <= workers <= 64:
         raise ArgumentError("--chunk must not be negative, and --workers lie in 0..64.")
-    devices: list[int | None] = list(visible_gpus() if gpus == "auto" else _numbers(gpus)) or [None]
+    found = visible_gpus(clean_environment()) if gpus == "auto" else _numbers(gpus)
+    devices: list[str | None] = list(found) or [None]
     count = workers or (len(devices) if devices != [None] else 2)
     rows = [Worker(f"worker {i + 1}", devices[i % len(devices)]) for i in range(count)]
     job = job_of(blend, out, engine, retries)
@@ -63,11 +66,11 @@ def run(
     return finish(farm.rendered, farm.kept, farm.failed, out, time.perf_counter() - started, as_json=json)
 
 
-def _numbers(text: str) -> list[int]:
+def _numbers(text: str) -> list[str]:
     if text in ("", "none"):
         return []
     try:
-        return [int(part) for part in text.split(",")]
+        return [str(int(part)) for part in text.split(",")]
     except ValueError:
         raise ArgumentError(f"--gpus must be auto, none or numbers such as 0,1, not '{text}'.") from None
 

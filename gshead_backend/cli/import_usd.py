@@ -39,10 +39,10 @@ def import_usd(
     from ..export.usd_take import take_of
 
     found = one_head(read(usd, pxr=pxr), head)
+    made, notes = take_of(found, usd.stem) if take is not None else (None, [])  # before anything is written
     size = save_avatar(found.avatar, out)
     result = {"file": str(out), "bytes": size, "splats": len(found.avatar), "frames": len(found.poses)}
-    if take is not None:
-        made, notes = take_of(found, usd.stem)
+    if take is not None and made is not None:
         for note in notes:
             warn(note)
         save_take(made, take)

@@ -1,4 +1,4 @@
-"""``gshead reconstruct``: in this process, without a backend."""
+"""``gshead reconstruct``: one photo in this process, without a backend; a folder over a pool of workers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ def main(args: Sequence[str]) -> int:
 def reconstruct(
     photo: tyro.conf.Positional[Path], /, out: Annotated[Path, tyro.conf.arg(aliases=["-o"])], *, method: str = "uvfit",
     quality: Literal["draft", "standard", "high"] = "standard", name: str = "", head: str = "default",
-    device: str = "auto", seed: int = 0, splats: int | None = None, json: bool = False,
+    device: str = "auto", seed: int = 0, splats: int | None = None, workers: int = 0,
+    pool: str = "", connection: Path | None = None, again: bool = False, json: bool = False,
 ) -> int:  # fmt: skip
-    """Make an avatar from one portrait photo.
+    """Make an avatar from one portrait photo, or one from every photo of a folder.
+
+    A folder's avatars are made by several workers at once; run it again, and those that are there are kept. What became
+    of each is in 'batch.json' beside them. Folders within the folder are not searched.
 
     Args:
-        photo: JPEG, PNG, WebP or TIFF.
-        out: the avatar file to write, ending in .gshead.
+        photo: JPEG, PNG, WebP or TIFF, or a folder of them.
+        out: the avatar file to write, ending in .gshead; with a folder, the folder to write them to.
         method: uvfit, rar (uvfit corrected by a trained network), or gagavatar (a published network; 'gshead weights
             list' says what it needs).
         quality: draft takes a few seconds, standard and high some ten times as long without a GPU.
@@ -36,8 +40,24 @@ def reconstruct(
         device: auto, cpu, cuda or cuda:N.
         seed: the same seed, photo and device give the same file.
         splats: about so many, whatever the quality; what a frame costs depends on this number alone.
+        workers: with a folder: how many work at once; 0 for one a GPU, and one without GPUs.
+        pool: with a folder: local:N, or ray://HOST:PORT for a Ray cluster; this machine by default.
+        connection: with a folder: connection file of a backend that runs with a pool.
+        again: with a folder: make all of them anew.
         json: print the result as one JSON object.
     """
+    if photo.is_dir():
+        if head != "default" or name:
+            raise ArgumentError("--head and --name are for a single photo.")
+        from .reconstruct_folder import reconstruct_folder
+
+        options = {"method": method, "quality": quality, "seed": seed, "splats": splats or 0}
+        return reconstruct_folder(
+            photo, out, options, device=device, pool=pool, workers=workers, connection=connection, again=again,
+            json=json,
+        )  # fmt: skip
+    if workers or pool or connection or again:
+        raise ArgumentError("--workers, --pool, --connection and --again are for a folder of photos.")
     if out.suffix != ".gshead":
         raise ArgumentError(f"The avatar file '{out}' must end in .gshead.")
     data = _read(photo)
@@ -45,13 +65,14 @@ def reconstruct(
     progress, started = Progress(), time.perf_counter()
     progress(0.0, "Loading")
     from ..avatar import avatar_from_bytes, avatar_to_bytes, describe_avatar
+    from ..farm.portraits import display_name
     from ..methods import ReconstructOptions, get_method, head_for
     from ..portrait.fit import fit_portrait
     from ..server.devices import resolve_device
 
     function = get_method(method)
     model = head_for(method, head)
-    options = ReconstructOptions(quality, name or photo.stem[:100], seed, resolve_device(device), splats)
+    options = ReconstructOptions(quality, name or display_name(photo), seed, resolve_device(device), splats)
     try:
         fit = fit_portrait(data, model, progress=progress.part(0.0, 0.1))
         avatar = function(fit, model, options, progress.part(0.1, 0.98))

@@ -19,12 +19,12 @@ def main(args: Sequence[str]) -> int:
 
 def relight(
     avatar: tyro.conf.Positional[Path], /, out: Annotated[Path, tyro.conf.arg(aliases=["-o"])], *, yaw: float = 45.0,
-    pitch: float = 30.0, soft: float = 0.35, strength: float = 1.0,
+    pitch: float = 30.0, soft: float = 0.35, strength: float = 1.0, power: float = 1.0,
     color: tuple[float, float, float] = (1.0, 1.0, 1.0), json: bool = False,
 ) -> int:  # fmt: skip
     """Write an avatar as it looks in the light of one lamp; the photo's own light is taken out first.
 
-    Needs an avatar whose method told that light ('gshead reconstruct --method rar').
+    For programs that show splats as they are: Blender lights a head by its scene, 'gshead render --lamp' a picture.
 
     Args:
         avatar: a .gshead file.
@@ -33,6 +33,7 @@ def relight(
         pitch: degrees upward.
         soft: share of even light from all sides, 0 to 1.
         strength: 0 changes nothing, 1 is the new light alone.
+        power: 1 shows a white card that faces the lamp as just white.
         color: linear red, green and blue of the lamp.
         json: print the result as one JSON object.
     """
@@ -42,9 +43,11 @@ def relight(
         raise ArgumentError(f"--strength lies in 0..1, not {strength}.")
     check_writable(out)
     from ..avatar import load_avatar, save_avatar
-    from ..methods.common.light import lamp, relit
+    from ..avatar.light import lamp
+    from ..avatar.shading import relit
 
-    size = save_avatar(relit(load_avatar(avatar), lamp(yaw, pitch, soft=soft, color=color), strength), out)
+    light = lamp(yaw, pitch, soft=soft, color=color, power=power)
+    size = save_avatar(relit(load_avatar(avatar), light, strength), out)
     told = {"file": str(out), "yaw": yaw, "pitch": pitch, "soft": soft, "strength": strength, "bytes": size}
     emit(told, f"{out}: lamp at {yaw:g}°, {pitch:g}° up, {bytes_text(size)}", as_json=json)
     return 0

@@ -30,8 +30,8 @@ def main(args: Sequence[str]) -> int:
 def render(
     avatar: tyro.conf.Positional[Path], /, out: Annotated[Path, tyro.conf.arg(aliases=["-o"])], *,
     take: Path | None = None, frames: str = "", size: str = "512x512", yaw: float = 0.0, pitch: float = 0.0,
-    format: Literal["png", "exr"] = "png", background: str = "transparent", device: str = "auto", again: bool = False,
-    json: bool = False,
+    format: Literal["png", "exr"] = "png", background: str = "transparent", lamp: tuple[float, float] | None = None,
+    soft: float = 0.35, power: float = 1.0, device: str = "auto", again: bool = False, json: bool = False,
 ) -> int:  # fmt: skip
     """Render frames of an avatar into a folder, as 0001.png, 0002.png and so on, or into one video.
 
@@ -48,6 +48,10 @@ def render(
         pitch: degrees; positive moves the camera up.
         format: png (8-bit sRGB, straight alpha) or exr (linear, premultiplied, with depth).
         background: transparent, white, black, grey or #rrggbb; png only.
+        lamp: yaw and pitch, degrees, of a lamp that lights the head in place of the photo's light: 0 0 from the front,
+            90 0 from the person's left, 0 90 from above.
+        soft: share of even light from all sides beside the lamp, 0 to 1.
+        power: of the lamp; 1 shows a white card that faces it as just white.
         device: auto, cpu, cuda or cuda:N.
         again: render all frames, also those that are there.
         json: print the result as one JSON object.
@@ -59,6 +63,7 @@ def render(
 
     from ..avatar import load_avatar
     from ..avatar.framing import portrait_camera
+    from ..avatar.light import lamp as lamp_light
     from ..export.frames import camera_metadata, write_exr, write_png
     from ..export.video import KINDS
     from ..farm.frames import FrameFolder, file_sha256
@@ -69,50 +74,55 @@ def render(
     animation, numbers = read_take(take, frames)
     camera = portrait_camera(person, pixels, yaw, pitch)
     behind = None if color is None else np.array(color, np.float32)
-    progress, files, kept, times = Progress(), [], [], []
+    light = None if lamp is None else lamp_light(*lamp, soft=soft, power=power)
+    progress, made, times = Progress(), set(), []
     progress(0.0, "Preparing")
     device = resolve_device(device)
     if out.suffix.lower() in KINDS:
-        return _video(out, person, animation, numbers, camera, behind, device, json)
+        return _video(out, person, animation, numbers, camera, behind, device, json, light)
     notes = {
         "avatar": person.name, "method": person.method, "head": person.head.name,
         "fps": animation.fps if animation else 24.0, **camera_metadata(camera),
     }  # fmt: skip
-    told = {"Software": f"gshead {__version__}", "Comment": f"computed, not filmed; method {person.method}"}
+    told = {"Software": f"gshead {__version__}", "Comment": computed_by(person)}
+    notes["comment"] = told["Comment"]
     made_from = [file_sha256(path) for path in (avatar, take) if path is not None]
     settings = {
         "size": pixels, "yaw": yaw, "pitch": pitch, "background": background, "device": device,
-        "gshead": __version__,
+        "gshead": __version__, **({"lamp": (*lamp, soft, power)} if lamp is not None else {}),
     }  # fmt: skip
     folder = FrameFolder(out, hashlib.sha256(repr((made_from, format, settings)).encode()).hexdigest())
     folder.sweep()
     try:
         draw: Draw | None = None
-        for i, number in enumerate(numbers):
-            path = out / f"{number:04d}.{format}"
-            files.append(str(path))
-            with folder.claimed(number) as mine:
-                if not mine or (not again and folder.valid(number)):
-                    kept.append(number)
-                    continue
-                draw = draw or drawer_of(person, device)
-                started = time.perf_counter()
-                drawn = draw(pose_at(person, animation, number), camera)
-                rgb, alpha, depth = drawn.color, drawn.alpha, drawn.depth
-                times.append(time.perf_counter() - started)
-                scratch = folder.scratch(number)
-                scratch = scratch.with_name(f"{scratch.name}.{format}")
-                if format == "exr":
-                    write_exr(scratch, rgb, alpha, depth, metadata={**notes, "frame": number})
-                elif behind is not None:
-                    write_png(scratch, rgb + (1 - alpha[..., None]) * behind, text=told)
-                else:
-                    write_png(scratch, rgb, alpha, text=told)
-                folder.finish(number, scratch, times[-1], {"gshead": __version__})
-            progress((i + 1) / len(numbers), f"Frame {number}")
+        left = numbers
+        while left:  # once more only where another process, at work on a frame, did not come to its end
+            for i, number in enumerate(left):
+                with folder.claimed(number) as mine:
+                    if not mine or (not again and folder.valid(number)):
+                        continue
+                    draw = draw or drawer_of(person, device, light)
+                    started = time.perf_counter()
+                    drawn = draw(pose_at(person, animation, number), camera)
+                    rgb, alpha, depth = drawn.color, drawn.alpha, drawn.depth
+                    times.append(time.perf_counter() - started)
+                    scratch = folder.scratch(number)
+                    scratch = scratch.with_name(f"{scratch.name}.{format}")
+                    if format == "exr":
+                        write_exr(scratch, rgb, alpha, depth, metadata={**notes, "frame": number})
+                    elif behind is not None:
+                        write_png(scratch, rgb + (1 - alpha[..., None]) * behind, text=told)
+                    else:
+                        write_png(scratch, rgb, alpha, text=told)
+                    folder.finish(number, scratch, times[-1], {"gshead": __version__})
+                    made.add(number)
+                progress((i + 1) / len(left), f"Frame {number}")
+            left = folder.left_of(left)
+        progress(1.0, "Done")
     finally:
         progress.close()
     folder.write_manifest(numbers)
+    files, kept = [str(out / f"{n:04d}.{format}") for n in numbers], [n for n in numbers if n not in made]
     median = statistics.median(times or [0.0])
     result = {
         "files": files, "kept": kept, "size": list(pixels), "splats": len(person), "device": device,
@@ -126,7 +136,7 @@ def render(
 
 def _video(
     out: Path, person: Avatar, animation: Take | None, numbers: list[int], camera: Camera,
-    behind: np.ndarray | None, device: str, json: bool,
+    behind: np.ndarray | None, device: str, json: bool, light: np.ndarray | None,
 ) -> int:  # fmt: skip
     """Frames into one video file."""
     from ..export.video import video_writer
@@ -134,8 +144,9 @@ def _video(
 
     progress, size = Progress(), (camera.width, camera.height)
     try:
-        with video_writer(out, size, animation.fps if animation else 24.0, transparent=behind is None) as write:
-            draw = drawer_of(person, device)
+        fps = animation.fps if animation else 24.0
+        with video_writer(out, size, fps, transparent=behind is None, comment=computed_by(person)) as write:
+            draw = drawer_of(person, device, light)
             for i, number in enumerate(numbers):
                 drawn = draw(pose_at(person, animation, number), camera)
                 if behind is None:
@@ -148,6 +159,11 @@ def _video(
     result = {"files": [str(out)], "size": list(size), "splats": len(person), "device": device}
     emit(result, f"{out}: {len(numbers)} frames of {size[0]}x{size[1]}", as_json=json)
     return 0
+
+
+def computed_by(avatar: Avatar) -> str:
+    """What a picture says about itself."""
+    return f"computed, not filmed; gshead {__version__}, method {avatar.method}"
 
 
 def read_take(path: Path | None, frames: str) -> tuple[Take | None, list[int]]:

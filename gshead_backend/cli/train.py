@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,11 +14,14 @@ import tyro
 
 from ..errors import ArgumentError
 from .console import Progress, emit, parse_actions
-from .train_material import UNFINISHED, data, heads
+from .train_material import UNFINISHED, clips, data, heads
 
 
 def main(args: Sequence[str]) -> int:
-    actions = {"data": data, "parser": parser, "regressor": regressor, "heads": heads, "rar": rar, "sega": sega}
+    actions = {
+        "data": data, "parser": parser, "regressor": regressor, "heads": heads, "rar": rar, "sega": sega,
+        "clips": clips, "gagavatar": gagavatar,
+    }  # fmt: skip
     return parse_actions(actions, "train", args)
 
 
@@ -25,18 +30,23 @@ class Options:
     """What every training can be told.
 
     Attributes:
-        data: folder made by 'gshead train data' (parser, regressor, sega's identity) or 'gshead train heads' (others).
+        data: folder made by 'gshead train data' (parser, regressor, sega's identity) or 'gshead train heads' (others),
+            or a folder of your own footage ('gshead dataset prepare' and 'samples'); gagavatar takes only footage, or
+            that of 'gshead train clips'.
+        footage: such a folder beside --data; the configuration's key of that name says how often it is looked at.
         config: a preset (the network's -cpu, -gpu) or a JSON/TOML file; the CPU preset when empty.
         out: folder for the weights, the model card, the log and the state; out/train/NETWORK by default.
         minutes: train so long in all, whatever the configuration says.
         piece_minutes: stop after so long with exit code 75; the same command goes on.
         device: auto, cpu, cuda or cuda:N.
-        threads: of torch on the CPU; 0 = as torch chooses.
-        resume: auto goes on where the folder stands, never starts anew, a weight file is a warm start.
+        threads: of torch and of the rasterizer on the CPU; 0 = as they choose.
+        resume: auto goes on where the folder stands, never starts anew, a weight file (gagavatar: a folder of parts) is
+            a warm start.
         json: print the result as one JSON object.
     """
 
     data: Path | None = None
+    footage: Path | None = None
     config: str = ""
     out: Path | None = None
     minutes: float | None = None
@@ -68,7 +78,9 @@ def rar(options: Given, *, stage: Literal["reconstructor", "scaling"] = "reconst
         stage: reconstructor; or scaling, which trains three sizes for equally many steps, the smallest for --minutes,
             and prints a table of what they gain and what a frame costs.
     """
-    return _scaling(options) if stage == "scaling" else _train("rar", options)
+    if stage == "reconstructor":
+        return _train("rar", options)
+    return _compared(options, "rar-cpu", "rar", "rar_scaling", "scaling")
 
 
 def sega(options: Given, *, stage: Literal["identity", "motion", "decoders", "ablations"]) -> int:
@@ -81,52 +93,85 @@ def sega(options: Given, *, stage: Literal["identity", "motion", "decoders", "ab
             decoders without one part of the method at a time, --minutes each, and prints a table. Every stage has a
             folder of its own in --out.
     """
-    return _ablations(options) if stage == "ablations" else _train(f"sega_{stage}", options)
+    if stage != "ablations":
+        return _train(f"sega_{stage}", options)
+    return _compared(options, "sega-decoders-cpu", "sega_decoders", "sega.ablations", "ablations")
 
 
-def _scaling(o: Options) -> int:
-    from ..training.rar_scaling import scaling, table
+def gagavatar(options: Given, *, stage: Literal["network", "ablations"] = "network") -> int:
+    """Train the network of the method gagavatar on footage of people, or on synthetic people (gshead train clips).
 
-    return _compared(o, "rar-cpu", "rar", "scaling", scaling, table)
+    Leaves parts of at most 16 MB and their index in --out/parts: 'gshead weights import gagavatar OUT/parts' installs
+    them.
+
+    Args:
+        options: as every training.
+        stage: network; or ablations, which trains it whole, without the neural renderer, with one lifted plane and
+            without the lifting loss, --minutes each, and prints a table.
+    """
+    if stage == "network":
+        return _train("gagavatar", options)
+    return _compared(options, "gagavatar-cpu", "gagavatar", "gagavatar.ablations", "ablations")
 
 
-def _ablations(o: Options) -> int:
-    from ..training.sega.ablations import ablations, table
+def _limit(threads: int) -> None:
+    """So many threads of torch, and of the rasterizer, whose idle threads would otherwise spin beside torch's."""
+    if threads:
+        if "numba" not in sys.modules:  # it reads this once, and changes of it later are errors
+            os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
+        import torch
 
-    return _compared(o, "sega-decoders-cpu", "sega_decoders", "ablations", ablations, table)
+        torch.set_num_threads(threads)
 
 
-def _compared(
-    o: Options, preset: str, network: str, what: str, measure: Callable[..., Any], table: Callable[[Any], str]
-) -> int:
-    """Several trainings of a network beside each other, and a table of what became of them."""
+def _compared(o: Options, preset: str, network: str, module: str, what: str) -> int:
+    """Several trainings of a network beside each other by ``module.what``, and a table of what became of them."""
+    _limit(o.threads)
+    from importlib import import_module
+
     import msgspec
-    import torch
 
     from ..server.devices import resolve_device
     from ..training.config import load_config
 
+    comparison: Any = import_module(f"gshead_backend.training.{module}")
     config = load_config(o.config or preset, network)
     if o.minutes is not None:
         config = msgspec.structs.replace(config, minutes=o.minutes)
-    if o.threads:
-        torch.set_num_threads(o.threads)
     out = (o.out or Path("out/train") / network.partition("_")[0]) / what
     progress = Progress()
     try:
-        rows = measure(config, _material(o), out, device=resolve_device(o.device), progress=progress)
+        rows = getattr(comparison, what)(
+            config, _material(o, network), out, device=resolve_device(o.device), progress=progress
+        )  # fmt: skip
     finally:
         progress.close()
-    emit({"rows": msgspec.to_builtins(rows)}, table(rows), as_json=o.json)
+    emit({"rows": msgspec.to_builtins(rows)}, comparison.table(rows), as_json=o.json)
     return 0
 
 
-def _material(o: Options) -> Path:
+def _material(o: Options, network: str) -> Path:
+    from ..training.prepared import material_of
+
     if o.data is None:
         raise ArgumentError(
-            "--data is missing.", remedy="Name a folder that 'gshead train data' or 'heads' has filled."
+            "--data is missing.",
+            remedy="Name a folder that 'gshead train data', 'heads', 'clips' or 'gshead dataset' has filled.",
         )
-    return o.data
+    return material_of(o.data, network)
+
+
+def _footage(o: Options, network: str) -> Path | None:
+    from ..training.prepared import is_footage, material_of
+
+    if o.footage is None:
+        return None
+    if network == "sega_motion" or not is_footage(o.footage):
+        raise ArgumentError(
+            "The motion stage needs no data." if network == "sega_motion" else
+            f"'{o.footage}' holds no prepared footage.", remedy="Fill it with 'gshead dataset prepare' and 'samples'.",
+        )  # fmt: skip
+    return material_of(o.footage, network)
 
 
 def _train(network: str, o: Options) -> int:
@@ -134,8 +179,8 @@ def _train(network: str, o: Options) -> int:
     stage = network.partition("_")[2]
     name, out = o.config or preset, o.out or Path("out/train") / network.partition("_")[0]
     out = out / stage if stage else out
+    _limit(o.threads)
     import msgspec
-    import torch
 
     from ..server.devices import resolve_device
     from ..training.card import write_card
@@ -148,25 +193,25 @@ def _train(network: str, o: Options) -> int:
         if o.minutes <= 0:
             raise ArgumentError(f"--minutes must be above 0, got {o.minutes}.")
         config = msgspec.structs.replace(config, minutes=o.minutes)
-    if o.threads:
-        torch.set_num_threads(o.threads)
     where = resolve_device(o.device)
-    material = Path() if network == "sega_motion" else _material(o)
+    material = Path() if network == "sega_motion" else _material(o, network)
+    footage = _footage(o, network)
     task = make_task(config)
     progress = Progress()
     try:
         outcome = train(
             task, config, material, out, device=where, resume=o.resume, piece_minutes=o.piece_minutes,
-            progress=progress,
+            footage=footage, progress=progress,
         )  # fmt: skip
     finally:
         progress.close()
     limit = f" --minutes {o.minutes:g}" if o.minutes is not None else ""
     warm = "" if o.resume in ("auto", "never") else f" --resume {shlex.quote(Path(o.resume).name)}"
+    beside = " --footage FOOTAGE" if footage is not None else ""
     verb = network if "_" not in network else "{} --stage {}".format(*network.split("_"))
-    command = f"gshead train {verb} --config {shlex.quote(name)} --data DATA{limit}{warm}"
+    command = f"gshead train {verb} --config {shlex.quote(name)} --data DATA{beside}{limit}{warm}"
     card = write_card(out, config, outcome, task.header(0).version, where, command)
-    weights = out / f"{network}.safetensors"
+    weights = out / "parts" if network == "gagavatar" else out / f"{network}.safetensors"
     result = {
         "weights": str(weights), "card": str(card), "finished": outcome.finished, "step": outcome.step,
         "minutes": round(outcome.seconds / 60, 2), "samples_per_second": round(outcome.samples_per_second, 2),

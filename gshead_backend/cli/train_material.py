@@ -1,4 +1,4 @@
-"""``gshead train data|heads``: what networks train on, made of synthetic people."""
+"""``gshead train data|heads|clips``: what networks train on, made of synthetic people."""
 
 from __future__ import annotations
 
@@ -87,6 +87,52 @@ def heads(
         return prepare(
             data, split, count, workers=workers, source="", how=how, shots=1, skip=skip if split == "train" else 0,
             minutes=left, make=make_head_chunk, chunk=CHUNK, progress=progress,
+        )  # fmt: skip
+
+    return _fill(data, people, validation, minutes, make, json)
+
+
+def clips(
+    *, data: Path, people: int = 400, validation: int = 16, frames: int = 6, size: int = 512, skip: int = 0,
+    workers: int = 1, minutes: float | None = None, head: str = "", hair_meshes: str = "", device: str = "cpu",
+    json: bool = False,
+) -> int:  # fmt: skip
+    """Make footage of synthetic people: what 'gshead dataset prepare' makes of videos, with heads known exactly.
+
+    Goes on where it was; more people can be added later.
+
+    Args:
+        data: the folder to fill, about 0.2 MB a frame.
+        people: for training.
+        validation: other people for validation.
+        frames: of each person, with other expressions and from other sides, 2 to 100.
+        size: pixels of a side, 64 to 1024.
+        skip: people to leave out at the beginning of the training split, to add others to a folder.
+        workers: processes.
+        minutes: start nothing new after so long; exit code 75 when something is left, and the same command goes on.
+        head: an installed head to make people on; the default head when empty.
+        hair_meshes: a folder of OBJ hair that half of the people with hair wear.
+        device: cpu or cuda, for rendering.
+        json: print the result as one JSON object.
+    """
+    from functools import partial
+
+    from ..training.crops import prepare
+    from ..training.footage import SHARDS
+    from ..training.synthetic.clips import make_clip
+    from ..training.synthetic.sample import Drawing
+
+    if people < 1 or workers < 1 or validation < 0 or skip < 0:
+        raise ArgumentError("--people and --workers must be 1 or more, --validation and --skip 0 or more.")
+    if not 2 <= frames <= 100 or not 64 <= size <= 1024:
+        raise ArgumentError(f"--frames lies in 2..100 and --size in 64..1024, not {frames} and {size}.")
+    how = Drawing(size=size, device=device, head=head, hair_meshes=hair_meshes)
+
+    def make(split: str, count: int, left: float | None, progress: Callable[[float, str], None]) -> Any:
+        return prepare(
+            data / SHARDS, split, count, workers=workers, source="", how=how, shots=1,
+            skip=skip if split == "train" else 0, minutes=left, make=partial(make_clip, frames=frames), chunk=1,
+            flat=True, progress=progress,
         )  # fmt: skip
 
     return _fill(data, people, validation, minutes, make, json)

@@ -58,20 +58,22 @@ def show(*, json: bool = False) -> int:
 
 
 def import_(name: tyro.conf.Positional[str], path: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
-    """Import weights that you have got from their authors.
+    """Import weights that you have got from their authors, or trained yourself.
 
     The file is read without running anything in it, checked entry by entry, and what inference needs of it is kept as
     safetensors in your data folder. It is never passed on.
 
     Args:
         name: gagavatar.
-        path: the published file (GAGAvatar.pt).
+        path: the published file (GAGAvatar.pt), or the folder of parts (or their index) that 'gshead train gagavatar'
+            left; these are joined.
         json: print the result as one JSON object.
     """
-    from ..methods.needs import find_need, import_weights
+    from ..methods.gagavatar.parts import is_parts
+    from ..methods.needs import OWN_LICENSE, find_need, import_weights
 
-    need = find_need(name)
-    print(f"Importing '{name}' (licence: {need.license}).", file=sys.stderr, flush=True)
+    terms = OWN_LICENSE if is_parts(path) else find_need(name).license
+    print(f"Importing '{name}' (licence: {terms}).", file=sys.stderr, flush=True)
     found = import_weights(name, path)
     emit(_row(found), _text(found), as_json=json)
     return 0

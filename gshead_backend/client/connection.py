@@ -12,9 +12,9 @@ from ..avatar import Avatar, avatar_from_bytes, avatar_to_bytes
 from ..avatar.take import Take, take_from_json
 from ..errors import FileFormatError
 from ..protocol import Client, Endpoint
-from ..protocol import launcher as launching
 from ..protocol.launcher import Backend
 from ..protocol.messages import Motion, Quality
+from ..protocol.reaching import reach
 from ..protocol.request import ProgressCallback
 from .head import Head
 
@@ -113,12 +113,8 @@ def connect_or_start(command: Sequence[str] = (), *, name: str = "script", timeo
     Raises:
         BackendError: it cannot be started or reached; the message holds the end of its log.
     """
-    backend = launching.connect_or_start(command or COMMAND, timeout=timeout)
-    try:
-        return Connection(Client(backend.endpoint, name=name, timeout=timeout), backend)
-    except BaseException:
-        backend.release()
-        raise
+    client, backend = reach(command or COMMAND, name=name, timeout=timeout, start_timeout=timeout)
+    return Connection(client, backend)
 
 
 def connect(connection_file: str | Path, *, name: str = "script", timeout: float = 10.0) -> Connection:

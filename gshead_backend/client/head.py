@@ -13,6 +13,8 @@ import numpy as np
 
 from ..avatar import Avatar, Take, avatar_from_bytes
 from ..avatar.framing import portrait_camera
+from ..avatar.light import checked_light
+from ..avatar.shading import only_photo_light
 from ..avatar.take_table import take_from_table
 from ..camera import Camera
 from ..errors import ArgumentError, Cancelled
@@ -78,7 +80,8 @@ class Head:
     def render(
         self, channels: Mapping[str, Any] | None = None, *, pose: HeadPose | None = None, camera: Camera | None = None,
         size: tuple[int, int] = (512, 512), yaw: float = 0.0, pitch: float = 0.0, dtype: Dtype = "float32",
-        depth: bool = False, timeout: float | None = 600.0,
+        depth: bool = False, light: np.ndarray | None = None, light_strength: float = 1.0,
+        timeout: float | None = 600.0,
     ) -> Frame:  # fmt: skip
         """One exact frame.
 
@@ -87,20 +90,25 @@ class Head:
             camera: OpenCV axes in head space, metres; otherwise :meth:`camera` of ``size``, ``yaw`` and ``pitch``.
             dtype: ``"float32"`` or ``"float16"`` for scene-linear, ``"uint8"`` for sRGB-encoded pixels.
             depth: also metres along the view axis.
+            light: (9, 3) radiance as spherical harmonics, from ``gshead_backend.avatar.light`` (``lamp(yaw, pitch)``);
+                the photo's own light by default. light_strength: 0 the photo's light .. 1 ``light``.
         Returns:
             ``Frame``: ``rgba`` (H, W, 4) premultiplied, row 0 on top, and ``depth`` (H, W) or None.
         Raises:
-            ArgumentError: as :meth:`pose`. BackendError: the backend died. RenderError: it could not draw.
+            ArgumentError: as :meth:`pose`, or a light that is none. BackendError: the backend died.
+            RenderError: it could not draw. UnsupportedError: a light for a head that a network draws.
         """
         if pose is not None and channels:
             raise ArgumentError("A pose and channels were both given.", remedy="Give one of them.")
         camera = camera or self.camera(size, yaw=yaw, pitch=pitch)
-        return self._ask(_spec(camera), pose or self.pose(channels), dtype, depth).wait(timeout)
+        lit = self._lit(light, light_strength)
+        return self._ask(_spec(camera), pose or self.pose(channels), dtype, depth, lit).wait(timeout)
 
     def render_take(
         self, take: Take, *, frames: Iterable[float] | None = None, camera: Camera | None = None,
         size: tuple[int, int] = (512, 512), yaw: float = 0.0, pitch: float = 0.0, dtype: Dtype = "float32",
-        depth: bool = False, on_progress: ProgressCallback | None = None, cancel: threading.Event | None = None,
+        depth: bool = False, light: np.ndarray | None = None, light_strength: float = 1.0,
+        on_progress: ProgressCallback | None = None, cancel: threading.Event | None = None,
         timeout: float | None = 600.0,
     ) -> Iterator[tuple[float, Frame]]:  # fmt: skip
         """Frames of a take one after the other, as (frame number, frame); ask for the next when you have used one.
@@ -111,6 +119,7 @@ class Head:
             Others as :meth:`render`.
         """
         numbers = list(take.frames if frames is None else frames)
+        lit = self._lit(light, light_strength)
         spec = _spec(camera or self.camera(size, yaw=yaw, pitch=pitch))
         waiting: deque[tuple[float, Request[Frame]]] = deque()
         left, done = iter(numbers), 0
@@ -118,7 +127,7 @@ class Head:
             while done < len(numbers):
                 while len(waiting) < AHEAD and (number := next(left, None)) is not None:
                     pose = take.pose(self.avatar.head, number)
-                    waiting.append((number, self._ask(spec, pose, dtype, depth)))
+                    waiting.append((number, self._ask(spec, pose, dtype, depth, lit)))
                 if cancel is not None and cancel.is_set():
                     raise Cancelled(f"Rendering was stopped after {done} of {len(numbers)} frames.")
                 number, request = waiting.popleft()
@@ -131,8 +140,19 @@ class Head:
             for _, request in waiting:
                 request.cancel()
 
-    def _ask(self, camera: CameraSpec, pose: HeadPose, dtype: Dtype, depth: bool) -> Request[Frame]:
-        instance = Instance(self.avatar_id, np.eye(4), pose=pose.to_vector())
+    def _lit(self, light: np.ndarray | None, strength: float) -> tuple[np.ndarray | None, float]:
+        if light is None:
+            return None, 1.0
+        if self.avatar.portrait is not None:
+            raise only_photo_light(self.name)
+        return checked_light(light), strength
+
+    def _ask(
+        self, camera: CameraSpec, pose: HeadPose, dtype: Dtype, depth: bool, lit: tuple[np.ndarray | None, float]
+    ) -> Request[Frame]:
+        instance = Instance(
+            self.avatar_id, np.eye(4), pose=pose.to_vector(), light=lit[0], light_strength=lit[1]
+        )  # fmt: skip
         return self._client.threaded.render(camera, [instance], dtype=dtype, depth=depth)
 
 

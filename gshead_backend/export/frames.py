@@ -13,7 +13,7 @@ import numpy as np
 
 from ..camera import Camera
 from ..errors import ArgumentError, ExportError
-from ..files import atomic_path, write_atomic
+from ..files import atomic_path, text_path, write_atomic
 from ..protocol.transfer import encoded_to_linear_premultiplied, unpremultiply
 from .png import encode_png
 
@@ -79,7 +79,7 @@ def write_exr(
     }
     with atomic_path(path) as temporary:
         try:
-            OpenEXR.File(header, channels).write(str(temporary))
+            OpenEXR.File(header, channels).write(text_path(temporary))
         except RuntimeError as error:
             raise ExportError(f"'{path}' cannot be written: {error}.") from error
 

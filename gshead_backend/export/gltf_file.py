@@ -42,7 +42,8 @@ class Gltf:
 
     def sparse(self, rows: np.ndarray, values: np.ndarray, count: int) -> int:
         """``count`` float32 vectors, zero but for ``values`` (m, 3) at ``rows`` (m,), with bounds."""
-        entry = self._entry(np.concatenate([values, np.zeros((1, 3), np.float32)]).astype(np.float32), True)
+        rest = np.zeros((int(rows.size < count), 3), np.float32)  # those that are not named
+        entry = self._entry(np.concatenate([values, rest]).astype(np.float32), True)
         entry["count"] = count
         if rows.size:
             entry["sparse"] = {

@@ -33,7 +33,7 @@ def rgb_to_sh(rgb: np.ndarray) -> np.ndarray:
 def checked_splats(splats: Splats) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """means, unit quats, scales, opacities within 0..1 and colours of RGB splats, float32.
 
-    Raises ``ArgumentError`` for other colours, NaN or infinity.
+    Raises ``ArgumentError`` for other colours, NaN, infinity, or a quaternion of zeros.
     """
     means, quats, scales = (np.asarray(a, np.float32) for a in (splats.means, splats.quats, splats.scales))
     opacities, colors = np.asarray(splats.opacities, np.float32), np.asarray(splats.colors, np.float32)
@@ -41,7 +41,11 @@ def checked_splats(splats: Splats) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
         raise ArgumentError(f"The file holds RGB splats; these have colours of shape {colors.shape}.")
     if not all(np.isfinite(a).all() for a in (means, quats, scales, opacities, colors)):
         raise ArgumentError("The splats hold NaN or infinity.")
-    return means, quats / np.linalg.norm(quats, axis=1, keepdims=True), scales, np.clip(opacities, 0, 1), colors
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(quats, axis=1, keepdims=True)
+    if not (np.isfinite(length) & (length > 0)).all():
+        raise ArgumentError("A splat's quaternion is zero, or too long to be made a unit one.")
+    return means, quats / length, scales, np.clip(opacities, 0, 1), colors
 
 
 def ply_records(splats: Splats) -> np.ndarray:

@@ -41,7 +41,8 @@ def spz_bytes(splats: Splats) -> bytes:
     bits = min(_MOST_FRACTIONAL_BITS, _POSITION_BITS - int(np.floor(np.log2(max(reach, 1e-9)))) - 1)
     if bits < 10:
         raise ArgumentError(f"SPZ holds positions up to 8 km; these reach {reach:g} m.")
-    fixed = np.round(means.astype(np.float64) * 2.0**bits).astype("<i4")
+    most = 2**_POSITION_BITS - 1  # what rounds up to the next power of two would come out on the other side
+    fixed = np.clip(np.round(means.astype(np.float64) * 2.0**bits), -most, most).astype("<i4")
     parts = [
         struct.pack("<IIIBBBB", _MAGIC, VERSION, len(table), 0, bits, 0, 0),
         np.ascontiguousarray(fixed).view(np.uint8).reshape(-1, 4)[:, :3].tobytes(),

@@ -28,7 +28,7 @@ from ..avatar.drive import drive
 from ..avatar.types import Avatar
 from ..camera import Camera
 from ..errors import ArgumentError, ExportError
-from ..files import atomic_path, write_atomic
+from ..files import atomic_path, text_path, write_atomic
 from ..head import HeadPose
 from .allowed import check_exportable
 from .texture import texture_png
@@ -81,6 +81,7 @@ def export_usd(
         avatar, poses, fps=fps, start_frame=start_frame, camera=camera, transform=transform, vertices=vertices,
         lights=lights, mode=mode, precision=precision, up_axis=up_axis, mesh_purpose=mesh_purpose, progress=progress,
     )  # fmt: skip
+    text_path(path.absolute())
     usd = usd_modules(pxr)
     if scene.mode == "clips":
         return write_clips(usd, path, scene, chunk, write_avatar, texture=texture, with_chunks=write_chunks)
@@ -90,10 +91,10 @@ def export_usd(
                 _write_package(usd, temporary, scene, texture)
             else:
                 _write(usd, temporary, scene, texture_name(path) if texture else "")
+                if texture:  # before the file that names it is there
+                    write_atomic(path.with_name(texture_name(path)), texture_png(avatar))
         except usd.Tf.ErrorException as error:
             raise ExportError(f"'{path}' could not be written: {str(error).strip()}.") from error
-    if texture and path.suffix.lower() != ".usdz":
-        write_atomic(path.with_name(texture_name(path)), texture_png(avatar))
     return path
 
 
@@ -158,6 +159,8 @@ def write_avatar(usd: Any, stage: Any, scene: Scene, texture: str) -> None:
     for i, (pose, time) in enumerate(zip(scene.poses, scene.times, strict=True)):
         vertices = scene.vertices_at(i)
         rig.write(pose, vertices, time, sculpt_of.get(i))
+        if scene.mode == "rig":
+            splats.write_code(pose, time)
         if scene.mode == "baked" or (scene.mode == "clips" and i == 0):
             splats.write(scene.splats_at(i, vertices), time if scene.mode == "baked" else None)
             if layer.GetFileFormat().formatId == "usdc" and (i + 1) % _FRAMES_BETWEEN_SAVES == 0:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, ExportError
-from ..files import atomic_path, write_atomic
+from ..files import atomic_path, text_path, write_atomic
 from .allowed import check_exportable
 from .texture import texture_png
 from .usd_look import write_lights
@@ -53,6 +53,7 @@ def export_chunk(path: str | Path, *, pxr: Any, **arguments: Any) -> Path:
     Raises: as ``export_usd``.
     """
     check_exportable(arguments["avatar"])
+    text_path(Path(path).absolute())
     given = {"fps": 24.0, "start_frame": 1, "vertices": None, "precision": "float", "progress": None} | arguments
     scene = Scene.create(**given, camera=None, transform=None, lights=(), mode="clips", up_axis="Y", mesh_purpose=None)
     return write_chunk(usd_modules(pxr), Path(path), scene, 0, len(scene.poses))

@@ -19,6 +19,7 @@ from ..avatar.types import REGIONS, Avatar, DynamicResidual
 from ..errors import ArgumentError, FileFormatError, GsheadError
 from ..head import HeadModel, HeadPose, find_head
 from ..head.rotation import matrix_to_axis_angle, quat_to_matrix
+from .usd_nesting import check_nesting
 from .usd_splats import PRIM_TYPE, SCHEMA_VERSION
 from .usd_stage import usd_modules
 
@@ -101,8 +102,7 @@ def one_head(heads: Sequence[UsdHead], path: str = "") -> UsdHead:
 
 def _open(usd: Any, path: Path) -> Any:
     try:
-        with path.open("rb") as file:
-            file.read(1)
+        check_nesting(path)
         layer = usd.Sdf.Layer.OpenAsAnonymous(str(path))
     except OSError as error:
         raise FileFormatError(f"'{path}' cannot be read: {error.strerror or error}.") from error
@@ -124,6 +124,8 @@ def _topology_beside(layer: Any, path: Path) -> Path | None:
             f"it is put together from other files ('{used[0]}'), which are not opened.",
             remedy="Flatten it first (usdcat --flatten), or choose the file that gshead wrote.",
         )
+    if topology.is_symlink():
+        raise FileFormatError(f"its topology '{topology.name}' is a symbolic link, which is not followed.")
     return topology
 
 
@@ -216,6 +218,8 @@ def _read_dynamic(prim: _Prim, head: HeadModel) -> DynamicResidual | None:
     index, bias = prim.array("dynamic:index", 1, MAX_SPLATS), prim.array("dynamic:bias", 1, 256)
     gain = prim.array("dynamic:gain", head.expression_count + 3, 256)
     rank = bias.size
+    if not rank:
+        raise FileFormatError("Its dynamic residual has no components.")
     return DynamicResidual(index, prim.array("dynamic:basis", 14 * rank, MAX_SPLATS).reshape(-1, 14, rank), gain, bias)
 
 

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..avatar.drive import residual_code
 from ..avatar.types import REGIONS, Avatar, Splats
-from .ply import rgb_to_sh
+from ..head import HeadPose
+from .ply import checked_splats, rgb_to_sh
 from .usd_stage import bounds, set_value, to_floats, to_ints, to_quats, to_vec3
 
 Precision = Literal["float", "half"]
@@ -33,7 +35,8 @@ DOCUMENTATION = (
     "Positions, orientations and scales (standard deviations, metres) are in the space of this prim. Radiance is the "
     "degree-0 spherical-harmonic coefficient of an sRGB-encoded colour: rgb = 0.5 + 0.28209479 * coefficient, to be "
     "blended as encoded. primvars:gshead:* bind each splat to the head mesh: triangle, barycentric (the first two of "
-    "three), and, in the frame of its triangle at rest, offset (metres), rotation and logScale."
+    "three), and, in the frame of its triangle at rest, offset (metres), rotation and logScale. Where "
+    "dynamic:code has time samples, dynamic:basis times it is added to the splats that dynamic:index names."
 )
 
 
@@ -56,6 +59,8 @@ class SplatWriter:
             for name, kinds in _TYPES.items()
             if binding or self._animate_looks or name not in _LOOKS
         }
+        self._residual, self._code = avatar.dynamic, None
+        self._primvars = usd.UsdGeom.PrimvarsAPI(prim)
         self._extent = prim.CreateAttribute("extent", types.Float3Array, False)
         if not binding:
             return
@@ -68,24 +73,33 @@ class SplatWriter:
         write_binding(usd, prim, avatar)
 
     def write(self, splats: Splats, time: float | None) -> None:
-        """Author one frame; ``time`` None writes the default only."""
+        """Author one frame; ``time`` None writes the default only. Raises ``ArgumentError`` for NaN and infinity."""
         usd, half, put = self._usd, self._half, self._attributes
         first = self._previous is None
-        quats = splats.quats / np.linalg.norm(splats.quats, axis=1, keepdims=True)
+        means, quats, scales, opacities, colors = checked_splats(splats)
         if self._previous is not None:
             quats = np.where((quats * self._previous).sum(1, keepdims=True) < 0, -quats, quats)
         self._previous = quats
-        scales = np.maximum(splats.scales, self._floor)
-        set_value(put["positions"], to_vec3(usd, splats.means, half=half), time)
+        scales = np.maximum(scales, self._floor)
+        set_value(put["positions"], to_vec3(usd, means, half=half), time)
         set_value(put["orientations"], to_quats(usd, quats, half=half), time)
         set_value(put["scales"], to_vec3(usd, scales, half=half), time)
         margin = _SIGMAS * scales.max(1, keepdims=True)
-        set_value(self._extent, to_vec3(usd, bounds(splats.means, margin)), time)
+        set_value(self._extent, to_vec3(usd, bounds(means, margin)), time)
         if "opacities" in put and (first or self._animate_looks):
             looks = time if self._animate_looks else None
-            set_value(put["opacities"], to_floats(usd, np.clip(splats.opacities, 0, 1), half=half), looks)
-            colors = to_vec3(usd, rgb_to_sh(splats.colors), half=half)
-            set_value(put["radiance:sphericalHarmonicsCoefficients"], colors, looks)
+            set_value(put["opacities"], to_floats(usd, opacities, half=half), looks)
+            radiance = to_vec3(usd, rgb_to_sh(colors), half=half)
+            set_value(put["radiance:sphericalHarmonicsCoefficients"], radiance, looks)
+
+    def write_code(self, pose: HeadPose, time: float | None) -> None:
+        """Author what a residual needs in a pose, for tools that carry the splats themselves; nothing without one."""
+        if self._residual is None:
+            return
+        if self._code is None:
+            types, constant = self._usd.Sdf.ValueTypeNames, self._usd.UsdGeom.Tokens.constant
+            self._code = self._primvars.CreatePrimvar("gshead:dynamic:code", types.FloatArray, constant).GetAttr()
+        set_value(self._code, to_floats(self._usd, residual_code(self._residual, pose)), time)
 
 
 def write_binding(usd: Any, prim: Any, avatar: Avatar) -> None:

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
@@ -58,7 +59,7 @@ def find_encoder() -> str:
 
 @contextlib.contextmanager
 def video_writer(
-    path: str | Path, size: tuple[int, int], fps: float, *, transparent: bool = False
+    path: str | Path, size: tuple[int, int], fps: float, *, transparent: bool = False, comment: str = ""
 ) -> Iterator[Callable[..., None]]:
     """``with video_writer(…) as write: write(color, alpha)``: the file appears when the block ends well, else nothing.
 
@@ -67,15 +68,20 @@ def video_writer(
     Args:
         path: its ending chooses the kind: .mp4, .webm or .mov. size: (width, height), even for .mp4 and .webm.
         fps: frames per second. transparent: whether frames bring alpha; .mp4 has none.
+        comment: kept in the file, where players show it.
     Raises:
         ArgumentError: an ending or size that cannot be. MissingEncoderError: no ffmpeg. ExportError: it failed.
     """
     path = Path(path)
     command = [find_encoder(), *_arguments(path, size, fps, transparent)]
+    command += ["-metadata", f"comment={comment}"] if comment else []
     with atomic_path(path) as temporary, tempfile.TemporaryFile() as log:
         try:
             process = subprocess.Popen(
-                [*command, str(temporary)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
+                [*command, str(temporary.absolute())],  # a relative name with a colon would be a protocol
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
             )
         except OSError as error:
             raise _missing(f"'{command[0]}' cannot be run: {error.strerror or error}.") from error
@@ -118,7 +124,14 @@ def _arguments(path: Path, size: tuple[int, int], fps: float, transparent: bool)
         raise ArgumentError(f"A {ending} video has an even width and height, not {size[0]}x{size[1]}.")
     if not 0 < fps <= 1000:
         raise ArgumentError(f"fps must lie in 0..1000, got {fps}.")
-    layout = ["-pix_fmt", "rgba" if transparent else "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", f"{fps:.6g}"]
+    layout = [
+        "-pix_fmt",
+        "rgba" if transparent else "rgb24",
+        "-s",
+        f"{size[0]}x{size[1]}",
+        "-r",
+        str(Fraction(fps).limit_denominator(1001)),
+    ]
     return [
         *("-hide_banner", "-loglevel", "error", "-y", "-f", "rawvideo", *layout, "-i", "-"),
         *(*_SCALE, *KINDS[ending].arguments, *_COLORS),

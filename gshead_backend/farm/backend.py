@@ -18,7 +18,8 @@ from pathlib import Path
 from ..errors import BackendError, FileFormatError, GsheadError
 from ..files import write_atomic
 from ..protocol.client import Client
-from ..protocol.launcher import clean_environment, connection_path, live_endpoint, tail
+from ..protocol.endpoint import check_private_dir
+from ..protocol.launcher import clean_environment, connection_path, live_endpoint, lock_path, tail
 
 GRACE = 120.0
 """Seconds without a client after which it ends."""
@@ -62,6 +63,10 @@ def stop_after_step(note: Path, *, timeout: float = 20.0) -> None:
         raise FileFormatError(f"'{note}' does not say which backend to stop: {error}.") from error
     if not folder.name.startswith("gsh-"):
         raise FileFormatError(f"'{note}' names the folder '{folder}', which no step has made.")
+    if folder.exists():
+        check_private_dir(folder)  # no link, nobody else's
+        if not lock_path(folder, NAME).is_file():
+            raise FileFormatError(f"'{note}' names the folder '{folder}', in which no step has started a backend.")
     endpoint = live_endpoint(directory=folder, name=NAME) if folder.is_dir() else None
     if endpoint is not None:
         try:

@@ -17,11 +17,14 @@ from ..errors import ArgumentError, RenderError
 from ..protocol.launcher import clean_environment
 
 MARK = "GSHEAD-FARM "
+_LEAVES_WITHIN = 60.0
+"""Seconds that Blender may take to end once it has said that it is done."""
 JOB_VARIABLE = "GSHEAD_FARM_JOB"
 _START = """
 import importlib, json, os, sys
 import bpy
-job = json.loads(os.environ["GSHEAD_FARM_JOB"])
+with open(os.environ["GSHEAD_FARM_JOB"], encoding="utf-8") as file:
+    job = json.load(file)
 if job["extension"]:
     bpy.ops.extensions.package_install_files(
         filepath=job["extension"], repo="user_default", enable_on_install=True, overwrite=True)
@@ -98,9 +101,10 @@ def render_chunk(
     """
     chunk = Chunk()
     with tempfile.TemporaryDirectory(prefix="gshead-farm-") as folder:
+        note = Path(folder) / "job.json"  # a file: a list of many frames is too long for the environment
+        note.write_text(json.dumps({**job, "frames": list(frames), "extension": blender.extension}), "utf-8")
         environment = {
-            **clean_environment(), "PYTHONNOUSERSITE": "1", **blender.environment,
-            JOB_VARIABLE: json.dumps({**job, "frames": list(frames), "extension": blender.extension}),
+            **clean_environment(), "PYTHONNOUSERSITE": "1", **blender.environment, JOB_VARIABLE: str(note),
         }  # fmt: skip
         if blender.extension:
             environment["BLENDER_USER_RESOURCES"] = folder
@@ -127,13 +131,24 @@ def render_chunk(
                 process.kill()
             assert process.stdin is not None
             process.stdin.close()
-            code = process.wait()
+            code = _wait(process)
+            if process.stdout is not None:
+                process.stdout.close()
     if not finished and not (stop is not None and stop.is_set()):
         raise RenderError(
             f"Blender ended with exit code {code} before it was done: {last or 'it said nothing'}",
             remedy="Run the same command again: frames that are finished are kept.",
         )
     return chunk
+
+
+def _wait(process: subprocess.Popen[str]) -> int:
+    """Its exit code; one that has done everything and does not end is made to."""
+    try:
+        return process.wait(_LEAVES_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _kill_when(process: subprocess.Popen[str], stop: threading.Event) -> None:

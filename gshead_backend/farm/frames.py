@@ -25,7 +25,9 @@ from ..errors import ExportError
 from ..files import write_atomic
 
 STALE = 3600.0
-"""Seconds after which a claim of another machine is void; on this machine its process is looked at."""
+"""Seconds without a sign after which a claim of another machine is void; on this one its process is looked at."""
+SIGN = 60.0
+"""Seconds between two signs of whoever holds a claim: a frame may take longer than ``STALE``."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class FrameFolder:
         path = self.out / record.file
         try:
             return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
-        except OSError:
+        except (OSError, ValueError):  # a zero byte in the name
             return False
 
     def scratch(self, frame: int) -> Path:
@@ -102,11 +104,18 @@ class FrameFolder:
         """Inside, this process alone renders the frame; False when another is at it."""
         path = self._own / f"{frame:04d}.claim"
         mine = self._claim(path) or (_is_void(path) and self._take_over(path))
+        if not mine:
+            yield False
+            return
+        done = threading.Event()
+        signs = threading.Thread(target=_give_signs, args=(path, done), name="gshead-claim", daemon=True)
+        signs.start()
         try:
-            yield mine
+            yield True
         finally:
-            if mine:
-                path.unlink(missing_ok=True)
+            done.set()
+            signs.join(1.0)
+            path.unlink(missing_ok=True)
 
     def busy(self, frame: int) -> bool:
         """Another process is at work on the frame."""
@@ -161,6 +170,12 @@ class FrameFolder:
         path = self.out / "manifest.json"
         write_atomic(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
         return path
+
+
+def _give_signs(path: Path, done: threading.Event) -> None:
+    while not done.wait(SIGN):
+        with contextlib.suppress(OSError):  # a share that is away for a moment
+            os.utime(path)
 
 
 def job_key(blend: Path, **settings: Any) -> str:

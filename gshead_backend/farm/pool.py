@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -12,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GsheadError
-from ..protocol.launcher import clean_environment
 from .blender import Blender, Chunk, render_chunk
 from .frames import FrameFolder
 
 
 @dataclass
 class Worker:
-    """A row of the table. ``gpu``: number of a CUDA device, None for the CPU."""
+    """A row of the table. ``gpu``: what ``CUDA_VISIBLE_DEVICES`` is to name, None for the CPU."""
 
     name: str
-    gpu: int | None
+    gpu: str | None
     state: str = "idle"
     frames: str = ""
     done: int = 0
@@ -81,6 +79,9 @@ class Farm:
                 continue
             try:
                 self._do(blender, worker, *item)
+            except Exception as error:  # a full disk, say: what this thread leaves undone must not pass for done
+                self.failed |= {frame: f"{type(error).__name__}: {error}" for frame in item[0]}
+                worker.failures += 1
             finally:
                 with self._lock:
                     self._at_work -= 1
@@ -123,26 +124,8 @@ class Farm:
         folder.mkdir(mode=0o700, exist_ok=True)
         out = {"GSHEAD_RUNTIME_DIR": str(folder)}
         if worker.gpu is not None:
-            out["CUDA_VISIBLE_DEVICES"] = str(worker.gpu)
+            out["CUDA_VISIBLE_DEVICES"] = worker.gpu
         return out
-
-
-def visible_gpus() -> list[int]:
-    """Numbers of the CUDA devices that this process may use, as the driver's own tool lists them; empty without."""
-    import shutil
-    import subprocess
-
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is not None:
-        return [int(n) for n in allowed.split(",") if n.strip().isdigit()]
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    listed = subprocess.run(
-        [tool, "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=30, check=False,
-        env=clean_environment(),
-    )  # fmt: skip
-    return [int(n) for n in listed.stdout.split() if n.isdigit()]
 
 
 def chunks_of(frames: Sequence[int], size: int) -> list[list[int]]:

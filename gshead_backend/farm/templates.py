@@ -18,6 +18,7 @@ from ..files import write_atomic
 
 Kind = Literal["openjd", "slurm", "flamenco"]
 TASK_SECONDS = 24 * 3600
+_OPENJD_TASKS, _OPENJD_NAME = 1024, 128
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Submission:
             raise ArgumentError("A job needs at least one frame.")
         if self.chunk < 1:
             raise ArgumentError(f"A task needs at least one frame, not {self.chunk}.")
-        for name, text in (("blend", self.blend), ("out", self.out), ("extension", self.extension)):
+        for name, text in (
+            ("blend", self.blend), ("out", self.out), ("extension", self.extension), ("blender", self.blender),
+        ):  # fmt: skip
             if not text.isprintable():
                 raise ArgumentError(f"The path {text!r} ({name}) has characters that cannot be printed.")
 
@@ -98,9 +101,10 @@ def openjd_template(s: Submission) -> dict[str, Any]:
     backend = ["farm", "backend"]
     folder = "{{Session.WorkingDirectory}}/gshead-backend.json"
     render = [
-        "render-blend", "{{Param.BlendFile}}", "--out", "{{Param.OutputDir}}", "--frames", "{{Task.Param.Frames}}",
+        "render-blend", "{{Param.BlendFile}}", "--out", "{{Param.OutputDir}}", "--frames={{Task.Param.Frames}}",
         *s.options,
     ]  # fmt: skip
+    _check_openjd(s)
     step: dict[str, Any] = {
         "name": "Render",
         "parameterSpace": {"taskParameterDefinitions": [{"name": "Frames", "type": "STRING", "range": s.chunks}]},
@@ -122,7 +126,7 @@ def openjd_template(s: Submission) -> dict[str, Any]:
         step["hostRequirements"] = {"amounts": [{"name": "amount.worker.gpu", "min": 1}]}
     return {
         "specificationVersion": "jobtemplate-2023-09",
-        "name": s.name,
+        "name": s.name[:_OPENJD_NAME],
         "parameterDefinitions": [
             {"name": "BlendFile", "type": "PATH", "objectType": "FILE", "dataFlow": "IN"},
             {"name": "OutputDir", "type": "PATH", "objectType": "DIRECTORY", "dataFlow": "OUT"},
@@ -130,6 +134,19 @@ def openjd_template(s: Submission) -> dict[str, Any]:
         ],
         "steps": [step],
     }  # fmt: skip
+
+
+def _check_openjd(s: Submission) -> None:
+    """Raise ``ArgumentError`` for what Open Job Description 2023-09 does not take."""
+    if len(s.chunks) > _OPENJD_TASKS:
+        size = -(-len(s.frames) // _OPENJD_TASKS)
+        raise ArgumentError(
+            f"{len(s.chunks)} tasks of {s.chunk} frames: Open Job Description takes {_OPENJD_TASKS} tasks.",
+            remedy=f"Use --chunk {size} or more, or submit the frames in several jobs.",
+        )
+    for text in (s.name, *s.options):
+        if "{{" in text or "}}" in text:
+            raise ArgumentError(f"Open Job Description would replace what stands between braces in {text!r}.")
 
 
 def _deadline_extras(s: Submission) -> dict[str, Any]:
@@ -155,7 +172,7 @@ def slurm_script(s: Submission) -> str:
         *(["#SBATCH --gres=gpu:1"] if s.gpu else []),
         "set -eu",
         f"CHUNKS=({' '.join(shlex.quote(chunk) for chunk in s.chunks)})",
-        f'exec {shlex.join(command)} --frames "${{CHUNKS[$SLURM_ARRAY_TASK_ID]}}"',
+        f'exec {shlex.join(command)} --frames="${{CHUNKS[$SLURM_ARRAY_TASK_ID]}}"',  # "=": it may begin with a minus
     ]
     return "\n".join(lines) + "\n"
 
@@ -179,7 +196,7 @@ def flamenco_job_type(s: Submission) -> str:
 function compileJob(job) {
   const settings = job.settings;
   for (const frames of frameChunker(settings.frames, settings.chunk_size)) {
-    const args = ["render-blend", settings.blendfile, "--out", settings.render_output_path, "--frames", frames];
+    const args = ["render-blend", settings.blendfile, "--out", settings.render_output_path, "--frames=" + frames];
     if (settings.extension) args.push("--extension", settings.extension);
     if (settings.blender) args.push("--blender", settings.blender);
     const task = author.Task("render-" + frames, "blender");

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from ..avatar.types import Avatar
 from ..errors import UnsupportedError
-from ..head.catalog import load_head
+from ..head.catalog import find_head, load_head
 from ..head.model import HeadModel
 from ..portrait.types import PortraitFit, Progress
 
@@ -60,10 +60,11 @@ def get_method(name: str) -> Reconstruct:
         MissingWeightsError: something that it needs is not installed; the message says what, and where to get it.
     """
     if name == "gagavatar":
-        from .needs import FLAME, GAGAVATAR, require
+        from .needs import FLAME, GAGAVATAR, network_head, require
 
         require(GAGAVATAR)
-        require(FLAME)
+        if network_head() is None:
+            require(FLAME)
     if name not in METHODS:
         raise UnsupportedError(f"There is no method '{name}'.", remedy=f"Use one of: {', '.join(METHODS)}.")
     return importlib.import_module(f"gshead_backend.methods.{name}").reconstruct
@@ -72,10 +73,12 @@ def get_method(name: str) -> Reconstruct:
 def head_for(method: str, head: str = "") -> HeadModel:
     """The head that a method makes avatars on: the named one (``load_head``), else the one it works best with.
 
-    Raises ``MissingWeightsError`` where that is a FLAME head and none is imported, ``HeadError`` for an unknown name.
+    Raises ``MissingWeightsError`` where that is a FLAME head and none is imported, ``HeadError`` for an unknown name,
+    and where weights of an own training want a head that is not installed.
     """
     if head in ("", "default") and method == "gagavatar":
-        from .needs import FLAME, require
+        from .needs import FLAME, network_head, require
 
-        return load_head(require(FLAME))
+        trained_on = network_head()
+        return load_head(require(FLAME)) if trained_on is None else find_head(trained_on)
     return load_head(head or "default")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ArgumentError, ExportError, FileFormatError, GsheadError, MissingWeightsError
@@ -22,6 +22,7 @@ from ..portrait.nets.weights import weights_folder
 SHIPPED, FETCHED, BROUGHT, HEAD = "shipped", "fetched", "brought", "head"
 GAGAVATAR, FLAME = "gagavatar", "flame"
 FLAME_MARK = "FLAME"
+OWN_LICENSE = "yours, within the terms of the footage and the head that it was trained on"
 _SUFFIX = ".safetensors"
 
 
@@ -126,6 +127,8 @@ def status(name: str) -> Status:
     if need.kind != BROUGHT:  # small enough to be read for a list
         return Status(need, path, True, size, need.sha256 or sha256_of(path))
     record = _record(path)
+    if "head_sha256" in record:
+        need = replace(need, license=OWN_LICENSE, source=f"your own training, driven by the head '{record['head']}'")
     return Status(need, path, True, size, record.get("sha256"), record.get("origin_sha256"))
 
 
@@ -164,26 +167,60 @@ def require(name: str) -> Path:
     return found.path
 
 
-def import_weights(name: str, source: Path) -> Status:
-    """Check a published checkpoint and keep what is needed of it; an older one of that name is replaced.
+def network_head() -> str | None:
+    """The sha256 of the head that drives installed weights of an own training; None for published ones, which want a
+    FLAME head, and where none are installed."""
+    path = _place(find_need(GAGAVATAR))
+    return _record(path).get("head_sha256") if path.is_file() else None
 
+
+def import_weights(name: str, source: Path) -> Status:
+    """Check a published checkpoint, or the parts of an own training, and keep what is needed of it; an older one of
+    that name is replaced.
+
+    Args:
+        source: the published file; or a folder of parts, or their index (``gshead train gagavatar``).
     Raises:
-        ArgumentError: nothing of that name is imported this way. FileFormatError, UnsafePickleError: see
-        ``gagavatar.checkpoint.read_released``. ExportError: the data folder cannot be written.
+        ArgumentError: nothing of that name is imported this way, or the parts are those of an ablation.
+        FileFormatError, UnsafePickleError: see ``gagavatar.checkpoint.read_released`` and ``gagavatar.parts``.
+        ExportError: the data folder cannot be written.
     """
     need = find_need(name)
     if need.kind != BROUGHT:
         raise ArgumentError(f"'{name}' is not imported from a checkpoint.", remedy=f"Use '{need.command}'.")
+    from .gagavatar.parts import is_parts
+
+    path = _place(need)
+    make_private(path.parent)
+    record = _import_parts(source, path) if is_parts(source) else _import_released(need, source, path)
+    record = {"sha256": sha256_of(path), "origin": source.name, **record}
+    write_atomic(_record_path(path), json.dumps(record, indent=1).encode())
+    return status(name)
+
+
+def _import_released(need: Need, source: Path, path: Path) -> dict[str, str]:
     from .gagavatar.checkpoint import read_released, save_converted
 
     weights = read_released(source)
     origin = sha256_of(source)
-    path = _place(need)
-    make_private(path.parent)
     save_converted(weights, path, {"origin": source.name, "origin_sha256": origin, "license": need.license})
-    record = {"sha256": sha256_of(path), "origin": source.name, "origin_sha256": origin}
-    write_atomic(_record_path(path), json.dumps(record, indent=1).encode())
-    return status(name)
+    return {"origin_sha256": origin}
+
+
+def _import_parts(source: Path, path: Path) -> dict[str, str]:
+    from .gagavatar.checkpoint import save_converted
+    from .gagavatar.parts import read_parts
+
+    weights, index, config = read_parts(source)
+    if index.ablate:
+        raise ArgumentError(
+            f"{source} was trained without a part of the network ('{index.ablate}'): to be compared, not to be used.",
+            remedy="Import the parts of a training without 'ablate'.",
+        )
+    head = {"head": index.head, "head_sha256": index.head_sha256}
+    about = {"origin": source.name, "origin_sha256": index.sha256, "license": OWN_LICENSE, **head}
+    save_converted(weights, path, about, config)
+    return {"origin_sha256": index.sha256, **head}
 
 
 def verify(name: str) -> Status:

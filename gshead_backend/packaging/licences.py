@@ -17,7 +17,8 @@ from typing import Any
 TABLE = Path("LICENSES") / "dependencies.md"
 EXTENSION, BACKEND, TESTS = "extension", "backend", "tests"
 USES = {
-    "addon-wheels.lock.txt": EXTENSION, "backend.lock.txt": BACKEND, "cuda.lock.txt": BACKEND, "dev.lock.txt": TESTS,
+    "addon-wheels.lock.txt": EXTENSION, "backend.lock.txt": BACKEND, "cuda.lock.txt": BACKEND, "ray.lock.txt": BACKEND,
+    "dev.lock.txt": TESTS,
     "blender-4.5.lock.txt": TESTS, "blender-5.0.lock.txt": TESTS, "blender-5.2.lock.txt": TESTS,
 }  # fmt: skip
 _FREE = {

@@ -94,6 +94,16 @@ def solver_for(head: HeadModel) -> HeadSolver:
     return _solvers[key]
 
 
+def warper_for(head: HeadModel) -> Warper:
+    """The warper of a head, made once a process."""
+    key = head.sha256
+    if key not in _warpers:
+        if len(_warpers) >= 4:
+            _warpers.pop(next(iter(_warpers)))
+        _warpers[key] = Warper(head)
+    return _warpers[key]
+
+
 def _box(crop: Crop, box: np.ndarray) -> np.ndarray:
     return crop.to_crop(box.reshape(2, 2)).reshape(4)
 
@@ -153,7 +163,7 @@ def _finish(
     angles = np.zeros((2, 3))
     for _ in range(2):  # lids follow the gaze; the rest of the face then explains the landmarks again
         personal = PersonalHead.create(head, betas)
-        pose = _pose(solver, state.controls, angles)
+        pose = posed(solver, state.controls, angles)
         angles = gaze_angles(head, betas, personal.vertices(pose), local, camera)
         if reading is not None:
             angles = with_reading(angles, reading)
@@ -162,7 +172,7 @@ def _finish(
         looking = np.where(controls.sd > 0, state.controls, look_channels(head, angles))
         state = solver.solve(seen, replace(state, controls=looking), iterations=6, warm=True)
         camera, betas = _camera(crop, seen, state), state.betas.astype(np.float32)
-    pose = _pose(solver, state.controls, angles)
+    pose = posed(solver, state.controls, angles)
     offsets = _warp(solver, seen, state, pose, camera, image, matte, local)
     personal = PersonalHead.create(head, betas, offsets)
     error = landmark_error(personal, pose, camera, local)
@@ -195,12 +205,7 @@ def _warp(
 ) -> np.ndarray:
     """(V, 3) float32 metres that take the mesh the rest of the way to landmarks and outline."""
     head = solver.head
-    key = head.sha256
-    if key not in _warpers:
-        if len(_warpers) >= 4:
-            _warpers.pop(next(iter(_warpers)))
-        _warpers[key] = Warper(head)
-    warper = _warpers[key]
+    warper = warper_for(head)
     vertices = PersonalHead.create(head, state.betas).vertices(pose)
     targets = [warper.landmark_targets(solver, seen, state)]
     outline = find_outline(head, vertices, camera, image, matte, local)
@@ -209,7 +214,8 @@ def _warp(
     return warper.offsets(together(*targets))
 
 
-def _pose(solver: HeadSolver, controls: np.ndarray, eyes: np.ndarray) -> HeadPose:
+def posed(solver: HeadSolver, controls: np.ndarray, eyes: np.ndarray) -> HeadPose:
+    """What a solver's controls (U,) and eyeballs turned by Euler XYZ angles (2, 3) make of the face."""
     neutral = HeadPose.neutral(solver.head.expression_count)
     jaw = matrix_to_axis_angle(euler_to_matrix(solver.controls.to_jaw @ controls))
     eye_pose = matrix_to_axis_angle(euler_to_matrix(eyes)).reshape(6)

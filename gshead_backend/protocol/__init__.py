@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .launcher import connect_or_start, start_backend
     from .messages import PROTOCOL_VERSION, CameraSpec
+    from .reaching import reach
     from .threaded import ThreadedClient
     from .values import AvatarSummary, Frame, Instance, camera_spec
 
 __all__ = [
     "PROTOCOL_VERSION", "AvatarSummary", "CameraSpec", "Client", "Endpoint", "Frame", "Instance", "ThreadedClient",
-    "camera_spec", "connect_or_start", "start_backend",
+    "camera_spec", "connect_or_start", "reach", "start_backend",
 ]  # fmt: skip
 
 __getattr__ = lazy_names(__name__, {
     "client": ("Client",), "endpoint": ("Endpoint",), "launcher": ("connect_or_start", "start_backend"),
-    "messages": ("PROTOCOL_VERSION", "CameraSpec"), "threaded": ("ThreadedClient",),
+    "messages": ("PROTOCOL_VERSION", "CameraSpec"), "reaching": ("reach",), "threaded": ("ThreadedClient",),
     "values": ("AvatarSummary", "Frame", "Instance", "camera_spec"),
 })  # fmt: skip

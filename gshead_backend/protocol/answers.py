@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ProtocolError
 from . import messages as m
 from .framing import check_parts
-from .values import AvatarSummary, TrackedTake
+from .values import AvatarSummary, MadeAvatar, TrackedTake
 
 
 def hello(message: Any, parts: list[memoryview]) -> m.HelloReply:
@@ -21,6 +21,12 @@ def hello(message: Any, parts: list[memoryview]) -> m.HelloReply:
 def reconstructed(message: m.Reconstructed, parts: list[memoryview]) -> AvatarSummary:
     """What was made of a portrait."""
     return AvatarSummary.from_message(message)
+
+
+def made(message: m.BatchMade, parts: list[memoryview]) -> MadeAvatar:
+    """What a pool made of a portrait."""
+    check_parts(parts, 1, "batch.made")
+    return MadeAvatar.from_message(message, bytes(parts[0]))
 
 
 def tracked(message: m.Tracked, parts: list[memoryview]) -> TrackedTake:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL_VERSION = (1, 0)
+PROTOCOL_VERSION = (1, 1)
 """(major, minor) of the protocol, apart from the package's version."""
 
 Dtype = Literal["uint8", "float16", "float32"]
@@ -19,6 +19,7 @@ AvatarId = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Pixels = Annotated[int, Meta(ge=1, le=16384)]
 Floats3x3 = Annotated[list[float], Meta(min_length=9, max_length=9)]
+Light = Annotated[list[float], Meta(min_length=27, max_length=27)]
 Floats4x4 = Annotated[list[float], Meta(min_length=16, max_length=16)]
 
 
@@ -38,13 +39,17 @@ class InstanceSpec(Struct, frozen=True):
     """One head in a frame: its avatar, where it stands and its ``pose``, ``vertices`` or both.
 
     ``matrix`` is row-major, head space to world. ``pose`` is ``HeadPose.to_vector()``. ``vertices`` is the index of
-    the payload part that holds (V, 3) little-endian float32 dense vertices in head space, -1 for none.
+    the payload part that holds (V, 3) little-endian float32 dense vertices in head space, -1 for none. ``light`` is
+    radiance as 9 harmonics of red, green and blue (``avatar.light``) in the head's space, row-major, None for the
+    photo's own; ``light_strength`` goes from the photo's to it.
     """
 
     avatar_id: AvatarId
     matrix: Floats4x4
     pose: Annotated[list[float], Meta(max_length=4096)] | None = None
     vertices: Annotated[int, Meta(ge=-1, le=4096)] = -1
+    light: Light | None = None
+    light_strength: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
 
 class LimitsInfo(Struct, frozen=True):
@@ -63,9 +68,10 @@ class LimitsInfo(Struct, frozen=True):
     frame_side: Count = 16384
     frame_pixels: Count = 7680 * 4320
     instances: Count = 16
-    sessions: Count = 32
+    sessions: Count = 64
     queue: Count = 256
     jobs: Count = 8
+    batch: Count = 64
     streams: Count = 16
 
 

@@ -68,6 +68,18 @@ class Reconstructed(Message, tag="reconstructed"):
     reused: bool = False
 
 
+class BatchMade(Message, tag="batch.made"):
+    """Answer to ``batch.make``. Payload: one part, ``.gshead`` bytes. ``tries``: workers that were needed for it.
+
+    ``seconds`` is the computing time on ``worker``.
+    """
+
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    worker: str = ""
+    tries: Count = 1
+
+
 class Tracked(Message, tag="tracked"):
     """Answer to ``track``. Payload: one part, the take as JSON. ``seconds`` is the computing time."""
 

@@ -42,6 +42,20 @@ class Reconstruct(Message, tag="reconstruct"):
     preview: bool = False
 
 
+class BatchMake(Message, tag="batch.make"):
+    """One portrait of many, for the workers of the backend's pool. Payload: one part, the portrait file's bytes.
+
+    Only a backend that announces the feature ``pool`` takes it. The avatar comes back and is not kept: nothing of this
+    meets the worker that draws frames. Answered by ``progress``\\* then ``batch.made``.
+    """
+
+    method: Name = "uvfit"
+    quality: Quality = "standard"
+    name: Name = "head"
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    splats: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+
+
 class Track(Message, tag="track"):
     """A face through a clip becomes a take. Payload: one part, a video file's bytes, or none with ``path``.
 

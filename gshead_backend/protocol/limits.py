@@ -18,11 +18,15 @@ LARGEST = 1e9
 """Largest magnitude of any coordinate, matrix entry or pose value that a message may carry."""
 
 
-def check_finite(values: Sequence[float], what: str) -> None:
+BRIGHTEST = 1e6
+"""Largest magnitude of a harmonic of a light; 3.5 lights white as white."""
+
+
+def check_finite(values: Sequence[float], what: str, largest: float = LARGEST) -> None:
     """Raises ``ProtocolError`` when a value is NaN, infinite or absurdly large."""
     for value in values:
-        if not math.isfinite(value) or abs(value) > LARGEST:
-            raise ProtocolError(f"{what} holds the value {value}, which is not finite or larger than {LARGEST:g}.")
+        if not math.isfinite(value) or abs(value) > largest:
+            raise ProtocolError(f"{what} holds the value {value}, which is not finite or larger than {largest:g}.")
 
 
 def check_camera(camera: CameraSpec, limits: LimitsInfo) -> None:
@@ -46,7 +50,7 @@ def check_camera(camera: CameraSpec, limits: LimitsInfo) -> None:
 
 
 def check_instances(instances: Sequence[InstanceSpec], part_sizes: Sequence[int], limits: LimitsInfo) -> None:
-    """Checks matrices, poses and that every payload part is the vertices of exactly one instance."""
+    """Checks matrices, poses, lights and that every payload part is the vertices of exactly one instance."""
     if len(instances) > limits.instances:
         raise LimitError(f"A frame has {len(instances)} heads; the limit is {limits.instances}.")
     used: list[int] = []
@@ -58,6 +62,8 @@ def check_instances(instances: Sequence[InstanceSpec], part_sizes: Sequence[int]
             raise ProtocolError(f"Instance {i} has neither a pose nor vertices.")
         if instance.pose is not None:
             check_finite(instance.pose, f"The pose of instance {i}")
+        if instance.light is not None:
+            check_finite(instance.light, f"The light of instance {i}", BRIGHTEST)
         if instance.vertices < 0:
             continue
         if instance.vertices >= len(part_sizes):

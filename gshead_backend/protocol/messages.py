@@ -33,6 +33,7 @@ from .fields import (
 from .from_backend import (
     AvatarData,
     AvatarStored,
+    BatchMade,
     Beat,
     Done,
     Error,
@@ -50,6 +51,7 @@ from .from_client import (
     AvatarDrop,
     AvatarGet,
     AvatarPut,
+    BatchMake,
     Cancel,
     Goodbye,
     Hello,
@@ -67,18 +69,19 @@ from .from_client import (
 )
 
 Request = (
-    Hello | Goodbye | Cancel | Reconstruct | Track | AvatarPut | AvatarGet | AvatarDrop | RenderFrame | StreamOpen
-    | StreamUpdate | StreamAck | StreamClose | RingRelease | RestartWorker | Shutdown
+    Hello | Goodbye | Cancel | Reconstruct | BatchMake | Track | AvatarPut | AvatarGet | AvatarDrop | RenderFrame
+    | StreamOpen | StreamUpdate | StreamAck | StreamClose | RingRelease | RestartWorker | Shutdown
     | Status
 )  # fmt: skip
 Reply = (
-    HelloReply | Done | Error | Progress | Preview | Reconstructed | Tracked | AvatarStored | AvatarData | FrameReply
-    | StreamOpened | StreamFrame | StatusReply | Beat
+    HelloReply | Done | Error | Progress | Preview | Reconstructed | BatchMade | Tracked | AvatarStored | AvatarData
+    | FrameReply | StreamOpened | StreamFrame | StatusReply | Beat
 )  # fmt: skip
 
 __all__ = [
     "PROTOCOL_VERSION", "AvatarData", "AvatarDrop", "AvatarGet", "AvatarId", "AvatarInfo", "AvatarPut",
-    "AvatarStored", "Beat", "CameraSpec", "Cancel", "Count", "Done", "Dtype", "Error", "Floats3x3", "Floats4x4",
+    "AvatarStored", "BatchMade", "BatchMake",
+    "Beat", "CameraSpec", "Cancel", "Count", "Done", "Dtype", "Error", "Floats3x3", "Floats4x4",
     "FrameInfo", "FrameReply", "Goodbye", "Hello", "HelloReply", "InstanceSpec", "JobInfo", "LimitsInfo",
     "Message", "Motion", "Name", "Pixels", "Preview", "Progress", "Quality", "Reconstruct", "Reconstructed",
     "RenderFrame", "Reply", "Request", "RestartWorker", "RingRef", "RingRelease", "SessionInfo", "Shutdown",

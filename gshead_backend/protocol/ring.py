@@ -87,6 +87,9 @@ class Ring:
             handle = os.open(path, flags)
         except OSError as error:
             raise ProtocolError(f"The ring file {path} cannot be opened: {error.strerror}.") from None
+        if os.name == "posix" and os.fstat(handle).st_uid != os.getuid():
+            os.close(handle)
+            raise ProtocolError(f"The ring file {path} belongs to another user.")
         ring = cls(path, handle, writable=writable)
         if ring.nonce != nonce:
             ring.close()

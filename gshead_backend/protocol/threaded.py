@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from ..errors import ArgumentError, BackendError, GsheadError, from_code
+from ..errors import ArgumentError, BackendError, GsheadError, UnsupportedError, from_code
 from . import answers
 from . import messages as m
 from .codec import readable
@@ -25,7 +25,7 @@ from .loop import ClientLoop
 from .pending import Convert, Pending
 from .request import Request
 from .streams import ClientStreams, Prepare
-from .values import AvatarSummary, Frame, Instance, TrackedTake, pack_instances, read_clip
+from .values import AvatarSummary, Frame, Instance, MadeAvatar, TrackedTake, pack_instances, read_clip
 
 T = TypeVar("T")
 _open_clients: weakref.WeakSet[ThreadedClient] = weakref.WeakSet()
@@ -99,6 +99,20 @@ class ThreadedClient:
         check_size(len(portrait), self._limits.portrait_bytes, "The portrait")
         message = m.Reconstruct(method=method, quality=quality, name=name[:120] or "head", preview=preview)
         return self._ask(message, (portrait,), answers.reconstructed)
+
+    def batch_make(
+        self, portrait: bytes, *, method: str = "uvfit", quality: m.Quality = "standard", name: str = "head",
+        seed: int = 0, splats: int = 0,
+    ) -> Request[MadeAvatar]:  # fmt: skip
+        """One portrait of many to the backend's pool; as many as ``limits.batch`` may be under way.
+
+        Raises ``UnsupportedError`` when the backend has no pool.
+        """
+        if "pool" not in self.hello.features:
+            raise UnsupportedError("That backend has no pool.", remedy="Start it with 'gshead serve --pool local:2'.")
+        check_size(len(portrait), self._limits.portrait_bytes, "The portrait")
+        message = m.BatchMake(method=method, quality=quality, name=name[:120] or "head", seed=seed, splats=splats)
+        return self._ask(message, (portrait,), answers.made)
 
     def track(
         self, clip: str | Path | bytes, *, name: str = "take", fps: float = 0.0, smooth: float = 1.0,

@@ -9,29 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ArgumentError
+from ..srgb import linear_to_srgb, srgb_to_linear
 from .messages import Dtype
 
 ALPHA_FLOOR = 1.0 / 65536.0
 """Below this alpha a colour cannot be told; the pixel becomes zero."""
-
-
-def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:
-    """sRGB-encoded values to linear, float32, any shape; negative values are mirrored, values over 1 extended."""
-    x = np.asarray(encoded, np.float32)
-    a = np.abs(x)
-    out = a + np.float32(0.055)
-    out *= np.float32(1 / 1.055)
-    np.power(out, np.float32(2.4), out=out)
-    np.multiply(a, np.float32(1 / 12.92), out=out, where=a <= np.float32(0.04045))
-    return np.copysign(out, x, out=out)
-
-
-def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
-    """Inverse of :func:`srgb_to_linear`."""
-    x = np.asarray(linear, np.float32)
-    a = np.abs(x)
-    out = np.where(a <= 0.0031308, a * 12.92, 1.055 * a ** np.float32(1 / 2.4) - 0.055)
-    return np.copysign(out, x).astype(np.float32, copy=False)
 
 
 def premultiply(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, FileFormatError
 from .limits import check_size
-from .messages import AvatarInfo, CameraSpec, InstanceSpec, Reconstructed
+from .messages import AvatarInfo, BatchMade, CameraSpec, InstanceSpec, Reconstructed
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,16 @@ class Instance:
         matrix: 16 floats (or (4, 4)), row-major, head space to world.
         pose: ``HeadPose.to_vector()``: E + 18 values.
         vertices: (V, 3) float32 dense vertices in head space, when the rig mesh was deformed by something else.
+        light: (9, 3) radiance in head space as ``avatar.light`` says; None for the photo's own.
+        light_strength: 0 the photo's light .. 1 ``light``.
     """
 
     avatar_id: str
     matrix: Sequence[float] | np.ndarray
     pose: Sequence[float] | np.ndarray | None = None
     vertices: np.ndarray | None = None
+    light: Sequence[float] | np.ndarray | None = None
+    light_strength: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,25 @@ class AvatarSummary:
 
 
 @dataclass(frozen=True)
+class MadeAvatar:
+    """What a pool made of one portrait: ``.gshead`` bytes, unread. ``seconds`` is computing time on ``worker``.
+
+    ``tries``: workers that were needed, 1 unless one ended in the middle of it.
+    """
+
+    data: bytes
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    worker: str = ""
+    tries: int = 1
+
+    @classmethod
+    def from_message(cls, message: BatchMade, data: bytes) -> MadeAvatar:
+        """From the answer to ``batch.make`` and its payload."""
+        return cls(data, tuple(message.warnings), message.seconds, message.worker, message.tries)
+
+
+@dataclass(frozen=True)
 class TrackedTake:
     """What ``track`` made: a take's JSON text. ``warnings`` say what to look at; ``seconds`` is computing time."""
 
@@ -120,13 +143,17 @@ def pack_instances(instances: Sequence[Instance]) -> tuple[list[InstanceSpec], l
             raise ArgumentError(f"Instance {i} has neither a pose nor vertices.")
         matrix = floats(instance.matrix, 16, f"Instance {i} matrix")
         pose = None if instance.pose is None else floats(instance.pose, None, f"Instance {i} pose")
+        light = None if instance.light is None else floats(instance.light, 27, f"Instance {i} light")
+        strength = float(instance.light_strength)
+        if not 0 <= strength <= 1:
+            raise ArgumentError(f"Instance {i} light_strength lies in 0..1, not {strength}.")
         if instance.vertices is None:
-            specs.append(InstanceSpec(instance.avatar_id, matrix, pose))
+            specs.append(InstanceSpec(instance.avatar_id, matrix, pose, -1, light, strength))
             continue
         vertices = np.ascontiguousarray(instance.vertices, "<f4")
         if vertices.ndim != 2 or vertices.shape[1] != 3 or not np.isfinite(vertices).all():
             raise ArgumentError(f"Instance {i} vertices must be finite (V, 3), got shape {vertices.shape}.")
-        specs.append(InstanceSpec(instance.avatar_id, matrix, pose, len(parts)))
+        specs.append(InstanceSpec(instance.avatar_id, matrix, pose, len(parts), light, strength))
         parts.append(vertices.tobytes())
     return specs, parts
 

@@ -29,7 +29,8 @@ from ..protocol.launcher import STARTER_VARIABLE, connection_path, lock_path
 from ..protocol.locks import FileLock
 from .front import Front
 from .options import ServeOptions
-from .workers import WorkerSetup
+from .pool import PoolSpec, crew_of, parse_pool
+from .processes import WorkerSetup
 
 log = logging.getLogger("gshead.server")
 ENGINE = "gshead_backend.server.engine:Engine"
@@ -53,8 +54,10 @@ def serve(options: ServeOptions, *, engine: str = ENGINE) -> None:
 
     Raises:
         BackendError: another backend with this name runs, or the endpoint cannot be opened.
+        ArgumentError, MissingAssetError: there cannot be such a pool.
         AuthenticationError: the endpoint or the runtime directory is not private.
     """
+    pool = parse_pool(options.pool, options.pool_workers)
     _raise_descriptor_limit()
     directory = runtime_dir(options.runtime_dir)
     lock = FileLock(lock_path(directory, options.name))
@@ -65,7 +68,7 @@ def serve(options: ServeOptions, *, engine: str = ENGINE) -> None:
         )
     try:
         _remove_leftovers(directory, options.name)
-        _serve_locked(options, engine, directory)
+        _serve_locked(options, engine, directory, pool)
     finally:
         lock.release()
 
@@ -108,7 +111,7 @@ def _remove_leftovers(directory: Path, name: str) -> None:
             short.rmdir()
 
 
-def _serve_locked(options: ServeOptions, engine: str, directory: Path) -> None:
+def _serve_locked(options: ServeOptions, engine: str, directory: Path, pool: PoolSpec | None) -> None:
     boot_id = secrets.token_hex(8)
     identify(boot=boot_id)
     connection = connection_path(directory, options.name)
@@ -124,14 +127,15 @@ def _serve_locked(options: ServeOptions, engine: str, directory: Path) -> None:
     guard: KeyGuard | None = None
     router = context.socket(zmq.ROUTER)
     try:
-        if options.endpoint != "auto" or os.name != "posix":
+        tcp = options.endpoint != "auto" or os.name != "posix"
+        if tcp or (pool is not None and pool.kind == "ray"):
             guard = KeyGuard(context)
-        endpoint = _open(router, options, directory, guard, boot_id)
+        endpoint = _open(router, options, directory, guard if tcp else None, boot_id)
         setup = WorkerSetup(
             directory, options.name, engine, options.device, options.limits.splats, context, guard, wake, boot=boot_id
         )
         withdraw = functools.partial(connection.unlink, missing_ok=True)
-        front = Front(options, router, setup, boot_id, os.getpid(), wake_out, withdraw)
+        front = Front(options, router, setup, boot_id, os.getpid(), wake_out, withdraw, crew_of(pool, setup))
         with _signals(front, wake):
             if options.watch_stdin:
                 _watch_starter(front, wake)

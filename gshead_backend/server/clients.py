@@ -31,10 +31,12 @@ FEATURES = (
     "stream",
     "ring",
     "vertices",
+    "light",
     "codecs",
     "status",
 )
 PATHS = "track.path"
+POOL = "pool"
 
 
 class Clients:
@@ -119,7 +121,7 @@ class Clients:
         self._house.replies.send(session, reply)
 
     def _features(self) -> list[str]:
-        return [*FEATURES, *([PATHS] if self._house.reads_paths else [])]
+        return [*FEATURES, *([PATHS] if self._house.reads_paths else []), *([POOL] if self._house.pool else [])]
 
     def end(self, session: Session, why: str) -> None:
         """The lease is over: everything that was kept for it goes."""
@@ -134,7 +136,7 @@ class Clients:
         self._house.schedule.remove(session)
         session.rings.close()
         self._house.forget(self._house.store.drop_all(session.token))
-        self._house.jobs.forget_session(session)
+        self._house.review()
         log.info("%s ended: %s", session.label, why, extra={"session": session.number})
 
 

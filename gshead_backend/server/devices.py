@@ -7,6 +7,13 @@ import sys
 
 from ..errors import GsheadError, OutOfMemoryError, RenderError
 
+_FULL = ("out of memory", "can't allocate memory", "status_alloc_failed")
+_LOST = (
+    "cuda error", "cuda runtime error", "cuda driver error", "device-side assert", "triton error [cuda]",
+    "cublas_status_", "cudnn_status_", "cusolver_status_",
+)  # fmt: skip
+"""Failures after which a process can use its device no more, as torch and triton word them."""
+
 
 def resolve_device(wanted: str) -> str:
     """``auto`` to ``cuda:0`` or ``cpu``; raises ``RenderError`` when a named CUDA device is not there."""
@@ -40,11 +47,11 @@ def as_gshead_error(error: BaseException) -> tuple[GsheadError, bool]:
         return error, False
     text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     lowered = text.lower()
-    if isinstance(error, MemoryError) or "out of memory" in lowered or "can't allocate memory" in lowered:
+    if isinstance(error, MemoryError) or any(words in lowered for words in _FULL):
         return OutOfMemoryError(
             f"The device ran out of memory ({text}).",
             remedy="Render smaller frames, use a lower quality, or close other programs that use the device.",
         ), False
-    if "cuda error" in lowered or "device-side assert" in lowered:
+    if any(words in lowered for words in _LOST):
         return RenderError(f"The CUDA device failed ({text}); its worker is restarted."), True
     return RenderError(f"The work failed unexpectedly ({text}); the backend's log has the details."), False

@@ -95,9 +95,10 @@ def _head(spec: InstanceSpec, parts: list[memoryview]) -> HeadInstance:
     if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
         raise ProtocolError("An instance's matrix flattens the head (its determinant is zero).")
     pose = None if spec.pose is None else HeadPose.from_vector(np.array(spec.pose, np.float32))
+    light = None if spec.light is None else np.array(spec.light, np.float64).reshape(9, 3)
     if spec.vertices < 0:
-        return HeadInstance(spec.avatar_id, matrix, pose, None)
+        return HeadInstance(spec.avatar_id, matrix, pose, None, light, spec.light_strength)
     vertices = np.frombuffer(parts[spec.vertices], "<f4").reshape(-1, 3).copy()
     if not np.isfinite(vertices).all():
         raise ProtocolError("The vertices of an instance hold NaN or infinity.")
-    return HeadInstance(spec.avatar_id, matrix, pose, vertices)
+    return HeadInstance(spec.avatar_id, matrix, pose, vertices, light, spec.light_strength)

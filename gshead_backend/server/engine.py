@@ -61,11 +61,12 @@ class Engine:
         splats = Splats(*(self._on_device(np.ascontiguousarray(a, np.float32)) for a in arrays))
         rasterize(splats, camera)
         if self.device == "cpu":
-            from ..avatar import drive_fast, last_frame_fast
+            from ..avatar import drive_fast, last_frame_fast, shading_fast
             from . import packing_cpu
 
             self._last = last_frame_fast.LastFrame()
             drive_fast.warm_up()
+            shading_fast.warm_up()
             packing_cpu.warm_up()
 
     def _on_device(self, array: np.ndarray) -> Any:
@@ -186,7 +187,7 @@ class Engine:
                 FrameWish(
                     view,
                     tuple(
-                        HeadWish(self._avatar(h, s.splats), h.matrix, h.pose, h.vertices)
+                        HeadWish(self._avatar(h, s.splats), h.matrix, h.pose, h.vertices, *_light(h, self._levels(h)))
                         for h in s.heads
                         if not self._is_painted(h, s)
                     ),
@@ -236,20 +237,26 @@ class Engine:
 
     def _drive(self, head: HeadInstance, splats: int, last: LastFrame | None = None) -> Splats:
         from ..avatar.drive_fast import drive_fast, drive_vertices_fast
+        from ..avatar.shading import shading_of
+        from ..avatar.shading_fast import lit_fast
 
         avatar = self._avatar(head, splats)
         if head.vertices is not None:
-            return drive_vertices_fast(avatar, head.vertices, head.pose, last)
-        assert head.pose is not None
-        return drive_fast(avatar, head.pose, last)
+            driven = drive_vertices_fast(avatar, head.vertices, head.pose, last)
+        else:
+            assert head.pose is not None
+            driven = drive_fast(avatar, head.pose, last)
+        light, strength = _light(head, self._levels(head))
+        return driven if light is None else lit_fast(driven, shading_of(avatar), light, strength)
 
     def reconstruct(
-        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
-    ) -> Made:
+        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview, *,
+        seed: int = 0, splats: int = 0,
+    ) -> Made:  # fmt: skip
         """See ``making.reconstruct``."""
         from .making import reconstruct
 
-        return reconstruct(portrait, method, quality, name, self.device, progress, preview)
+        return reconstruct(portrait, method, quality, name, self.device, progress, preview, seed=seed, splats=splats)
 
     def track(
         self, path: str, clip: bytes, progress: Progress, *, name: str, fps: float, smooth: float, motion: Motion,
@@ -269,3 +276,8 @@ class Engine:
             import torch
 
             torch.cuda.empty_cache()
+
+
+def _light(head: HeadInstance, levels: Levels) -> tuple[np.ndarray | None, float]:
+    """What lights a head's splats; nothing but the photo where they only stand in for a network's picture."""
+    return (None if levels.avatar.portrait is not None else head.light), head.light_strength

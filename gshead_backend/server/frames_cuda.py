@@ -27,6 +27,8 @@ from torch import Tensor
 from ..avatar.device_torch import Device, Done, Upload, device_of
 from ..avatar.drive_graph import GraphDriver, driver_of
 from ..avatar.drive_torch import TorchAvatar
+from ..avatar.shading import harmonics
+from ..avatar.shading_torch import lit_torch
 from ..avatar.splats import concatenate, transform_splats
 from ..avatar.types import Splats
 from ..camera import Camera
@@ -52,13 +54,16 @@ log = logging.getLogger("gshead.worker")
 class HeadWish:
     """One head of a frame: (4, 4) head space to world, and a pose, (V, 3) vertices, or both.
 
-    With both, the vertices shape the head and the pose only drives pose-dependent appearance.
+    With both, the vertices shape the head and the pose only drives pose-dependent appearance. ``light`` is (9, 3) in
+    head space, None for the photo's; ``light_strength`` goes from that to it.
     """
 
     avatar: TorchAvatar
     matrix: np.ndarray
     pose: HeadPose | None
     vertices: np.ndarray | None = None
+    light: np.ndarray | None = None
+    light_strength: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ class FramePipeline:
     def __init__(self, device: str | torch.device, queue: Device | None = None) -> None:
         self._queue = queue or device_of(device)
         self._views: dict[int, Upload] = {}
+        self._lights: dict[int, Upload] = {}
         self._free: list[Tensor] = []
 
     def prepare(self, avatar: TorchAvatar, most: int = 1) -> None:
@@ -163,7 +169,8 @@ class FramePipeline:
             return Rendered(rendered.color[None], rendered.alpha[None], rendered.depth[None])
         heads = [wish.heads[0] for wish in group]
         cameras = [replace(w.camera, viewmat=w.camera.viewmat @ h.matrix) for w, h in zip(group, heads, strict=True)]
-        return rasterize_many(self._drive(heads, batch), cameras, views=self._upload(cameras))
+        splats = self._light(self._drive(heads, batch), heads)
+        return rasterize_many(splats, cameras, views=self._upload(cameras))
 
     def _draw_heads(self, wish: FrameWish) -> Rendered:
         def moved(head: HeadWish) -> Splats:
@@ -171,7 +178,7 @@ class FramePipeline:
                 splats = head.avatar.drive_vertices(head.vertices, head.pose)
             else:
                 splats = head.avatar.drive(_pose(head))
-            return transform_splats(splats, head.matrix)
+            return transform_splats(self._light(splats, [head]), head.matrix)
 
         return rasterize(concatenate([moved(head) for head in wish.heads]), wish.camera)
 
@@ -181,6 +188,22 @@ class FramePipeline:
             meshes = [head.vertices for head in heads if head.vertices is not None]
             return driver.drive_vertices(meshes, [head.pose for head in heads])
         return driver.drive([_pose(head) for head in heads])
+
+    def _light(self, splats: Splats, heads: list[HeadWish]) -> Splats:
+        """The heads' splats, (N, ...) of one or (B, N, ...), in their lights; as they are without any."""
+        if heads[0].light is None:
+            return splats
+        size = next(s for s in BATCHES if s >= len(heads))
+        if size not in self._lights:
+            self._lights[size] = Upload(self._queue, (size, 28))
+        room = self._lights[size].array()
+        for i, head in enumerate(heads):
+            assert head.light is not None  # see ``_kind``
+            room[i, :27], room[i, 27] = harmonics(head.light).ravel(), head.light_strength
+        sent = self._lights[size].send()[: len(heads)]
+        if splats.means.dim() == 2:
+            (sent,) = sent
+        return lit_torch(splats, *heads[0].avatar.shading, sent[..., :27].unflatten(-1, (9, 3)), sent[..., 27])
 
     def _driver(self, avatar: TorchAvatar, count: int) -> GraphDriver:
         return driver_of(avatar, next(size for size in BATCHES if size >= count), self._queue)
@@ -222,7 +245,8 @@ def _kind(wish: FrameWish) -> tuple[object, ...] | None:
     if len(wish.heads) != 1 or wish.others:
         return None
     c, head = wish.camera, wish.heads[0]
-    return id(head.avatar), head.vertices is None, c.width, c.height, c.near, c.far, c.orthographic
+    how = id(head.avatar), head.vertices is None, head.light is None
+    return *how, c.width, c.height, c.near, c.far, c.orthographic
 
 
 def _pose(head: HeadWish) -> HeadPose:

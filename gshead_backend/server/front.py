@@ -18,15 +18,19 @@ from ..protocol import messages as m
 from ..protocol.framing import receive
 from . import link
 from .clients import BEAT_SECONDS, Clients
+from .endless import EndlessWatch
 from .job_desk import JobDesk
 from .options import ServeOptions
+from .pool import Crew
+from .pool_desk import Member, PoolDesk
+from .processes import WorkerSetup
 from .render_desk import RenderDesk
 from .replies import Replies
 from .requests import House
 from .sessions import Schedule, Session
 from .store import AvatarStore
-from .vitals import memory_of
-from .workers import Worker, WorkerSetup
+from .vitals import Housekeeping, memory_of
+from .workers import Worker
 
 log = logging.getLogger("gshead.server")
 TICK_MS = 250
@@ -38,12 +42,12 @@ class Front:
     """The loop; what clients say goes to ``Clients``, what workers say to their desks.
 
     ``wake_out`` becomes readable when another thread or a signal wants attention. ``withdraw`` is called first when
-    the backend ends, so that no new client comes.
+    the backend ends, so that no new client comes. ``crew``: the workers of its pool.
     """
 
     def __init__(
         self, options: ServeOptions, router: zmq.Socket[bytes], setup: WorkerSetup, boot_id: str, pid: int,
-        wake_out: socket.socket, withdraw: Callable[[], None],
+        wake_out: socket.socket, withdraw: Callable[[], None], crew: Crew | None = None,
     ) -> None:  # fmt: skip
         self._options, self._limits = options, options.limits
         self._router, self._setup, self._wake_out = router, setup, wake_out
@@ -56,8 +60,11 @@ class Front:
             Worker("jobs", setup), self._store, self._render, self._replies, idle=options.job_idle,
             limit=self._limits.jobs,
         )  # fmt: skip
-        self._desks: tuple[RenderDesk, JobDesk] = (self._render, self._jobs)
+        self._pool: PoolDesk | None = None
+        if crew is not None:
+            self._pool = PoolDesk(crew, self._replies, idle=options.job_idle, limit=self._limits.batch)
         self._notice = ""
+        self._housekeeping = Housekeeping()
         self._started = self._idle_since = self._beaten = time.monotonic()
         self._served = False
         self.starter_gone = False
@@ -65,15 +72,19 @@ class Front:
         self._house = House(
             self._limits, self._replies, self._schedule, self._store, self._render, self._jobs, self._end,
             lambda: len(self._clients.sessions), self._ask_stop, self._describe, reads_paths=options.endpoint == "auto",
+            pool=self._pool,
         )  # fmt: skip
         self._clients = Clients(options, self._house, setup.directory, boot_id, pid, self._workers)
+        self._endless = EndlessWatch(router, self._limits.message_bytes, self._store.total)
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serves until told to stop or no lease remains; the workers are stopped on return."""
-        self._render.worker.start()
+        if not self._options.render_on_demand:
+            self._render.worker.start()
         try:
+            self._endless.start()
             while not self.stopping:
                 self._turn()
                 self._tick(time.monotonic())
@@ -84,9 +95,16 @@ class Front:
             for session in sessions:
                 self._end(session, "the backend stops")
             time.sleep(FAREWELL if sessions else 0.0)
+            self._endless.close()
             self._router.close(linger=300)  # clients learn of the end now, not after the workers'
-            for desk in self._desks:
+            for desk in (self._render, self._jobs):
                 desk.worker.stop()
+            if self._pool is not None:
+                self._pool.close()
+
+    @property
+    def _desks(self) -> list[RenderDesk | JobDesk | Member]:
+        return [self._render, self._jobs, *(self._pool.members if self._pool is not None else [])]
 
     def _turn(self) -> None:
         poller = zmq.Poller()
@@ -113,6 +131,7 @@ class Front:
                 frames, error = receive(self._router, self._limits, routed=True)
             except zmq.Again:
                 return
+            self._endless.heard(frames[0])
             identity = frames[0].bytes
             try:
                 self._clients.handle(identity, frames, error)
@@ -120,7 +139,7 @@ class Front:
                 if failed.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                     raise
 
-    def _read_worker(self, desk: RenderDesk | JobDesk) -> None:
+    def _read_worker(self, desk: RenderDesk | JobDesk | Member) -> None:
         worker = desk.worker
         while worker.socket is not None:
             try:
@@ -139,10 +158,10 @@ class Front:
         if code is not None:
             self._worker_ended(desk, code)
 
-    def _worker_ended(self, desk: RenderDesk | JobDesk, code: int) -> None:
+    def _worker_ended(self, desk: RenderDesk | JobDesk | Member, code: int) -> None:
         worker = desk.worker
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        why = worker.start_error or f"The {worker.role} worker process ended ({how})."
+        why = worker.start_error or worker.reason or f"The {worker.role} worker process ended ({how})."
         restart = not worker.start_error
         worker.start_error = ""
         log.error("%s", why, extra={"task": worker.task})
@@ -153,13 +172,15 @@ class Front:
     def _tick(self, now: float) -> None:
         if now - self._beaten >= BEAT_SECONDS:
             self._beat(now)
-        for desk, limit in zip(
-            self._desks, (self._options.render_hang_limit, self._options.job_hang_limit), strict=True
-        ):
-            if desk.worker.task and desk.worker.silent_for() > limit:
-                log.error("The %s worker gave no sign of life for %g s; it is killed", desk.worker.role, limit)
+        for desk in self._desks:
+            limit = self._options.render_hang_limit if desk is self._render else self._options.job_hang_limit
+            if silent := desk.worker.stuck(limit):
+                log.error("The %s worker gave no sign of life for %.1f s; it is killed", desk.worker.role, silent)
                 desk.worker.kill()
         self._jobs.tick(now)
+        if self._pool is not None:
+            self._pool.tick(now)
+        self._housekeeping.tick(now, idle=not self._render.worker.task, held=self._store.total())
         if not self.stopping:
             self.stopping = self._reason_to_end(now)
 
@@ -167,7 +188,7 @@ class Front:
         self._beaten = now
         workers = self._workers()
         notice, self._notice = self._notice, ""
-        sessions, jobs = list(self._clients.sessions.values()), len(self._jobs.table)
+        sessions, jobs = list(self._clients.sessions.values()), len(self._job_infos())
         for session in sessions:
             beat = m.Beat(workers=workers, sessions=len(sessions), jobs=jobs, notice=notice)
             self._replies.send(session, beat)
@@ -181,12 +202,15 @@ class Front:
             )
             for s in self._clients.sessions.values()
         ]  # fmt: skip
-        memory = {desk.worker.role: memory_of(desk.worker.pid) for desk in self._desks if desk.worker.running}
+        memory = {desk.worker.role: memory_of(desk.worker.pid) for desk in self._desks if desk.worker.pid}
         return m.StatusReply(
-            seconds=time.monotonic() - self._started, sessions=sessions, jobs=self._jobs.table.infos(),
+            seconds=time.monotonic() - self._started, sessions=sessions, jobs=self._job_infos(),
             workers=self._workers(), memory={"front": memory_of(os.getpid()), **memory, "avatars": self._store.total()},
             drawn=self._render.rate.total, fps=self._render.rate.per_second(),
         )  # fmt: skip
+
+    def _job_infos(self) -> list[m.JobInfo]:
+        return self._jobs.table.infos() + (self._pool.infos() if self._pool is not None else [])
 
     def _workers(self) -> list[m.WorkerInfo]:
         return [desk.worker.info() for desk in self._desks]

@@ -12,7 +12,7 @@ from . import link
 from .jobs import Job, JobTable, Outcome, job_key
 from .render_desk import RenderDesk
 from .replies import Replies
-from .sessions import Session, Waiter
+from .sessions import Waiter
 from .store import AvatarStore
 from .workers import Worker
 
@@ -176,10 +176,6 @@ class JobDesk:
             while (queued := self.table.next()) is not None:
                 self._fail(queued, error)
 
-    def forget_session(self, session: Session) -> None:
-        """The session ended; its waiters are closed already."""
-        self.review()
-
 
 def _order(job: Job) -> link.Work | link.Follow:
     m = job.message
@@ -187,4 +183,5 @@ def _order(job: Job) -> link.Work | link.Follow:
         return link.Follow(
             task=job.task, path=m.path, name=m.name, fps=m.fps, smooth=m.smooth, motion=m.motion, center=m.center
         )
+    assert isinstance(m, Reconstruct)
     return link.Work(task=job.task, method=m.method, quality=m.quality, name=m.name)

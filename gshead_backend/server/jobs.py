@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from ..protocol.messages import JobInfo, Reconstruct, Track
+from ..protocol.messages import BatchMake, JobInfo, Reconstruct, Track
 from .sessions import Session, Waiter
 
 REMEMBERED = 64
@@ -16,16 +16,21 @@ REMEMBERED = 64
 
 @dataclass
 class Job:
-    """One reconstruction or tracking; equal requests of several clients share it."""
+    """One reconstruction or tracking; equal requests of several clients share it.
+
+    In a pool ``tries`` counts the workers that began it, and ``last`` is the one that ended over it.
+    """
 
     key: str
-    message: Reconstruct | Track
+    message: Reconstruct | BatchMake | Track
     payload: bytes
     waiters: list[Waiter] = field(default_factory=list)
     task: int = 0
     stop_by: float | None = None
     shown: bytes = b""
     since: float = field(default_factory=time.monotonic)
+    tries: int = 0
+    last: object = None
 
     @property
     def wanted(self) -> bool:
@@ -42,14 +47,26 @@ class Outcome:
     seconds: float
 
 
-def job_key(message: Reconstruct | Track, payload: bytes) -> str:
+def job_key(message: Reconstruct | BatchMake | Track, payload: bytes) -> str:
     """Content hash of a request: equal keys give equal avatars. A tracking is never shared: clips on disk change."""
     if isinstance(message, Track):
         return secrets.token_hex(16)
     digest = hashlib.sha256(hashlib.sha256(payload).digest())
-    for text in (message.method, message.quality, message.name):
+    options = (message.method, message.quality, message.name)
+    if isinstance(message, BatchMake):
+        options = (*options, str(message.seed), str(message.splats))
+    for text in options:
         digest.update(hashlib.sha256(text.encode()).digest())
     return digest.hexdigest()
+
+
+def job_info(job: Job, *, running: bool) -> JobInfo:
+    """What ``status`` tells of a job."""
+    kinds = {Track: "track", BatchMake: "batch", Reconstruct: "reconstruct"}
+    return JobInfo(
+        kinds[type(job.message)], job.task, running, sum(not waiter.closed for waiter in job.waiters),
+        time.monotonic() - job.since,
+    )  # fmt: skip
 
 
 class JobTable:
@@ -71,14 +88,7 @@ class JobTable:
     def infos(self) -> list[JobInfo]:
         """All of them, the running one first."""
         running = [self.running] if self.running else []
-        now = time.monotonic()
-        return [
-            JobInfo(
-                "track" if isinstance(job.message, Track) else "reconstruct", job.task, job is self.running,
-                sum(not waiter.closed for waiter in job.waiters), now - job.since,
-            )
-            for job in [*running, *self.queue]
-        ]  # fmt: skip
+        return [job_info(job, running=job is self.running) for job in [*running, *self.queue]]
 
     def join(self, key: str, waiter: Waiter) -> Job | None:
         """Adds the waiter to an equal job that is queued or running, and returns that job."""

@@ -65,6 +65,8 @@ class Work(LinkMessage, tag="work"):
     method: str
     quality: str
     name: str
+    seed: int = 0
+    splats: int = 0
 
 
 class Follow(LinkMessage, tag="follow"):

@@ -14,9 +14,12 @@ from .shots import Made, Preview, Progress
 
 
 def reconstruct(
-    portrait: bytes, method: str, quality: Any, name: str, device: str, progress: Progress, preview: Preview
-) -> Made:
+    portrait: bytes, method: str, quality: Any, name: str, device: str, progress: Progress, preview: Preview, *,
+    seed: int = 0, splats: int = 0,
+) -> Made:  # fmt: skip
     """Portrait bytes to ``.gshead`` bytes. ``progress`` raises ``Cancelled`` when the user asked to stop.
+
+    ``splats``: about so many, 0 for the quality's own number.
 
     ``preview`` is given the bytes of an unfinished avatar, where the method has one to show.
     """
@@ -25,8 +28,9 @@ def reconstruct(
     head = head_for(method)
     fit = fit_portrait(portrait, head, progress=lambda f, text: progress(0.25 * f, text))
     options = ReconstructOptions(
-        quality=quality, name=name, device=device, preview=lambda unfinished: preview(avatar_to_bytes(unfinished))
-    )
+        quality=quality, name=name, seed=seed, device=device, splats=splats or None,
+        preview=lambda unfinished: preview(avatar_to_bytes(unfinished)),
+    )  # fmt: skip
     avatar = function(fit, head, options, lambda f, text: progress(0.25 + 0.7 * f, text))
     progress(0.96, "Packing the avatar")
     return Made(avatar_to_bytes(avatar), tuple(fit.warnings), time.perf_counter() - start)

@@ -23,6 +23,10 @@ class ServeOptions:
             over restarts; None for new keys at every start.
         allow: public keys of further clients.
         device: ``auto``, ``cpu``, ``cuda:0`` ...
+        pool: workers for batches of portraits: local:N on this machine, ray://HOST:PORT on a Ray cluster, ray://auto
+            on the one that this machine belongs to, ray://local for a Ray of its own.
+        pool_workers: how many, where the pool does not say it; 0 for one a GPU, and without GPUs one a machine.
+        render_on_demand: start the worker that draws frames with the first avatar or frame instead of at once.
         watch_stdin: standard input is a pipe whose end means that the process which started this one is gone.
         persistent: stay when no lease remains.
         grace: seconds to stay after the last lease ended.
@@ -39,6 +43,9 @@ class ServeOptions:
     keys: Path | None = None
     allow: tuple[str, ...] = ()
     device: str = "auto"
+    pool: str = ""
+    pool_workers: int = 0
+    render_on_demand: bool = False
     watch_stdin: bool = False
     persistent: bool = False
     grace: float = 15.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..avatar.shading_torch import linear_to_srgb, srgb_to_linear
 from ..protocol.messages import Dtype
 from ..protocol.transfer import ALPHA_FLOOR
 
@@ -22,15 +23,3 @@ def pack_frame(color: Tensor, alpha: Tensor, dtype: Dtype) -> Tensor:
         return (encoded.clamp(0.0, 1.0) * 255.0 + 0.5).to(torch.uint8)
     out = torch.cat([linear, a], -1)
     return out if dtype == "float32" else out.clamp(-65504.0, 65504.0).to(torch.float16)
-
-
-def srgb_to_linear(x: Tensor) -> Tensor:
-    """As ``protocol.transfer.srgb_to_linear``."""
-    a = x.abs()
-    return torch.where(a <= 0.04045, a / 12.92, ((a + 0.055) / 1.055) ** 2.4).copysign(x)
-
-
-def linear_to_srgb(x: Tensor) -> Tensor:
-    """As ``protocol.transfer.linear_to_srgb``."""
-    a = x.abs()
-    return torch.where(a <= 0.0031308, a * 12.92, 1.055 * a ** (1 / 2.4) - 0.055).copysign(x)

@@ -67,7 +67,7 @@ class RenderDesk:
         if avatar is not None and avatar.info is not None and avatar_id in self._loaded:
             callback(avatar.info, None)
             return
-        if self.worker.failed:
+        if self.worker.failed and not self._revive():
             callback(None, self._down())
             return
         self._refused.pop(avatar_id, None)
@@ -88,8 +88,10 @@ class RenderDesk:
 
     def feed(self) -> None:
         """Gives the worker what it can take; only avatars before it is warm."""
-        if self.worker.failed:
+        if self.worker.failed and not self._revive():
             self._fail_everything(self._down())
+        elif not self.worker.running:  # it was to start on demand
+            self.worker.start()
         while self.worker.listening:
             if self._loads:
                 if self._flight:
@@ -256,16 +258,28 @@ class RenderDesk:
         self._loaded.clear()
         self._refused.clear()
         flight, self._flight = list(self._flight.values()), {}
-        if flight:
-            self._fail_task(flight[0], BackendDiedError(why, remedy="Try again; the worker restarts by itself."))
-        for task in reversed(flight[1:]):  # it had not begun with these
+        if flight and not self.worker.ending:  # else the one at fault has its answer
+            self._fail_task(flight.pop(0), BackendDiedError(why, remedy="Try again; the worker restarts by itself."))
+        for task in reversed(flight):  # it had not begun with these
             if isinstance(task, _DrawTask):
                 self._give_back(task)
                 self._schedule.put_back(task.wish)
+            else:
+                self._loads.appendleft(task)
         if not restart or not self.worker.start():
             self.worker.give_up(why)
             self._fail_everything(self._down())
             return
+        self._load_held()
+
+    def _revive(self) -> bool:
+        if not self.worker.revive():
+            return False
+        self._load_held()
+        return True
+
+    def _load_held(self) -> None:
+        """A new process is given what clients hold."""
         self._refused.clear()
         queued = {task.avatar_id for task in self._loads}
         self._loads.extend(_LoadTask(i, []) for i in self._store.held_ids() if i not in queued)
@@ -273,7 +287,7 @@ class RenderDesk:
     def _down(self) -> GsheadError:
         return BackendError(
             f"The render worker is down: {self.worker.message or 'it ended too often'}",
-            remedy="Restart the worker or the backend; its log says why it ended.",
+            remedy="It is tried again in a minute; the backend's log says why it ended.",
         )
 
     def _fail_everything(self, error: GsheadError) -> None:

@@ -15,6 +15,8 @@ from ..protocol.messages import Beat, Error, Message
 from .sessions import Session, Waiter
 
 log = logging.getLogger("gshead.server")
+TRACKED = 1 << 20
+"""Bytes of a payload from which on it is noted until ZeroMQ has sent it."""
 
 
 class Replies:
@@ -29,8 +31,11 @@ class Replies:
         """To a session; a client that is gone, or that has stopped reading, becomes ``lost``."""
         if session.ended or session in self.lost:
             return
+        size = sum(len(part) for part in parts)
         try:
-            self.send_to(session.identity, message, parts)
+            tracker = self.send_to(session.identity, message, parts, track=size >= TRACKED)
+            if tracker is not None:
+                session.unsent.append((tracker, size))
         except zmq.Again:
             if not isinstance(message, Beat):  # news may be skipped, answers may not
                 log.warning("%s does not read its answers; its lease ends", session.label)
@@ -40,10 +45,14 @@ class Replies:
                 raise
             self.lost.append(session)
 
-    def send_to(self, identity: bytes, message: Message, parts: Sequence[Any] = ()) -> None:
-        """To a routing id; raises ``zmq.ZMQError`` when it cannot be reached now."""
+    def send_to(
+        self, identity: bytes, message: Message, parts: Sequence[Any] = (), *, track: bool = False
+    ) -> zmq.MessageTracker | None:
+        """To a routing id; raises ``zmq.ZMQError`` when it cannot be reached now. ``track``: tells when it has left."""
         message.id = next(self._ids)
-        self._router.send_multipart([identity, encode(message), *parts], zmq.NOBLOCK, copy=False)
+        return self._router.send_multipart(
+            [identity, encode(message), *parts], zmq.NOBLOCK, copy=False, track=track
+        )  # fmt: skip
 
     def answer(self, waiter: Waiter, message: Message, parts: Sequence[Any] = ()) -> bool:
         """Answers a request, once. False when it was closed before."""

@@ -13,18 +13,22 @@ from ..protocol import messages as m
 from ..protocol.framing import check_parts
 from ..protocol.limits import check_camera, check_instances, check_size, check_track
 from .job_desk import JobDesk
+from .pool_desk import PoolDesk
 from .render_desk import RenderDesk
 from .replies import Replies
 from .sessions import FrameWish, Schedule, Session, Stream, Waiter
 from .store import AvatarStore
 
 Parts = list[memoryview]
-_WITH_PAYLOAD = (m.Reconstruct, m.Track, m.AvatarPut, m.RenderFrame, m.StreamUpdate)
+_WITH_PAYLOAD = (m.Reconstruct, m.BatchMake, m.Track, m.AvatarPut, m.RenderFrame, m.StreamUpdate)
 
 
 @dataclass
 class House:
-    """Everything a request may touch: the limits, the desks, the avatars, and three doors of the front."""
+    """Everything a request may touch: the limits, the desks, the avatars, and three doors of the front.
+
+    ``pool``: for batches, where the backend has one.
+    """
 
     limits: m.LimitsInfo
     replies: Replies
@@ -37,6 +41,13 @@ class House:
     stop: Callable[[str], None]
     describe: Callable[[Session], m.StatusReply]
     reads_paths: bool = False
+    pool: PoolDesk | None = None
+
+    def review(self) -> None:
+        """After a cancel: jobs that nobody wants any more are stopped."""
+        self.jobs.review()
+        if self.pool is not None:
+            self.pool.review()
 
     def forget(self, gone: list[str]) -> None:
         """The store let these avatars go: so does everyone else."""
@@ -52,7 +63,8 @@ class Requests:
         self._house, self._limits, self._replies = house, house.limits, house.replies
         self._streams = 0
         self._handlers: dict[type[m.Message], Callable[[Session, Any, Parts], None]] = {
-            m.Goodbye: self._goodbye, m.Cancel: self._cancel, m.Reconstruct: self._reconstruct, m.Track: self._track,
+            m.Goodbye: self._goodbye, m.Cancel: self._cancel, m.Reconstruct: self._reconstruct,
+            m.BatchMake: self._batch_make, m.Track: self._track,
             m.AvatarPut: self._avatar_put, m.AvatarGet: self._avatar_get, m.AvatarDrop: self._avatar_drop,
             m.RenderFrame: self._frame, m.StreamOpen: self._stream_open, m.StreamUpdate: self._stream_update,
             m.StreamAck: self._stream_ack, m.StreamClose: self._stream_close, m.RingRelease: self._ring_release,
@@ -87,19 +99,28 @@ class Requests:
         waiter = session.open.get(message.job)
         if waiter is not None:
             self._replies.cancel(waiter)
-            self._house.jobs.review()
+            self._house.review()
         self._done(session, message)
 
     def _reconstruct(self, session: Session, message: m.Reconstruct, parts: Parts) -> None:
-        check_parts(parts, 1, "reconstruct")
+        self._check_portrait(message, parts)
+        waiter = self._waiter(session, message.id)
+        waiter.preview = message.preview
+        self._house.jobs.ask(message, bytes(parts[0]), waiter)
+
+    def _batch_make(self, session: Session, message: m.BatchMake, parts: Parts) -> None:
+        self._check_portrait(message, parts)
+        if self._house.pool is None:
+            raise UnsupportedError("This backend has no pool.", remedy="Start it with 'gshead serve --pool local:2'.")
+        self._house.pool.ask(message, bytes(parts[0]), self._waiter(session, message.id))
+
+    def _check_portrait(self, message: m.Reconstruct | m.BatchMake, parts: Parts) -> None:
+        check_parts(parts, 1, str(type(message).__struct_config__.tag))
         check_size(len(parts[0]), self._limits.portrait_bytes, "The portrait")
         if message.method not in METHODS:
             raise ProtocolError(
                 f"There is no method '{message.method}'.", remedy=f"Use one of: {', '.join(METHODS)}."
             )  # fmt: skip
-        waiter = self._waiter(session, message.id)
-        waiter.preview = message.preview
-        self._house.jobs.ask(message, bytes(parts[0]), waiter)
 
     def _track(self, session: Session, message: m.Track, parts: Parts) -> None:
         check_track(message, [len(part) for part in parts], self._limits)

@@ -7,10 +7,15 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import zmq
+
 from ..protocol.messages import CameraSpec, Dtype, InstanceSpec
 from .line import Line
 from .rings import SessionRings
 from .vitals import Rate
+
+UNSENT_BYTES = 256 << 20
+"""A client that asks for frames and does not read them is drawn no more of them beyond this."""
 
 
 @dataclass
@@ -23,6 +28,7 @@ class Session:
         codecs: how its frames may be packed. line: how fast they get there.
         open: requests that are still to be answered, by the client's id.
         frames: frames asked for, drawn in this order. streams: by number.
+        unsent: large answers under way.
         number: as in the log. client: what it calls itself. since: its ``hello``. rate: of the frames drawn for it.
     """
 
@@ -40,7 +46,14 @@ class Session:
     client: str = ""
     since: float = field(default_factory=time.monotonic)
     rate: Rate = field(default_factory=Rate)
+    unsent: deque[tuple[zmq.MessageTracker, int]] = field(default_factory=deque)
     ended: bool = False
+
+    def unsent_bytes(self) -> int:
+        """Of large answers that ZeroMQ still holds because the client does not read."""
+        while self.unsent and self.unsent[0][0].done:
+            self.unsent.popleft()
+        return sum(size for _, size in self.unsent)
 
 
 @dataclass
@@ -143,7 +156,9 @@ class Schedule:
     def _ordered(self, session: Session) -> FrameWish | None:
         while session.frames and session.frames[0].abandoned:
             session.frames.popleft()
-        return session.frames.popleft() if session.frames else None
+        if not session.frames or session.unsent_bytes() > UNSENT_BYTES:
+            return None
+        return session.frames.popleft()
 
     def put_back(self, wish: FrameWish) -> None:
         """Returns a wish that could not be drawn yet to the head of its queue."""

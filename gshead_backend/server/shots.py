@@ -23,13 +23,16 @@ Preview = Callable[[bytes], None]
 class HeadInstance:
     """One head of a frame, decoded: (4, 4) head space to world, and a pose, (V, 3) vertices, or both.
 
-    With both, the vertices shape the head and the pose only drives pose-dependent appearance.
+    With both, the vertices shape the head and the pose only drives pose-dependent appearance. ``light`` is (9, 3) in
+    head space, None for the photo's; ``light_strength`` goes from that to it.
     """
 
     avatar_id: str
     matrix: np.ndarray
     pose: HeadPose | None
     vertices: np.ndarray | None
+    light: np.ndarray | None = None
+    light_strength: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,16 @@ class EngineLike(Protocol):
     def unload(self, avatar_id: str) -> None: ...
     def draw(self, shots: Sequence[Shot], free: Callable[[], None]) -> AbstractContextManager[list[Picture]]: ...
     def reconstruct(
-        self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview
+        self,
+        portrait: bytes,
+        method: str,
+        quality: str,
+        name: str,
+        progress: Progress,
+        preview: Preview,
+        *,
+        seed: int,
+        splats: int,
     ) -> Made: ...
     def track(
         self,

@@ -30,6 +30,7 @@ class AvatarStore:
         self._limit = limit
         self._kept_limit = min(KEPT_BYTES, limit)
         self._avatars: OrderedDict[str, StoredAvatar] = OrderedDict()
+        self._bytes = 0
 
     @staticmethod
     def id_of(data: bytes) -> str:
@@ -70,6 +71,7 @@ class AvatarStore:
                     remedy="Drop avatars that are no longer used.",
                 )
             avatar = self._avatars[avatar_id] = StoredAvatar(data)
+            self._bytes += len(data)
         avatar.pins += 1
         self._avatars.move_to_end(avatar_id)
         return avatar_id, avatar, gone
@@ -81,7 +83,7 @@ class AvatarStore:
             return []
         avatar.pins -= 1
         if avatar.info is None and not avatar.pins and not avatar.refs:
-            del self._avatars[avatar_id]
+            self._remove(avatar_id)
             return [avatar_id]
         return self.trim()
 
@@ -110,13 +112,16 @@ class AvatarStore:
         return [i for i, a in self._avatars.items() if session in a.refs]
 
     def total(self) -> int:
-        """Bytes of everything kept."""
-        return sum(len(a.data) for a in self._avatars.values())
+        """Bytes of everything kept; from any thread."""
+        return self._bytes
 
     def trim(self) -> list[str]:
         """Lets go of what nobody holds beyond ``KEPT_BYTES``, oldest first."""
         free = sum(len(a.data) for a in self._avatars.values() if not a.refs and not a.pins)
         return self._evict(self.total() - free + self._kept_limit) if free > self._kept_limit else []
+
+    def _remove(self, avatar_id: str) -> None:
+        self._bytes -= len(self._avatars.pop(avatar_id).data)
 
     def _evict(self, target: int) -> list[str]:
         gone: list[str] = []
@@ -127,6 +132,6 @@ class AvatarStore:
             avatar = self._avatars[avatar_id]
             if not avatar.refs and not avatar.pins:
                 total -= len(avatar.data)
-                del self._avatars[avatar_id]
+                self._remove(avatar_id)
                 gone.append(avatar_id)
         return gone

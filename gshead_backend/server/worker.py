@@ -7,10 +7,12 @@ means that the front process is gone, and the worker ends itself at once, whatev
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -29,6 +31,7 @@ from .shots import EngineLike, Progress
 
 PULSE = 0.5
 """Seconds between two signs of life."""
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 log = logging.getLogger("gshead.worker")
 
 
@@ -203,6 +206,7 @@ class Loop:
             made = self.engine.reconstruct(
                 bytes(parts[0]), message.method, message.quality, message.name, progress,
                 lambda data: link.send(self._socket, link.Shown(task=message.task), [data]),
+                seed=message.seed, splats=message.splats,
             )  # fmt: skip
             answer = link.Made(task=message.task, warnings=list(made.warnings), seconds=made.seconds)
             link.send(self._socket, answer, [made.data])
@@ -225,12 +229,28 @@ def _end_with_front(handle: int) -> None:
     os._exit(0)
 
 
+def _die_with_front() -> None:
+    """Linux kills this process when the front ends, also while it is stopped or computes without letting a thread run.
+
+    Elsewhere the end of the pipe has to do, which is noticed when a thread can run again.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
 def main(config: dict[str, Any]) -> None:
     """Entry of a worker process; ``config`` came over standard input, which now only tells the front's end."""
-    configure_logs(role=config["role"], boot=config["boot"])
-    keep_freed_memory()
+    _die_with_front()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the front's to handle
     threading.Thread(target=_end_with_front, args=(0,), name="gshead-front-watch", daemon=True).start()
+    work_for(config)
+
+
+def work_for(config: dict[str, Any]) -> None:
+    """Serves the front at ``config["address"]`` until this process is ended."""
+    configure_logs(role=config["role"], boot=config["boot"])
+    keep_freed_memory()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = context.socket(zmq.PAIR)
     socket.linger = 0

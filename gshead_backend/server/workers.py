@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import subprocess
@@ -11,63 +10,55 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import zmq
 
-from ..protocol.curve import KeyGuard, new_keypair, serve_with_curve
+from ..protocol.curve import new_keypair, serve_with_curve
 from ..protocol.endpoint import ipc_address
 from ..protocol.messages import WorkerInfo, WorkerState
 from . import link
+from .processes import Elsewhere, Process, WorkerSetup, spawn_here, wait_for
 
 log = logging.getLogger("gshead.server")
 HUNG_AFTER = 5.0
 """Seconds without a pulse, while at work and not warming, after which a worker is reported as hung."""
+WARMING_LIMIT = 300.0
+"""Seconds without a pulse after which one that starts or warms is given up: compilers may stop all threads for long."""
 RESTARTS, RESTART_WINDOW = 5, 60.0
-"""A worker that dies more often than this many times within the window stays down until somebody asks for it."""
+"""A worker that dies more often than this many times within the window stays down for as long, or until asked for."""
 WORKER_DOMAIN = "worker"
-_BOOT = (
-    "import sys, os, json; pipe = open(0, 'rb', 0, closefd=False); config = json.loads(pipe.readline()); "
-    "sys.path[:] = config['sys_path']; from gshead_backend.server.worker import main; main(config)"
-)
-
-
-@dataclass(frozen=True)
-class WorkerSetup:
-    """What every worker of a backend is started with. Without ``ipc`` (Windows) links are tcp with CURVE."""
-
-    directory: Path
-    prefix: str
-    engine: str
-    device: str
-    splats: int
-    context: zmq.Context[zmq.Socket[bytes]]
-    guard: KeyGuard | None
-    wake: Callable[[], None]
-    ipc: bool = os.name == "posix"
-    boot: str = ""
 
 
 class Worker:
     """One worker process at a time under one role. All methods are for the front's main thread.
 
-    ``role``: ``render`` draws frames, ``jobs`` reconstructs. ``generation`` counts the processes started.
+    ``role``: ``render`` draws frames, ``jobs`` reconstructs, and so do ``pool-1``, ``pool-2`` and on. ``generation``
+    counts the processes started. ``environment``: additions for the process. ``elsewhere``: who starts it, when it is
+    not to be a child of this process. ``ending``: it has said what it failed with, and
+    that it ends of it.
     """
 
-    def __init__(self, role: Literal["render", "jobs"], setup: WorkerSetup) -> None:
-        self.role: Literal["render", "jobs"] = role
+    def __init__(
+        self, role: str, setup: WorkerSetup, *, environment: Mapping[str, str] | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:  # fmt: skip
+        self.role = role
+        self.reason = ""
+        self._environment, self._elsewhere = dict(environment or {}), elsewhere
         self.socket: zmq.Socket[bytes] | None = None
         self.generation = 0
         self.message = ""
         self.start_error = ""
         self.device = ""
         self.batch = 1
+        self._gave_up = 0.0
         self._lost_device = False
+        self.ending = False
         self._setup = setup
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._address = ""
         self._phase: Literal["stopped", "starting", "warming", "ready", "failed"] = "stopped"
         self._pulse = 0.0
@@ -101,14 +92,32 @@ class Worker:
         return self._process.pid if self._process else 0
 
     def give_up(self, why: str) -> None:
-        """It stays down until somebody asks for it; ``why`` is shown."""
+        """It stays down until somebody asks for it, or ``revive``; ``why`` is shown."""
         self._phase, self.message = "failed", why
+        self._gave_up = time.monotonic()
+
+    def revive(self) -> bool:
+        """One that stays down is tried again after ``RESTART_WINDOW`` seconds; whether it was started."""
+        if not self.failed or time.monotonic() - self._gave_up < RESTART_WINDOW:
+            return False
+        return self.start(forgive=True)
 
     def silent_for(self) -> float:
         """Seconds since the last sign of life of a process that should give some; 0 while warming or stopped."""
         if self._process is None or self._phase != "ready":
             return 0.0
         return time.monotonic() - self._pulse
+
+    def stuck(self, limit: float) -> float:
+        """Seconds of silence when they are more than ``limit`` at work, or ``WARMING_LIMIT`` before it, else 0."""
+        if self._process is None:
+            return 0.0
+        silent = time.monotonic() - self._pulse
+        if self.ending:
+            return silent if silent > HUNG_AFTER else 0.0
+        if self._phase in ("starting", "warming"):
+            return silent if silent > WARMING_LIMIT else 0.0
+        return silent if self.task and silent > limit else 0.0
 
     def info(self) -> WorkerInfo:
         """For ``hello.reply`` and ``beat``."""
@@ -132,12 +141,12 @@ class Worker:
             return False
         self._starts.append(now)
         self.generation += 1
-        self.message, self.device = "", ""
+        self.message, self.device, self.ending = "", "", False
         keys = self._bind()
         self._process = self._spawn(keys)
         self._phase, self._pulse = "starting", now
         threading.Thread(
-            target=_wait_for, args=(self._process, self._setup.wake), name=f"gshead-watch-{self.role}", daemon=True
+            target=wait_for, args=(self._process, self._setup.wake), name=f"gshead-watch-{self.role}", daemon=True
         ).start()
         return True
 
@@ -146,21 +155,35 @@ class Worker:
         socket = setup.context.socket(zmq.PAIR)
         socket.linger = 0
         keys = ("", "", "")
-        if setup.ipc:
+        if self._elsewhere is not None:
+            assert setup.guard is not None
+            server_key, server_secret = new_keypair()
+            serve_with_curve(socket, server_secret, self._domain)  # nobody is let in before its key is known
+            socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
+            socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 10000)
+            host = self._elsewhere.host
+            socket.setsockopt(zmq.IPV6, int(":" in host))
+            self._address = f"tcp://{host}:{socket.bind_to_random_port(f'tcp://{host}')}"
+            keys = (server_key, "", "")
+        elif setup.ipc:
             self._address = ipc_address(setup.directory, f"{setup.prefix}.{self.role}-{self.generation}.sock")
             socket.bind(self._address)
         else:
             assert setup.guard is not None
             server_key, server_secret = new_keypair()
             public, secret = new_keypair()
-            setup.guard.allow(f"{WORKER_DOMAIN}-{self.role}", [public])
-            serve_with_curve(socket, server_secret, f"{WORKER_DOMAIN}-{self.role}")
+            setup.guard.allow(self._domain, [public])
+            serve_with_curve(socket, server_secret, self._domain)
             self._address = f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
             keys = (server_key, public, secret)
         self.socket = socket
         return keys
 
-    def _spawn(self, keys: tuple[str, str, str]) -> subprocess.Popen[bytes]:
+    @property
+    def _domain(self) -> str:
+        return f"{WORKER_DOMAIN}-{self.role}"
+
+    def _spawn(self, keys: tuple[str, str, str]) -> Process:
         root = str(Path(__file__).resolve().parents[2])
         config = {
             "role": self.role,
@@ -174,18 +197,12 @@ class Worker:
             "client_secret": keys[2],
             "sys_path": [p for p in sys.path if p] + ([] if root in sys.path else [root]),
         }
-        environment = dict(os.environ)
+        if self._elsewhere is not None:
+            return self._elsewhere.spawn(self._domain, config)
+        environment = {**os.environ, **self._environment}
         if self._lost_device:  # perhaps by one of the faster kernels: the next process leaves them out
             environment["GSHEAD_DRIVE"] = "torch"
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, close_fds=True,
-            env=environment,
-        )  # fmt: skip
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # its end is noticed and reported elsewhere
-            process.stdin.write(json.dumps(config).encode() + b"\n")
-            process.stdin.flush()
-        return process
+        return spawn_here(config, environment)
 
     def send(self, message: link.LinkMessage, parts: Sequence[Any] = ()) -> None:
         """Hands a message over without waiting."""
@@ -206,10 +223,12 @@ class Worker:
         """Any message is a sign of life; a pulse also says the state."""
         self._pulse = time.monotonic()
         if isinstance(message, link.Failed) and message.fatal:
-            self._lost_device = True
+            self._lost_device = self.ending = True
+            self._phase = "starting"  # it takes nothing any more
         if isinstance(message, link.Pulse):
             self._phase = "ready" if message.state == "ready" else "warming"
-            self.device = message.device
+            where = getattr(self._process, "node", "")
+            self.device = f"{message.device} on {where}" if where else message.device
             self.message = message.message
             self.batch = message.batch
 
@@ -218,6 +237,7 @@ class Worker:
         if self._process is None or self._process.poll() is None:
             return None
         code = self._process.returncode
+        self.reason = getattr(self._process, "reason", "")
         self._discard()
         return code
 
@@ -253,8 +273,3 @@ class Worker:
         if self._address.startswith("ipc://"):
             with contextlib.suppress(OSError):
                 Path(self._address.removeprefix("ipc://")).unlink()
-
-
-def _wait_for(process: subprocess.Popen[bytes], wake: Callable[[], None]) -> None:
-    process.wait()
-    wake()

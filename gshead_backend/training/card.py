@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from pathlib import Path
@@ -12,6 +13,9 @@ import msgspec
 import torch
 
 from ..files import write_atomic
+from ..methods.gagavatar.layout import used_shapes
+from ..methods.gagavatar.parts import read_index
+from ..methods.needs import OWN_LICENSE
 from ..portrait.nets.weights import load_weights
 from .config import TrainConfig
 from .loop import LOG, Outcome
@@ -27,25 +31,60 @@ _ABOUT = {
     "mean of its code is what method sega's dynamic decoder starts from.",
     "sega_decoders": "Corrects the splats that uvfit places on a portrait's head: a static decoder for the whole head, "
     "a dynamic one for the face under an expression. Made for one sega_identity and one sega_motion.",
+    "gagavatar": "Paints a head: GAGAvatar's network (Chu and Harada, NeurIPS 2024) in its released layout, from one "
+    "photograph and a driven head. Its perceptual loss uses the portrait parser's first levels.",
     "rar": "Reads one fitted portrait (the head crop, and what it shows on the head's UV map) and corrects the splats "
     "that uvfit places: shape, above all of hair, colours of what the photo hides, how they change with the face; also "
     "it tells the light as spherical harmonics. The avatar is fitted to the photo afterwards.",
 }
+_SYNTHETIC = "Trained on rendered synthetic people only"
 _LIMITS = (
-    "Trained on rendered synthetic people only (what MediaPipe's networks were trained on, their own cards tell). It "
+    f"{_SYNTHETIC} (what MediaPipe's networks were trained on, their own cards tell). It "
     "reads one upright face per picture, turned at most about 60 degrees. Its classes and angles are estimates for "
     "building avatars, not a means to identify or to judge anybody."
 )
+_PAINTER_LIMITS = (
+    "It knows no more people, light and expressions than its footage shows. Driven by one head model alone. It paints "
+    "heads of people, and is not a means to identify or to judge anybody."
+)
+
+
+_FOOTAGE = (
+    "Trained on footage of people beside or instead of synthetic ones, see the table: what it was allowed for, whoever "
+    "trained it knows"
+)
+
+
+def _data(outcome: Outcome) -> str:
+    made = "{} crops of synthetic people, seeds {} to {}".format(*outcome.seeds) if outcome.seeds[0] else ""
+    real = f"{outcome.footage} samples of the trainer's own footage" if outcome.footage else ""
+    return "; ".join(part for part in (made, real) if part)
+
+
+def _others(outcome: Outcome) -> str:
+    return "other synthetic people" if outcome.seeds[0] else "other people in that footage"
+
+
+def _limits(outcome: Outcome) -> str:
+    return _LIMITS.replace(_SYNTHETIC, _FOOTAGE) if outcome.footage else _LIMITS
 
 
 def write_card(out: Path, config: TrainConfig, outcome: Outcome, version: int, device: str, command: str) -> Path:
     """Write ``<network>.md``; returns its path."""
-    weights = load_weights(config.network, version, out / f"{config.network}.safetensors")
-    count = sum(a.size for a in weights.arrays.values())
+    own = config.network == "gagavatar"
+    if own:
+        index, sizes = read_index(out / "parts")
+        count = sum(math.prod(shape) for shape in used_shapes(sizes).values())
+        data = f"{outcome.footage} frames of footage, driven by the head '{index.head}'"
+        seen, limits = "frames of other people in that footage", _PAINTER_LIMITS
+    else:
+        weights = load_weights(config.network, version, out / f"{config.network}.safetensors")
+        count = sum(a.size for a in weights.arrays.values())
+        data, seen, limits = _data(outcome), f"crops of {_others(outcome)}", _limits(outcome)
     rows = [
         ("architecture", f"version {version}, {_json(dict(config.shape))}, {count / 1e6:.2f} M parameters, fp16"),
-        ("licence", "Apache-2.0, as the code"),
-        ("training data", "{} crops of synthetic people, seeds {} to {}".format(*outcome.seeds)),
+        ("licence", OWN_LICENSE if own else "Apache-2.0, as the code"),
+        ("training data", data),
         ("steps", f"{outcome.step} of {config.batch} samples = {outcome.step * config.batch} samples"),
         ("time", f"{outcome.seconds / 60:.1f} minutes, {outcome.samples_per_second:.0f} samples/s"),
         ("hardware", f"{_hardware(device)}; torch {torch.__version__}"),
@@ -56,9 +95,9 @@ def write_card(out: Path, config: TrainConfig, outcome: Outcome, version: int, d
     table = "\n".join(f"| {k} | {v} |" for k, v in rows)
     text = (
         f"# {config.network}\n\n{_ABOUT[config.network]}\n\n| | |\n|---|---|\n{table}\n\n"
-        f"## Validation\n\n{outcome.metrics.get('samples')} crops of other synthetic people "
+        f"## Validation\n\n{outcome.metrics.get('samples')} {seen} "
         f"(split '{outcome.metrics.get('split')}'), averaged weights:\n\n{_metrics(outcome.metrics)}\n"
-        f"{_history(out / LOG)}\n## Limits\n\n{_LIMITS}\n"
+        f"{_history(out / LOG)}\n## Limits\n\n{limits}\n"
     )
     path = out / f"{config.network}.md"
     write_atomic(path, text.encode())

@@ -63,6 +63,25 @@ class HeadTraining(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     backbone: str = ""
 
 
+class ReenactTraining(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """How ``gagavatar`` is trained; the defaults are its paper's.
+
+    Attributes:
+        face: weight of the face box's L1. lifting: weight of the lifting loss, units² (five units to a metre).
+        momentum: Adam's first beta. noise: fresh noise in the decoder at every step, as the public code; else the
+            stored noise.
+        backbone: a DINOv2 .safetensors file that the encoder starts from; empty: from scratch. freeze: it stays as it
+            is.
+    """
+
+    face: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    lifting: Annotated[float, Meta(ge=0, le=1000)] = 10.0
+    momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    noise: bool = True
+    backbone: str = ""
+    freeze: bool = True
+
+
 class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One training.
 
@@ -76,12 +95,17 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         perceptual: weight of the loss on frozen features, where a network has one; 0 leaves it out.
         identity: the same for features of the identity network. ablate: a part of ``sega`` to leave out: "static",
             all texels static; "dynamic", all dynamic; "prior", no identity network; "tuning", no tuning to
-            the photo.
+            the photo; or of ``gagavatar``: "renderer", no neural renderer; "plane", one lifted plane; "lifting", no
+            lifting loss.
         amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
         validate_every: steps. validation_samples: at most so many. heads: of learned heads only.
+        reenact: of ``gagavatar`` only.
+        footage: share of the samples that are of a user's own footage, where both are given.
     """
 
-    network: Literal["parser", "regressor", "rar", "sega_identity", "sega_motion", "sega_decoders"]
+    network: Literal[
+        "parser", "regressor", "rar", "sega_identity", "sega_motion", "sega_decoders", "gagavatar"
+    ]  # fmt: skip
     shape: dict[str, Count]
     seed: Annotated[int, Meta(ge=0)] = 0
     batch: Count = 16
@@ -95,16 +119,19 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     cells: Annotated[float, Meta(gt=0, le=1)] = 1.0
     perceptual: Annotated[float, Meta(ge=0, le=100)] = 0.0
     identity: Annotated[float, Meta(ge=0, le=100)] = 0.0
-    ablate: Literal["", "static", "dynamic", "prior", "tuning"] = ""
+    ablate: Literal["", "static", "dynamic", "prior", "tuning", "renderer", "plane", "lifting"] = ""
     amp: bool = True
     workers: Annotated[int, Meta(ge=0, le=64)] = 0
     validate_every: Count = 500
     validation_samples: Count = 256
     augment: Augment = Augment()
     heads: HeadTraining | None = None
+    reenact: ReenactTraining | None = None
+    footage: Share = 0.3
 
     def sha256(self) -> str:
-        """Of everything that shapes the result, so not of how long or with how many processes it is computed."""
+        """Of everything that shapes the result but what it learns from, so not of how long or with how many processes
+        it is computed."""
         kept = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _TECHNICAL and v is not None}
         for key in _LATER:  # trainings that began before these keys existed go on
             if not kept[key]:
@@ -115,7 +142,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
 
 
 _LATER = ("perceptual", "identity", "ablate")
-_TECHNICAL = ("steps", "minutes", "workers", "validate_every", "validation_samples", "amp")
+_TECHNICAL = ("steps", "minutes", "workers", "validate_every", "validation_samples", "amp", "footage")
 
 PRESETS: dict[str, dict[str, Any]] = {
     "parser-cpu": {
@@ -187,6 +214,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "network": "rar", "shape": {"width": 24, "dim": 192, "depth": 4, "heads": 6, "codes": 12},
         "batch": 8, "steps": 40_000, "lr": 1e-3, "decay": 0.01, "ema": 0.999, "workers": 8, "validate_every": 2000,
         "validation_samples": 64, "heads": {"views": 3, "pixels": 192, "structure": 0.2},
+    },
+    "gagavatar-cpu": {
+        "network": "gagavatar",
+        "shape": {"image": 112, "width": 96, "depth": 6, "heads": 4, "level0": 24, "level1": 48, "level2": 96,
+                  "level3": 96, "fused": 48, "embedding": 32, "features": 16, "lift_hidden": 32, "point_hidden": 32,
+                  "size": 128, "style": 64, "unet_most": 48, "unet_total": 2048},
+        "batch": 4, "steps": 200_000, "minutes": 60, "lr": 5e-4, "decay": 0.0, "ema": 0.995, "warmup": 50,
+        "validate_every": 500, "validation_samples": 32, "perceptual": 0.01, "reenact": {},
+    },
+    "gagavatar-gpu": {
+        "network": "gagavatar", "shape": {}, "batch": 8, "steps": 200_000, "lr": 1e-4, "decay": 0.0, "ema": 0.9995,
+        "warmup": 500, "workers": 12, "validate_every": 4000, "validation_samples": 64, "perceptual": 0.01,
+        "reenact": {},
     },
 }  # fmt: skip
 """The ``-gpu`` presets are wider and see more; the ``-cpu`` ones reach something useful in under an hour on a core."""

@@ -58,15 +58,15 @@ def crop_sample(sample: Any) -> dict[str, Any] | None:
     if located.photo is not photo or _error(points, sample.landmarks) > MISSED:
         return None
     crop, probability = head_window(photo.image, points)
-    wide = _widened(crop)
+    wide = widened(crop)
     to_wide = wide.resized(STORED)
     window, window_marks, roll = face_window(photo.image, located.landmarks.solid)
     R = toward_ray(face_ray(points, sample.camera.K)) @ sample.camera.viewmat[:3, :3]
     return {
         "image": cv2.resize(wide.cut(photo.image), (STORED, STORED), interpolation=cv2.INTER_AREA),
         "person": _person(probability),
-        "labels": _labels(sample.labels, to_wide),
-        "matte": _matte(sample.matte, to_wide),
+        "labels": cut_labels(sample.labels, to_wide),
+        "matte": cut_matte(sample.matte, to_wide),
         "marks": to_wide.to_crop(points).astype(np.float32),
         "window": window,
         "window_marks": window_marks,
@@ -82,7 +82,8 @@ def _error(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.linalg.norm(found[:468] - true[:468], axis=1).mean() / face_height(true))
 
 
-def _widened(crop: Crop) -> Crop:
+def widened(crop: Crop) -> Crop:
+    """The crop with room around it for shifted and turned views."""
     margin = (SPARE - 1) / 2 * crop.side
     return Crop(crop.origin - margin, crop.side * SPARE, round(crop.size * SPARE))
 
@@ -94,7 +95,7 @@ def _person(probability: np.ndarray) -> np.ndarray:
     return (np.clip(np.pad(small, pad, mode="edge"), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _labels(labels: np.ndarray, crop: Crop) -> np.ndarray:
+def cut_labels(labels: np.ndarray, crop: Crop) -> np.ndarray:
     """Nearest class; ``UNKNOWN`` outside the picture."""
     index = np.floor((np.arange(crop.size) + 0.5) / crop.scale + crop.origin[:, None]).astype(int)
     x, y = index
@@ -104,7 +105,8 @@ def _labels(labels: np.ndarray, crop: Crop) -> np.ndarray:
     return np.where(inside, out, np.uint8(UNKNOWN))
 
 
-def _matte(matte: np.ndarray, crop: Crop) -> np.ndarray:
+def cut_matte(matte: np.ndarray, crop: Crop) -> np.ndarray:
+    """(size, size) uint8 of a matte (H, W) 0..1; nothing outside the picture."""
     seen = (np.clip(matte, 0, 1) * 255 + 0.5).astype(np.uint8)
     return crop.cut(seen) * crop.inside(matte.shape)
 
@@ -135,14 +137,14 @@ def _function(source: str) -> Callable[..., Any]:
 def prepare(
     folder: Path, split: str, samples: int, *, workers: int = 1, source: str = SYNTHETIC, how: Drawing | None = None,
     shots: int = PER_PERSON, skip: int = 0, minutes: float | None = None, make: MakeChunk | None = None,
-    chunk: int = CHUNK, progress: Callable[[float, str], None] = lambda fraction, text: None,
+    chunk: int = CHUNK, flat: bool = False, progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> dict[str, int]:  # fmt: skip
     """Make ``samples`` crops of a split (rounded up to chunks) where they are not there yet.
 
     Args:
         how: handed to ``source``. shots: photographs of each person, 1 to 8; fewer take longer and show more people.
         skip: people to leave out at the beginning. minutes: start no new chunk after so long. make: writes a chunk,
-            ``make_chunk`` when None. chunk: samples of one.
+            ``make_chunk`` when None. chunk: samples of one. flat: both splits lie in ``folder`` itself.
 
     Returns:
         Numbers of samples "kept" and "missed" by the detector now, of chunks "found" already there and still "left".
@@ -152,7 +154,8 @@ def prepare(
     seeds = [first + PER_PERSON * (k // shots) + k % shots for k in range(-(-samples // chunk) * chunk)]
     chunks = [seeds[k : k + chunk] for k in range(0, len(seeds), chunk)]
     mark = "" if shots == PER_PERSON else f"-{shots}"
-    paths = [folder / split / f"{part[0]:09d}{mark}.safetensors" for part in chunks]
+    names = [f"{part[0]:09d}{mark}.safetensors" for part in chunks]
+    paths = [folder / f"{split}-{name}" if flat else folder / split / name for name in names]
     jobs = [(source, part, str(p), how) for part, p in zip(chunks, paths, strict=True) if not p.exists()]
     write = make or make_chunk
     told = {"kept": 0, "missed": 0, "found": len(chunks) - len(jobs), "left": 0}

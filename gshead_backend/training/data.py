@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from functools import cached_property
@@ -56,13 +57,25 @@ class Crops:
     """
 
     def __init__(self, folder: Path, split: str, limit: int | None = None) -> None:
-        chunks = [Chunk(p) for p in sorted((folder / split).glob("*.safetensors"))]
+        files = sorted(p for p in (folder / split).glob("*.safetensors") if p.name[0] != ".")  # that: half-written
+        chunks = [Chunk(p) for p in files]
         self._places = [(chunk, i) for chunk in chunks for i in range(chunk.count)][:limit]
         if not self._places:
             raise ArgumentError(
                 f"There are no training crops in {folder / split}.",
                 remedy="Make them with 'gshead train data --data FOLDER --samples N'.",
             )
+
+    def mixed(self, other: Crops, share: float) -> Crops:
+        """These samples and so many of ``other``, repeated as often as needed, that they are ``share`` (0..1) of all.
+
+        Of a share of 1 or 0 only the one or the other.
+        """
+        mixed = copy.copy(self)
+        count = round(share / (1 - share) * len(self)) if share < 1 else len(other)
+        mine = self._places if share < 1 else []
+        mixed._places = mine + [other._places[k % len(other)] for k in range(count)]
+        return mixed
 
     def __len__(self) -> int:
         return len(self._places)

@@ -17,8 +17,9 @@ from ..methods.common.edits import STATIC, EditedAvatar
 from ..methods.uvfit.losses import ssim_map
 from ..portrait.labels import LABEL_INDEX
 from ..raster import rasterize
+from .crops import UNKNOWN
 from .data import Crops
-from .heads import SIDES, VIEW, VIEWS, avatar_of, camera_of
+from .heads import GROUP_OF_VIEW, SIDES, VIEW, VIEWS, avatar_of, camera_of
 
 _PERSON = ("betas", "vertex_offsets", "base_triangle", "base_bary", "base_offset", "base_rotation", "base_log_scale",
            "base_color", "base_logit", "confidence", "light", "uv_color", "uv_label")  # fmt: skip
@@ -35,7 +36,8 @@ def head_item(crops: Crops, index: int, views: np.ndarray, rng: np.random.Genera
         rng: draws one change of colour for everything; None changes nothing.
 
     Returns:
-        "channels" (M, C), "picture" (6, P, P), "facts" (G,) float32: the network's inputs; then what
+        "channels" (M, C), "picture" (6, P, P), "facts" (G,) float32: the network's inputs; "group" of every view
+        (``heads.GROUPS``); "lit" 1 where light and albedo are known, 0 in footage; then what
         :func:`people_of` needs, float32 where it was half precision.
     """
     sample = crops[index]
@@ -44,6 +46,8 @@ def head_item(crops: Crops, index: int, views: np.ndarray, rng: np.random.Genera
     for name in ("channels", "picture", "facts"):
         item[name] = np.array(sample[f"observed_{name}"])
     item = {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in item.items()}
+    item["group"] = np.array(sample.get("group", GROUP_OF_VIEW)[views])
+    item["lit"] = np.array(sample.get("lit", 1), np.float32)
     item["photo_pose"] = np.array(sample["pose"][0])
     item["seed"], item["views"] = np.array(sample["seed"]), np.asarray(views)
     if rng is not None:
@@ -101,7 +105,7 @@ def people_of(batch: dict[str, Tensor], head: HeadModel, pixels: int = VIEW) -> 
         for k in range(sample["pose"].shape[0]):
             pose, camera = HeadPose.from_vector(sample["pose"][k]), camera_of(sample, k).resized(pixels, pixels)
             labels = batch["labels"][i, k]
-            weight = torch.where(labels == LABEL_INDEX["clothes"], CLOTHES_COUNT, 1.0)
+            weight = torch.where(labels == LABEL_INDEX["clothes"], CLOTHES_COUNT, 1.0) * (labels != UNKNOWN)
             color, matte = batch["color"][i, k].float() / 255, batch["matte"][i, k].float() / 255
             if pixels != VIEW:
                 color, matte, weight, labels = _smaller(color, matte, weight, labels, pixels)
@@ -147,7 +151,7 @@ def picture_loss(seen: Any, target: Target, grey: float, *, structure: float = 0
 @torch.no_grad()
 def scores(seen: Any, target: Target) -> tuple[float, float]:
     """(PSNR in dB inside both outlines, intersection over union of the outlines), without clothes."""
-    head = target.labels != LABEL_INDEX["clothes"]
+    head = (target.labels != LABEL_INDEX["clothes"]) & (target.labels != UNKNOWN)
     a, b = (seen.alpha > 0.5) & head, (target.matte > 0.5) & head
     both = a & b
     union = int((a | b).sum())

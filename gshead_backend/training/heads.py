@@ -51,6 +51,13 @@ SIDES = (
 BEHIND = ((100, 180),)
 OTHER_EXPRESSIONS = 2
 VIEWS = 1 + len(SIDES) + len(BEHIND) + OTHER_EXPRESSIONS
+GROUPS = ("source", "side", "far side", "behind", "expression")
+"""What a picture shows beside the photograph."""
+GROUP_OF_VIEW = np.array(
+    [0, *(1 if max(map(abs, side)) <= 45 else 2 for side in SIDES), *[3] * len(BEHIND), *[4] * OTHER_EXPRESSIONS],
+    np.uint8,
+)
+"""(VIEWS,) index into ``GROUPS`` of a synthetic person's views; samples of footage bring their own ("group")."""
 _PITCH, _SPREAD = 22.0, 60.0
 _MISSED = 0.02  # metres between true and fitted face after alignment, beyond which the detector saw something else
 
@@ -201,15 +208,29 @@ def _camera(points: np.ndarray, yaw: float, pitch: float, rng: np.random.Generat
 
 
 def arrays(seed: int, seen: Observation, truth: Truth, person: Person) -> dict[str, np.ndarray]:
-    """A sample as it is stored: ``observed_*`` are the network's inputs, ``base_*`` ``uvfit``'s splats (M on texels,
-    then ``LEFTOVER``), ``uv_*`` the true colour and class of the outermost splat at each texel, the rest ``Truth``."""
+    """A sample as it is stored: what ``observed_arrays`` says, ``uv_*``, the true colour and class of the outermost
+    splat at each texel, the rest ``Truth``."""
+    uv, at = person.uv_maps(seen.lattice.size), (seen.lattice.row, seen.lattice.column)
+    return {
+        **observed_arrays(seed, seen),
+        "K": np.stack([c.K for c in truth.cameras]).astype(np.float32),
+        "viewmat": np.stack([c.viewmat for c in truth.cameras]).astype(np.float32),
+        "pose": np.stack([p.to_vector() for p in truth.poses]), "color": truth.color, "matte": truth.matte,
+        "labels": truth.labels, "albedo": truth.albedo, "light": truth.light,
+        "uv_color": (np.clip(linear_to_srgb(uv["color"][at]), 0, 1) * 255 + 0.5).astype(np.uint8),
+        "uv_label": uv["label"][at],
+    }  # fmt: skip
+
+
+def observed_arrays(seed: int, seen: Observation) -> dict[str, np.ndarray]:
+    """What does not need the truth: ``observed_*`` are the network's inputs, ``base_*`` ``uvfit``'s splats (M on
+    texels, then ``LEFTOVER``)."""
     base, m = base_avatar(seen), len(seen.lattice)
     beyond = _some(len(base) - m, LEFTOVER)
     rows = np.concatenate([np.arange(m), m + beyond, np.zeros(LEFTOVER - beyond.size, int)])
     unseen = np.arange(len(rows)) >= m + beyond.size
     grown = np.where(np.arange(len(rows)) >= m, 0.5 * np.log(max(len(base) - m, 1) / max(beyond.size, 1)), 0)
-    fit, uv = seen.built.scene.fit, person.uv_maps(seen.lattice.size)
-    at = (seen.lattice.row, seen.lattice.column)
+    fit = seen.built.scene.fit
     half = lambda a: np.asarray(a, np.float16)  # noqa: E731
     return {
         "seed": np.array(seed, np.int64),
@@ -220,12 +241,6 @@ def arrays(seed: int, seen: Observation, truth: Truth, person: Person) -> dict[s
         "base_log_scale": half(base.log_scale[rows] + grown[:, None]), "base_color": half(base.color[rows]),
         "base_logit": half(np.where(unseen, UNSEEN, base.opacity_logit[rows])),
         "confidence": half(seen.built.cloud.confidence[:m]),
-        "K": np.stack([c.K for c in truth.cameras]).astype(np.float32),
-        "viewmat": np.stack([c.viewmat for c in truth.cameras]).astype(np.float32),
-        "pose": np.stack([p.to_vector() for p in truth.poses]), "color": truth.color, "matte": truth.matte,
-        "labels": truth.labels, "albedo": truth.albedo, "light": truth.light,
-        "uv_color": (np.clip(linear_to_srgb(uv["color"][at]), 0, 1) * 255 + 0.5).astype(np.uint8),
-        "uv_label": uv["label"][at],
     }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from ..files import atomic_path
 from ..portrait.nets.weights import Header, load_weights, save_weights
 from .config import TrainConfig
 from .data import Crops, Stream, batches
+from .footage_shard import FIRST_SEED
 
 STATE = "state.pt"
 LOG = "log.jsonl"
@@ -29,7 +30,9 @@ SAVE_SECONDS = 120
 class Task(Protocol):
     """What a network learns. ``item`` and ``still`` make a sample of a corpus, changed at random and as it is.
 
-    A task may have ``corpus(folder, split, limit)``: something with a length and a ``column("seed")``, not ``Crops``.
+    A task may have ``corpus(folder, split, limit)``: something with a length and a ``column("seed")``, not ``Crops``;
+    ``optimizer(net)``, not AdamW with the usual betas; ``save(net, step, out)``, not one weight file; ``warm(net,
+    path)``, which reads what it saved.
     """
 
     name: str
@@ -58,7 +61,8 @@ class Run:
 @dataclass(frozen=True)
 class Outcome:
     """finished: the schedule has come to its end. metrics: of the averaged weights on the validation samples.
-    seeds: how many samples there were to learn from, the first seed and the last."""
+    seeds: how many synthetic samples there were to learn from, the first seed and the last. footage: how many of real
+    people."""
 
     finished: bool
     step: int
@@ -66,11 +70,12 @@ class Outcome:
     samples_per_second: float
     metrics: dict[str, Any]
     seeds: tuple[int, int, int]
+    footage: int = 0
 
 
 def train(
     task: Task, config: TrainConfig, data: Path, out: Path, *, device: str = "cpu", resume: str = "auto",
-    piece_minutes: float | None = None, piece_steps: int | None = None,
+    piece_minutes: float | None = None, piece_steps: int | None = None, footage: Path | None = None,
     progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> Outcome:  # fmt: skip
     """Train until the schedule's end, or for one piece of it.
@@ -80,11 +85,14 @@ def train(
     Args:
         resume: "auto" goes on where ``out`` stands, "never" starts anew, a weight file is a warm start.
         piece_minutes, piece_steps: stop after so much, to be continued.
+        footage: further samples of the same kind, ``config.footage`` of all; validation looks at ``data`` alone.
     Raises:
         ArgumentError: no data, or ``out`` belongs to another configuration. FileFormatError: damaged files.
     """
     out.mkdir(parents=True, exist_ok=True)
     crops = _corpus(task, data, "train")
+    if footage is not None:
+        crops = crops.mixed(_corpus(task, footage, "train"), config.footage)
     task.look_at(crops)
     where = torch.device(device)
     run = _start(task, config, out, where, resume)
@@ -119,9 +127,10 @@ def train(
     metrics = validate(task, config, run.averaged, data, where)
     _write_log(out, run, config, {}, metrics)
     speed = (run.step - first) * config.batch / max(spent, 1e-6)
-    seeds = crops.column("seed")
-    known = (len(seeds), int(seeds.min()), int(seeds.max()))
-    return Outcome(_share(config, run) >= 1, run.step, run.seconds, speed, metrics, known)
+    seeds = np.unique(crops.column("seed"))
+    made = seeds[seeds < FIRST_SEED]
+    known = (len(made), int(made.min()), int(made.max())) if len(made) else (0, 0, 0)
+    return Outcome(_share(config, run) >= 1, run.step, run.seconds, speed, metrics, known, len(seeds) - len(made))
 
 
 def validate(task: Task, config: TrainConfig, net: nn.Module, data: Path, device: torch.device) -> dict[str, Any]:
@@ -149,13 +158,15 @@ def _corpus(task: Task, folder: Path, split: str, limit: int | None = None) -> A
 
 def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, resume: str) -> Run:
     torch.manual_seed(config.seed)
-    net = task.make_net().to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    averaged = task.make_net().to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.decay)
+    net, averaged = _on_device(task.make_net(), device), _on_device(task.make_net(), device)
+    optimizer = _optimizer(task, config, net)
     run = Run(net, averaged.requires_grad_(False).eval(), optimizer)
     state = out / STATE
     if resume == "auto" and state.exists():
         _load(run, config, state, device)
+    elif resume not in ("auto", "never") and hasattr(task, "warm"):
+        task.warm(net, Path(resume))  # pyright: ignore[reportAttributeAccessIssue]
+        averaged.load_state_dict(net.state_dict())
     elif resume not in ("auto", "never"):
         weights = load_weights(task.name, task.header(0).version, Path(resume))
         if weights.header.shape != task.header(0).shape:
@@ -165,6 +176,18 @@ def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, res
     else:
         averaged.load_state_dict(net.state_dict())
     return run
+
+
+def _on_device(net: nn.Module, device: torch.device) -> nn.Module:
+    if any(p.ndim == 5 for p in net.parameters()):  # torch has no such memory format for these
+        return net.to(device)
+    return net.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def _optimizer(task: Task, config: TrainConfig, net: nn.Module) -> torch.optim.Optimizer:
+    if hasattr(task, "optimizer"):
+        return task.optimizer(net)  # pyright: ignore[reportAttributeAccessIssue]
+    return torch.optim.AdamW(net.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.decay)
 
 
 def _step(
@@ -210,6 +233,9 @@ def _save(task: Task, config: TrainConfig, run: Run, out: Path) -> None:
     }  # fmt: skip
     with atomic_path(out / STATE) as path:
         torch.save(state, path)
+    if hasattr(task, "save"):
+        task.save(run.averaged, run.step, out)  # pyright: ignore[reportAttributeAccessIssue]
+        return
     arrays = {k: v.float().cpu().numpy() for k, v in run.averaged.state_dict().items()}
     save_weights(out / f"{task.name}.safetensors", task.header(run.step), arrays)
 
@@ -225,8 +251,13 @@ def _load(run: Run, config: TrainConfig, path: Path, device: torch.device) -> No
         raise ArgumentError(
             f"{path} belongs to another configuration.", remedy="Use another --out folder, or --resume never."
         )
-    run.net.load_state_dict(state["net"])
-    run.averaged.load_state_dict(state["averaged"])
+    try:
+        run.net.load_state_dict(state["net"])
+        run.averaged.load_state_dict(state["averaged"])
+    except RuntimeError as error:  # sizes that follow from the data, such as a head's number of vertices
+        raise ArgumentError(
+            f"{path} holds a network of other sizes.", remedy="Use another --out folder, or --resume never."
+        ) from error
     run.step, run.seconds, run.warm_from = int(state["step"]), float(state["seconds"]), int(state["warm_from"])
     if "optimizer" in state:
         run.optimizer.load_state_dict(state["optimizer"])

@@ -22,12 +22,14 @@ from ..portrait.nets.weights import Header
 from .config import HeadTraining, TrainConfig
 from .data import Crops
 from .head_views import Target, TrainingPerson, chosen_views, draw, head_item, nothing, people_of, picture_loss, scores
-from .heads import SIDES, VIEWS
+from .heads import GROUPS, VIEWS
 
 OUTPUTS = ("shift", "color", "log_scale", "logit", "basis", "light")
 _FLIPPED_CHANNELS = (10, 13)
 """x of the normal in the camera's frame and of the place: they change sign in a mirror."""
 _FLIPPED_FACTS = 27
+MEASURED = {"source": "source", "side": "sides", "far side": "sides", "expression": "expressions"}
+"""By group of views, the name of the measurement."""
 _RATES = {"shift": 0.06, "rough": 0.3, "tint": 0.15, "logit": 0.002, "moved": 0.3, "light": 0.02}
 
 
@@ -128,7 +130,8 @@ class RarTask:
         parts["tint"] = _RATES["tint"] * said.static[..., 3:6].square().mean()
         parts["logit"] = _RATES["logit"] * said.static[..., 9].square().mean()
         parts["moved"] = _RATES["moved"] * (said.basis / rar.moved_units[:, None]).square().mean() * 0.01
-        parts["light"] = _RATES["light"] * (said.light - batch["light"]).abs().mean()
+        wrong = (said.light - batch["light"]).abs().mean((1, 2))
+        parts["light"] = _RATES["light"] * (wrong * batch["lit"]).mean()  # nobody knows the light of footage
         total = torch.stack(list(parts.values())).sum()
         return total, {k: v.item() for k, v in parts.items()}
 
@@ -146,25 +149,28 @@ class RarTask:
         """What is gained beside ``uvfit`` without its fit, in validation people's true pictures.
 
         "psnr_*" (dB inside both outlines) and "iou_*" at the source side, at other sides and with other expressions;
-        "score": the gain at the sides in dB, plus ten times that in IoU.
+        "score": the gain at the sides in dB, plus ten times that in IoU; of footage without sides, that of the other
+        frames.
         """
         rar = cast(RarNet, net)
-        groups = {"source": [0], "sides": range(1, 1 + len(SIDES)), "expressions": range(2 + len(SIDES), VIEWS)}
         found: dict[str, list[float]] = {}
         light = []
         for batch in batches:
             batch = {k: v.to(device) for k, v in batch.items()}
             said = self.ask(rar, batch)
-            light.append(float((said.light - batch["light"]).abs().mean() / batch["light"].abs().mean()))
+            lit = batch["lit"].bool()
+            if lit.any():
+                away = (said.light - batch["light"])[lit].abs().mean()
+                light.append(float(away / batch["light"][lit].abs().mean()))
             for i, person in enumerate(people_of(batch, self.head)):
-                for name, views in groups.items():
-                    for k in views:
-                        target = person.targets[k]
+                for target, group in zip(person.targets, batch["group"][i].tolist(), strict=True):
+                    if (name := MEASURED.get(GROUPS[group])) is not None:
                         moved = said.basis[i] @ self.codes(rar, target, batch["photo_pose"][i], False)
                         self._score(found, name, person, target, said.static[i], moved)
         mean = {k: float(np.mean(v)) for k, v in found.items()}
-        gain = mean["psnr_sides"] - mean["uvfit_psnr_sides"] + 10 * (mean["iou_sides"] - mean["uvfit_iou_sides"])
-        told = {"score": gain, **mean, "light_relative": float(np.mean(light))}
+        of = "sides" if "psnr_sides" in mean else "expressions"
+        gain = mean[f"psnr_{of}"] - mean[f"uvfit_psnr_{of}"] + 10 * (mean[f"iou_{of}"] - mean[f"uvfit_iou_{of}"])
+        told = {"score": gain, **mean, **({"light_relative": float(np.mean(light))} if light else {})}
         return {k: round(v, 4) for k, v in told.items()}
 
     def _score(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .config import TrainConfig
+from .gagavatar.task import GagavatarTask
 from .loop import Task
 from .parser_task import ParserTask
 from .rar_task import RarTask
@@ -19,5 +20,6 @@ def make_task(config: TrainConfig) -> Task:
     kinds: dict[str, Callable[[TrainConfig], Task]] = {
         "parser": ParserTask, "regressor": RegressorTask, "sega_identity": IdentityTask,
         "sega_motion": MotionTask, "sega_decoders": DecodersTask, "rar": RarTask,
+        "gagavatar": GagavatarTask,
     }  # fmt: skip
     return kinds[config.network](config)

@@ -33,7 +33,7 @@ def write_bundle(path: Path, checks: list[dict[str, Any]], status: dict[str, Any
         "gshead": __version__, "python": platform.python_version(), "system": platform.platform(),
         "checks": checks, "status": status, "kept": _kept(), "limits": {"days": read_limits().days},
     }  # fmt: skip
-    parts = {"report.json": anonymous(json.dumps(facts, indent=1, ensure_ascii=False))}
+    parts = {"report.json": json.dumps(_without_names(facts), indent=1, ensure_ascii=False)}
     parts |= {f"log-{number}.txt": anonymous(text) for number, text in enumerate(_logs(), 1)}
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -47,6 +47,15 @@ def without_clients(status: dict[str, Any]) -> dict[str, Any]:
     """The status of a backend without what its clients call themselves."""
     sessions = [{key: value for key, value in s.items() if key != "client"} for s in status.get("sessions", ())]
     return {**status, "sessions": sessions}
+
+
+def _without_names(value: Any) -> Any:
+    """Every text in it made anonymous, before JSON puts backslashes into paths."""
+    if isinstance(value, str):
+        return anonymous(value)
+    if isinstance(value, dict):
+        return {key: _without_names(entry) for key, entry in value.items()}
+    return [_without_names(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _kept() -> list[dict[str, Any]]:

@@ -85,34 +85,50 @@ def _surplus(items: Sequence[Item], limits: CacheLimits, *, by_size: bool) -> se
 
 
 def _remove(found: Holding, wanted: Callable[[Item], bool]) -> Cleared:
-    keep = _in_use(found.place)
     files = size = left = 0
-    for item in found.items:
-        if not wanted(item):
-            continue
-        if keep(item.path):
-            left += 1
-            continue
-        try:
-            item.path.unlink()
-        except OSError:
-            left += 1
-        else:
-            files, size = files + 1, size + item.bytes
+    with contextlib.ExitStack() as held:
+        keep = _in_use(found.place, held)
+        for item in found.items:
+            if not wanted(item):
+                continue
+            if keep(item.path):
+                left += 1
+                continue
+            try:
+                item.path.unlink()
+            except OSError:
+                left += 1
+            else:
+                files, size = files + 1, size + item.bytes
     if found.place.name in _TEMPORARY and not left:
         with contextlib.suppress(OSError):
             found.place.path.rmdir()
     return Cleared(found.place, files, size, left)
 
 
-def _in_use(place: Place) -> Callable[[Path], bool]:
-    """Whether a file of the place belongs to a process that lives."""
+def _in_use(place: Place, held: contextlib.ExitStack) -> Callable[[Path], bool]:
+    """Whether a file of the place belongs to a process that lives; in the runtime folder none can start meanwhile.
+
+    ``held`` lets go of the locks that see to that: a backend that starts makes files of the same names.
+    """
     if place.kind != LEFTOVERS:
         return lambda path: False
     folder = place.path
     if place.name == "clips":
         folder = next((p.path for p in places() if p.name == "runtime"), folder)
-    living = {name for name in _backend_names(folder) if FileLock(lock_path(folder, name)).held_elsewhere()}
+    living = set()
+    for name in _backend_names(folder):
+        lock = FileLock(lock_path(folder, name))
+        try:
+            free = lock.acquire()
+        except OSError:  # somebody else's
+            free = False
+        if not free:
+            living.add(name)
+        elif place.name in _TEMPORARY:
+            lock.release()  # it goes, too
+        else:
+            held.callback(lock.release)
     if place.name in _TEMPORARY:  # a farm's folder is one backend's; which worker reads a clip is written nowhere
         return lambda path: bool(living)
     return lambda path: path.suffix in _KEPT_ENDINGS or path.name.split(".")[0] in living

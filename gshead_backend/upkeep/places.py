@@ -99,7 +99,8 @@ def places() -> list[Place]:
 
 def holding(place: Place) -> Holding:
     """What lies in a place now; links are counted, never followed."""
-    return Holding(place, tuple(_items(place.path)), _open_to_others(place.path))
+    items = () if place.path.is_symlink() else tuple(_items(place.path))
+    return Holding(place, items, _open_to_others(place.path))
 
 
 def _items(folder: Path) -> Iterator[Item]:

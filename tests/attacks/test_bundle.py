@@ -16,6 +16,7 @@ from gshead_backend.cli import main
 from gshead_backend.protocol import Client
 from gshead_backend.protocol.curve import new_keypair
 from gshead_backend.protocol.launcher import Backend
+from gshead_backend.upkeep.bundle import write_bundle
 
 PERSONAL = (
     "/data/ada/Portraits/ada byron.jpg", "ada byron", "D:\\ada\\heads", "/srv/secret_film/shot7", "secret_film",
@@ -59,6 +60,18 @@ def test_a_bundle_has_what_is_needed_and_nothing_personal(
         assert needed in text, needed
     with zipfile.ZipFile(home / "report.zip") as archive:
         assert json.loads(archive.read("report.json"))["gshead"]
+
+
+def test_a_report_stays_json_whatever_a_finding_quotes(tmp_path: Path) -> None:
+    quoted = (
+        'the command "/data/ada byron/bin/gshead" and "C:\\Users\\ada\\x y.png" and \'/srv/secret_film/a b\' failed'
+    )
+    write_bundle(tmp_path / "r.zip", [{"name": "backend", "detail": quoted, "path": "C:\\Users\\ada\\heads"}], None)
+    with zipfile.ZipFile(tmp_path / "r.zip") as archive:
+        (found,) = json.loads(archive.read("report.json"))["checks"]
+    assert "failed" in found["detail"]
+    for personal in ("ada", "secret_film", "byron"):
+        assert personal not in found["detail"] + found["path"]
 
 
 @pytest.mark.parametrize(

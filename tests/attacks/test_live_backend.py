@@ -160,7 +160,7 @@ NULL_GREETING = b"\xff" + b"\0" * 8 + b"\x7f\x03\x01NULL".ljust(23, b"\0") + b"\
 RAW = {
     "http": HTTP, "garbage": random.Random(4).randbytes(70_000), "zeros": bytes(1000), "half greeting": GREETING[:20],
     "silent": b"", "greeting then garbage": GREETING + random.Random(5).randbytes(500),
-    "null then a huge frame": NULL_GREETING + b"\x04\x26\x05READY\x0bSocket-Type\0\0\0\6DEALER\x08Identity\0\0\0\0"
+    "null then a huge frame": NULL_GREETING + b"\x04\x29\x05READY\x0bSocket-Type\0\0\0\6DEALER\x08Identity\0\0\0\0"
     + b"\x02" + (2**62).to_bytes(8, "big"),
     "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300), "zmtp 1": b"\x01\x00" * 50,
 }  # fmt: skip

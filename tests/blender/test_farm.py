@@ -241,3 +241,39 @@ def test_openjd_runs_the_template(shot: Shot, whole: Path, tmp_path: Path) -> No
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert pixels(out) == pixels(whole)
+
+
+def slurm_is_here() -> bool:
+    return os.name == "posix" and os.getuid() == 0 and all(map(shutil.which, ("slurmctld", "slurmd", "munged")))
+
+
+@pytest.mark.slurm
+@pytest.mark.skipif(not slurm_is_here(), reason="needs root and Debian's slurmctld, slurmd, slurm-client and munge")
+def test_slurm_runs_the_template(shot: Shot, whole: Path, tmp_path: Path) -> None:
+    """A cluster of one node, a real backend for each task, and a real Blender."""
+    out, job = tmp_path / "frames", tmp_path / "job.sh"
+    subprocess.run(
+        [
+            sys.executable, "-m", "gshead_backend.cli", "farm", "template", "slurm", str(shot.blend), "-o", str(out),
+            "--frames", FRAMES, "--job", str(job), "--chunk", "3", "--blender", str(blender_python(shot.version)),
+            "--extension", str(extension_zip()),
+        ],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+    tool = tmp_path / "bin" / "gshead"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m gshead_backend.cli "$@"\n')
+    tool.chmod(0o755)
+    kept = {k: v for k, v in os.environ.items() if k not in HIDDEN}
+    done = subprocess.run(
+        [str(ROOT / "tests" / "farm" / "slurm_one_node.sh"), str(tmp_path / "slurm"), str(job)],
+        capture_output=True, text=True, timeout=280, check=False,
+        env={
+            **kept, "PATH": f"{tool.parent}:{os.environ['PATH']}:/usr/sbin",
+            "GSHEAD_BACKEND_COMMAND": json.dumps(BACKEND_COMMAND),
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = "\n".join(path.read_text() for path in (tmp_path / "slurm").glob("slurm-*.out"))
+    assert sorted(done.stdout.split("\n"))[1:] == ["task 0 COMPLETED 0:0", "task 1 COMPLETED 0:0"], said[-3000:]
+    assert pixels(out) == pixels(whole)

@@ -162,7 +162,12 @@ def wire(**changes: Any) -> tuple[list[Any], Camera]:
     pose = replace(HeadPose.neutral(3), jaw_pose=np.array([changes.get("jaw", 0.1), 0, 0], np.float32))
     place = np.eye(4)
     place[0, 3] = changes.get("x", 0.0)
-    heads = [(instance(changes.get("avatar", "a" * 64), place, pose, changes.get("vertices")), b"")]
+    heads = [
+        (
+            instance(changes.get("avatar", "a" * 64), place, pose, changes.get("vertices"), *changes.get("light", ())),
+            b"",
+        )
+    ]
     heads *= changes.get("count", 1)
     K = np.array([[100, 0, 32], [0, 100, 24], [0, 0, 1.0]])
     camera = Camera(changes.get("width", 64), 48, K, np.eye(4), changes.get("near", 0.1), 100.0)
@@ -175,6 +180,7 @@ def test_a_key_names_everything_that_the_picture_depends_on() -> None:
     changes: list[dict[str, Any]] = [
         {}, {"jaw": 0.1001}, {"x": 0.5}, {"avatar": "b" * 64}, {"width": 65}, {"near": 0.2}, {"count": 2},
         {"vertices": np.zeros((5, 3), np.float32)}, {"vertices": np.ones((5, 3), np.float32)},
+        {"light": (np.zeros((9, 3)),)}, {"light": (np.ones((9, 3)),)}, {"light": (np.ones((9, 3)), 0.5)},
     ]  # fmt: skip
     assert len({key(*wire(**change)) for change in changes}) == len(changes)
 

@@ -42,6 +42,14 @@ def test_every_way_out_and_back(blender: Blender, tmp_path: Path) -> None:
     _check_face(seen, tmp_path)
 
 
+def test_the_hook_keeps_what_changes_with_the_pose_or_says_what_is_lost(blender: Blender, tmp_path: Path) -> None:
+    seen = blender.run("usd_residual", out=str(tmp_path), timeout=200)
+    assert seen["armature"]["posed"] < 1e-3, "colour and opacity, with the pose read from bones and shapes"
+    assert seen["armature"]["neutral"] > 0.02, "the residual is what is tested here"
+    assert seen["points"]["neutral"] < 1e-3, "without an armature there is no pose to read"
+    assert "'Ada': its splats keep the look of the neutral face" in seen["output"]
+
+
 def _check_splats(seen: dict, folder: Path) -> None:
     want = np.load(folder / "want.npz")
     for frame in (1, 8, 12):

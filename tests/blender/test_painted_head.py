@@ -58,6 +58,7 @@ def test_a_timeline_is_what_the_network_draws(tmp_path: Path, monkeypatch: pytes
     for text in told["refused"]:
         assert "drawn by a network" in text
     assert not {"a.ply", "a.usd"} & set(told["files"])
+    assert told["light"] is None, "nor is it lit by the scene, whatever its setting says"
 
     monkeypatch.setenv("GSHEAD_DATA_DIR", str(home))
     person = load_avatar(out / "ada.gshead")

@@ -19,7 +19,19 @@ PACKAGE = "gshead_addon_without_blender"
 IN_RIG = ("axes", "board", "controls", "layout", "outlines", "strokes")
 PURE = (
     *("axes", "board", "camera", "checkup", "colors", "compose", "controls", "frame_cache", "frame_files", "jobs"),
-    *("layout", "outlines", "pace", "problem", "quality", "sampling", "session", "stream", "strokes", "take_files"),
+    *(
+        "lamps",
+        "layout",
+        "outlines",
+        "pace",
+        "problem",
+        "quality",
+        "sampling",
+        "session",
+        "stream",
+        "strokes",
+        "take_files",
+    ),
     *("texels", "unpacked", "world"),
 )
 
@@ -254,3 +266,40 @@ def test_a_small_head_is_drawn_with_as_few_splats_as_it_has_use_for() -> None:
     disc = module.covered_pixels(near, matrix)
     K = near.K[0, 0] * module.HEAD_RADIUS / np.linalg.norm(near.viewmat[:3, 3])
     assert abs(disc / (np.pi * K * K) - 1) < 0.3
+
+
+def test_lamps_give_what_their_watts_say() -> None:
+    lamps = part("lamps")
+    place, seen = np.array([0.0, 0.0, 0.0]), np.eye(4)
+    seen[:3, 3] = 0, 0, 2  # two metres above, shining downward
+    watts = np.array([4 * np.pi, 0.0, 0.0])
+    for kind, given in (("POINT", 1 / 4), ("SPOT", 1 / 4), ("SUN", 4 * np.pi)):
+        toward, got = lamps.arriving(lamps.Lamp(kind, seen, watts, cone=(0.9, 0.2)), place)
+        np.testing.assert_allclose(toward, [[0, 0, 1]])
+        np.testing.assert_allclose(got, [[given, 0, 0]], rtol=1e-6)
+    area = lamps.Lamp("AREA", seen, watts, size=(0.01, 0.01))
+    assert lamps.arriving(area, place)[1].sum() == pytest.approx(4 * np.pi / (np.pi * 4), rel=1e-3)  # P / (pi d²)
+    away = np.diag([1.0, -1.0, -1.0, 1.0])
+    away[:3, 3] = 0, 0, 2  # it shines upward
+    for kind in ("AREA", "SPOT"):
+        lamp = lamps.Lamp(kind, away, watts, cone=(0.9, 0.2), size=(0.5, 0.5))
+        assert lamps.arriving(lamp, place)[1].max() == 0
+    inside = lamps.Lamp("POINT", np.eye(4), watts)
+    assert np.isfinite(lamps.arriving(inside, place)[1]).all(), "a lamp in the middle of a head"
+
+
+def test_light_is_told_in_the_heads_own_axes() -> None:
+    from gshead_backend.avatar.light import irradiance
+
+    lamps, axes = part("lamps"), part("axes")
+    matrix = np.eye(4)
+    matrix[:3, 3] = 1, 0, 0
+    lamp = lamps.Lamp("POINT", matrix, np.ones(3))  # on the +X side of Blender's world
+    nothing = np.zeros((0, 3)), np.zeros(3)
+    for turn, faces in ((np.eye(4), [1, 0, 0]), (np.array([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]),
+                                                 [0, 0, 1])):  # fmt: skip
+        sh = lamps.light_at([lamp], nothing, np.zeros(3), axes.head_to_world(turn)[:3, :3])
+        ways = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0], [0, -1, 0], [0, 0, -1]], float)
+        np.testing.assert_array_equal(ways[irradiance(sh, ways)[:, 0].argmax()], faces)
+    even = lamps.light_at([], (np.zeros((0, 3)), np.array([1.0, 2.0, 3.0])), np.zeros(3), np.eye(3))
+    np.testing.assert_allclose(irradiance(even, np.eye(3)) / np.pi, [[1, 2, 3]] * 3, rtol=1e-5)

@@ -14,7 +14,10 @@ import pytest
 
 from gshead_backend.cli import main
 from gshead_backend.folders import read_limits
+from gshead_backend.protocol.launcher import lock_path
 from gshead_backend.protocol.locks import FileLock
+from gshead_backend.upkeep import clearing
+from gshead_backend.upkeep.places import Item, holding, places
 
 DAY = 86400
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes and links of Unix")
@@ -173,3 +176,20 @@ def test_sweeping_needs_nothing_heavy(home: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_backend_can_start_while_its_predecessors_files_go(home: Path) -> None:
+    """It would make files of the same names, and lose them."""
+    runtime = next(place for place in places() if place.name == "runtime")
+    runtime.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in ("dead.lock", "dead.json", "dead.sock"):
+        (runtime.path / name).write_bytes(b"")
+    locked = []
+
+    def wanted(item: Item) -> bool:
+        locked.append(FileLock(lock_path(runtime.path, "dead")).held_elsewhere())
+        return True
+
+    assert clearing._remove(holding(runtime), wanted).files >= 2
+    assert all(locked)
+    assert not FileLock(lock_path(runtime.path, "dead")).held_elsewhere(), "and then it can"

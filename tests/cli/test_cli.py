@@ -383,3 +383,26 @@ def test_render_writes_a_video_or_says_what_is_missing(avatar_file: Path, tmp_pa
     assert np.abs(pixels.astype(int) - 128).max() > 20
     done = gshead(*arguments, "-o", tmp_path / "c.mp4", GSHEAD_FFMPEG=str(recorder))
     assert (done.returncode, "cannot be transparent" in done.stderr) == (2, True)
+
+
+def test_render_by_a_lamp_from_either_side(avatar_file: Path, tmp_path: Path) -> None:
+    def shot(*how: str) -> np.ndarray:
+        done = gshead("render", avatar_file, "-o", tmp_path, "--size", "64", "--device", "cpu", *how)
+        assert done.returncode == 0, done.stderr
+        pixels = cv2.imread(str(tmp_path / "0001.png"), cv2.IMREAD_UNCHANGED).astype(np.float64)
+        return pixels[..., :3] * pixels[..., 3:] / 255
+
+    left, right, photo = shot("--lamp", "80", "0"), shot("--lamp", "-80", "0"), shot()  # no frame stands for another
+    assert left[:, 32:].mean() > 1.1 * right[:, 32:].mean()
+    assert right[:, :32].mean() > 1.1 * left[:, :32].mean()
+    assert np.abs(photo - left).max() > 20
+    assert gshead("render", avatar_file, "-o", tmp_path, "--lamp", "0", "0", "--soft", "2").returncode == 2
+
+
+def test_relight_writes_any_avatar_in_another_light(avatar_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "lit.gshead"
+    done = gshead("relight", avatar_file, "-o", out, "--yaw", "60", "--soft", "0.1")
+    assert done.returncode == 0, done.stderr
+    before, after = load_avatar(avatar_file), load_avatar(out)
+    assert np.abs(after.color - before.color).max() > 0.05
+    assert np.shape(after.provenance["light"]) == (9, 3)

@@ -16,6 +16,7 @@ from tiny_avatar import make_tiny_avatar
 
 from gshead_backend.avatar import load_take, take_from_table
 from gshead_backend.avatar.drive import drive
+from gshead_backend.avatar.light import lamp
 from gshead_backend.client import Connection, connect, connect_or_start, connection, srgb8
 from gshead_backend.errors import ArgumentError, BackendError, Cancelled, FileFormatError, GsheadError
 from gshead_backend.head import HeadModel
@@ -58,6 +59,10 @@ def test_a_frame_is_what_the_rooms_compute(backend: Connection, tiny_head: HeadM
     wanted = pack_frame(np.asarray(image.color), np.asarray(image.alpha), "float32")
     assert wanted[..., 3].max() > 0.9
     np.testing.assert_allclose(frame.rgba, wanted, atol=2e-3)
+    lit = head.render(channels, size=(96, 80), yaw=30, light=lamp(80, 0, soft=0))
+    assert np.abs(lit.rgba - frame.rgba).max() > 0.1
+    with pytest.raises(ArgumentError, match="27 finite numbers"):
+        head.render(light=np.zeros(9))
     assert frame.depth is not None
     assert np.isfinite(frame.depth).any()
     still = head.render(size=(96, 80), yaw=30)

@@ -157,6 +157,18 @@ def test_the_texture_lies_inside_and_uv_runs_downwards(avatar: Avatar, tmp_path:
     assert np.allclose(points, avatar.personal.rest[avatar.head.faces.reshape(-1)])
 
 
+def test_bounds_of_a_shape_that_moves_everything_are_its_own() -> None:
+    """A validator compares them with the values; no vertex stays, so zero is not among them."""
+    from gshead_backend.export.gltf_file import Gltf
+
+    gltf, moved = Gltf("test"), np.array([[1, 2, 3], [2, 3, 4]], np.float32)
+    first, second = gltf.sparse(np.arange(2), moved, 2), gltf.sparse(np.arange(2), moved, 3)
+    entry = gltf.json["accessors"][first]
+    assert (entry["min"], entry["max"]) == ([1, 2, 3], [2, 3, 4])
+    entry = gltf.json["accessors"][second]
+    assert (entry["min"], entry["max"]) == ([0, 0, 0], [2, 3, 4])
+
+
 def test_the_same_avatar_gives_the_same_bytes_and_nonsense_is_refused(avatar: Avatar, tmp_path: Path) -> None:
     assert export_glb(tmp_path / "a.glb", avatar) == (tmp_path / "a.glb").stat().st_size
     export_glb(tmp_path / "b.glb", avatar)

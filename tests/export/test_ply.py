@@ -64,3 +64,11 @@ def test_bad_splats_and_places_are_refused(three: Splats, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError):
         export_ply(tmp_path / "file" / "a.ply", three)
+
+
+def test_a_quaternion_of_zeros_is_refused(three: Splats, tmp_path: Path) -> None:
+    """It has no direction; divided by its length it would fill the file with NaN."""
+    for bad in (0.0, 1e30):
+        with pytest.raises(ArgumentError, match="quaternion"):
+            export_ply(tmp_path / "a.ply", replace(three, quats=np.full((3, 4), bad, np.float32)))
+    assert not (tmp_path / "a.ply").exists()

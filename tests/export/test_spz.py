@@ -60,3 +60,13 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="NaN"):
         export_spz(tmp_path / "a.spz", replace(three_splats(), scales=np.full((3, 3), np.inf)))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_splat_just_below_a_power_of_two_does_not_change_sides(tmp_path: Path) -> None:
+    """Its place rounds up to the number that 24 bits with a sign do not hold."""
+    far = np.float32(np.nextafter(np.float32(8), np.float32(0)))
+    splats = three_splats()
+    means = splats.means.copy()
+    means[0], means[1] = [far, -far, far], [-far, far, 0]
+    export_spz(tmp_path / "a.spz", replace(splats, means=means))
+    assert np.abs(read_spz(tmp_path / "a.spz").means - means).max() < 2e-6

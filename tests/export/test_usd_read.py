@@ -129,6 +129,7 @@ def test_nothing_that_a_file_refers_to_is_opened(avatar: Avatar, poses: list[Hea
         ("regionNames", "skin,hair", "regions"),
         ("dynamic:bias", [0.0] * 300, "dynamic:bias"),
         ("dynamic:basis", [0.0] * 3, "dynamic:basis"),
+        ("dynamic:bias", [], "no components"),
         ("name", None, "name"),
         ("rotation", None, "rotation"),
     ],

@@ -71,6 +71,18 @@ def test_frames_come_back(encoder: str, tmp_path: Path, ending: str, options: tu
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mov", "webm"])
+def test_a_video_says_what_it_is_under_any_name(encoder: str, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"take:1 100% ä.{ending}"
+    with video_writer(path, SIZE, 24000 / 1001, comment='computed; "quoted" = Übung') as write:
+        for color, _ in frames(24):
+            write(color)
+    told = subprocess.run([encoder, "-i", f"file:{path}", "-f", "ffmetadata", "-"], capture_output=True, check=True)
+    text = told.stdout.decode().lower().replace("\\", "")
+    assert 'comment=computed; "quoted" = übung' in text
+    assert b" 23.98 fps" in told.stderr
+
+
 def test_a_stopped_or_broken_video_leaves_nothing(encoder: str, tmp_path: Path) -> None:
     (tmp_path / "old.mp4").write_bytes(b"old")
     with contextlib.suppress(KeyboardInterrupt), video_writer(tmp_path / "old.mp4", SIZE, 24) as write:

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from gshead_backend.errors import ExportError
+from gshead_backend.farm import frames
 from gshead_backend.farm.frames import FrameFolder, job_key
 
 ROOT = Path(__file__).parents[2]
@@ -144,3 +146,18 @@ def test_what_others_are_at_is_waited_for(tmp_path: Path) -> None:
     second.__exit__(None, None, None)
     waiting.join(10)
     assert found == [3, 4]
+
+
+def test_a_frame_that_takes_long_stays_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine sees a claim's age only: whoever holds one gives signs."""
+    monkeypatch.setattr(frames, "SIGN", 0.05)
+    folder = FrameFolder(tmp_path, "key")
+    with folder.claimed(7) as mine:
+        assert mine
+        claim = tmp_path / ".gshead" / "0007.claim"
+        os.utime(claim, (1, 1))
+        end = time.monotonic() + 10
+        while claim.stat().st_mtime < 1000 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert claim.stat().st_mtime > 1000
+    assert not claim.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -57,8 +58,62 @@ def test_a_slurm_script_runs_each_task_with_its_own_frames(tmp_path: Path) -> No
         )  # fmt: skip
         assert json.loads(done.stdout) == [
             "render-blend", ODD.blend, "--out", ODD.out, "--extension", "/x/g.zip", "--blender", "/opt/blender",
-            "--frames", frames,
+            f"--frames={frames}",
         ]  # fmt: skip
+
+
+def _slurm_is_here() -> bool:
+    return os.name == "posix" and os.getuid() == 0 and all(map(shutil.which, ("slurmctld", "slurmd", "munged")))
+
+
+@pytest.mark.slurm
+@pytest.mark.skipif(not _slurm_is_here(), reason="needs root and Debian's slurmctld, slurmd, slurm-client and munge")
+def test_a_slurm_cluster_of_one_node_runs_every_task(tmp_path: Path) -> None:
+    """The real sbatch; a stand-in for gshead that fails on the second task once, as a node that is lost."""
+    job = Submission(ODD.blend, ODD.out, ODD.frames, 4)
+    (script,) = write_template("slurm", job, tmp_path / "job.sh")
+    tool = tmp_path / "bin" / "gshead"
+    tool.parent.mkdir()
+    tool.write_text(
+        f"#!{sys.executable}\nimport json, os, sys\n"
+        f"open({str(tmp_path)!r} + '/' + os.environ['SLURM_ARRAY_TASK_ID'], 'w').write(json.dumps(sys.argv[1:]))\n"
+        "sys.exit(4 if sys.argv[-1] == '--frames=9-10' else 0)\n"
+    )
+    tool.chmod(0o755)
+    done = subprocess.run(
+        [str(Path(__file__).with_name("slurm_one_node.sh")), str(tmp_path / "slurm"), str(script)],
+        capture_output=True, text=True, timeout=280, check=False,
+        env={"PATH": f"{tool.parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split("\n"))[1:] == ["task 0 COMPLETED 0:0", "task 1 FAILED 4:0"]
+    for task, frames in enumerate(job.chunks):
+        found = json.loads((tmp_path / str(task)).read_text())
+        assert found == ["render-blend", ODD.blend, "--out", ODD.out, f"--frames={frames}"]
+
+
+def test_frames_below_zero_reach_the_command(tmp_path: Path) -> None:
+    """They begin with a minus, as an option does."""
+    from gshead_backend.cli import main
+
+    below = Submission("/no/such.blend", "/out", [-5, -4, -3, 0, 1], 3)
+    assert below.chunks == ["-5--3", "0-1"]
+    (step,) = openjd_template(below)["steps"]
+    assert "--frames={{Task.Param.Frames}}" in step["script"]["actions"]["onRun"]["args"]
+    command = ["render-blend", str(tmp_path / "none.blend"), "--out", str(tmp_path), f"--frames={below.chunks[0]}"]
+    assert main(command) == 3, "the frames were understood; the file is not there"
+
+
+def test_what_open_job_description_does_not_take_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"1024 tasks") as refused:
+        openjd_template(Submission("a.blend", "out", range(5000), 4))
+    assert refused.value.remedy == "Use --chunk 5 or more, or submit the frames in several jobs."
+    assert len(openjd_template(Submission("a.blend", "out", range(5000), 5))["steps"]) == 1
+    with pytest.raises(ArgumentError, match="braces"):
+        openjd_template(Submission("a.blend", "out", [1], extension="/x/{{Param.Gshead}}.zip"))
+    assert len(openjd_template(Submission(f"{'n' * 300}.blend", "out", [1]))["name"]) == 128
+    with pytest.raises(ArgumentError, match="printed"):
+        Submission("a.blend", "out", [1], blender="/opt/ble\nnder")
 
 
 def test_a_flamenco_job_type_makes_a_task_a_chunk(tmp_path: Path) -> None:
@@ -84,7 +139,7 @@ console.log(JSON.stringify(made));
 """
     done = subprocess.run([node, "-e", stub + text + run], capture_output=True, text=True, check=True)
     tasks = json.loads(done.stdout)
-    assert [t["commands"][0]["parameters"]["args"][5] for t in tasks] == ["1-3,5", "9-10"]
+    assert [t["commands"][0]["parameters"]["args"][4] for t in tasks] == ["--frames=1-3,5", "--frames=9-10"]
     assert tasks[0]["commands"][0]["parameters"]["args"][1] == ODD.blend
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,3 +123,27 @@ def test_no_space_is_an_error_not_a_crash(tmp_path):
     with pytest.raises(BackendError, match="No ring"):
         Ring.create(tmp_path / "huge", slots=3, slot_bytes=1 << 50)
     assert not (tmp_path / "huge").exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can act as a second user")
+def test_a_ring_is_out_of_reach_for_a_second_user_and_one_of_his_is_not_opened():
+    """He can neither read the file nor have one of his taken for it: another uid, and a file that changed hands."""
+    code = (
+        "import os, sys\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "os.stat(sys.argv[1])\n"
+        "try: open(sys.argv[1], 'rb')\n"
+        "except PermissionError: print('refused')\n"
+    )
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)  # as if the folder were open: the file's own mode has to do
+        ring = Ring.create(Path(folder) / "r", slots=1, slot_bytes=4096)
+        try:
+            command = [sys.executable, "-c", code, str(ring.path)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            assert done.stdout.strip() == "refused", done.stderr
+            os.chown(ring.path, 65534, 65534)
+            with pytest.raises(ProtocolError, match="belongs to another user"):
+                Ring.open(ring.path, ring.nonce)
+        finally:
+            ring.close()

@@ -56,7 +56,7 @@ def test_every_request_and_reply_round_trips():
 def test_versions_extra_fields_and_unknown_types():
     newer = json.loads(encode(m.Goodbye(id=5)))
     assert decode_request(json.dumps({**newer, "v": [1, 7], "later": [1, {"a": None}]}).encode()).id == 5
-    with pytest.raises(VersionError, match=r"1\.0.*2\.3") as caught:
+    with pytest.raises(VersionError, match=r"1\.1.*2\.3") as caught:
         decode_request(json.dumps({**newer, "v": [2, 3]}).encode())
     assert caught.value.sender_id == 5
     assert caught.value.remedy
@@ -155,6 +155,8 @@ def test_instances_must_fit_their_payload():
         ([*ok, ok[0]], [12, 12], LimitError),
         ([m.InstanceSpec(ID, unit)], [], ProtocolError),
         ([m.InstanceSpec(ID, [*unit[:15], 0.0], [0.0] * 18)], [], ProtocolError),
+        ([m.InstanceSpec(ID, unit, [0.0] * 18, light=[float("nan"), *[0.0] * 26])], [], ProtocolError),
+        ([m.InstanceSpec(ID, unit, [0.0] * 18, light=[1e7] * 27)], [], ProtocolError),
     ]
     for specs, sizes, error in cases:
         with pytest.raises(error):
@@ -186,3 +188,34 @@ def test_sizes():
     with pytest.raises(LimitError):
         check_size(11, 10, "The portrait")
     assert camera_bytes(CAMERA, "uint8", True, 0.5) == 320 * 240 * 8
+
+
+@pytest.mark.parametrize("change", [{"light": [0.0] * 26}, {"light": "bright"}, {"light_strength": 1.5}])
+def test_a_light_that_is_none_is_refused(change):
+    message = msgspec.json.decode(encode(_frame()))
+    message["instances"][0].update({"light": [0.5] * 27, "light_strength": 0.25})
+    frame = decode_request(msgspec.json.encode(message))
+    assert isinstance(frame, m.RenderFrame)
+    assert frame.instances[0].light == [0.5] * 27
+    assert frame.instances[0].light_strength == 0.25
+    message["instances"][0].update(change)
+    with pytest.raises(ProtocolError):
+        decode_request(msgspec.json.encode(message))
+
+
+def test_a_frame_of_an_earlier_client_has_the_photos_light():
+    message = msgspec.json.decode(encode(_frame()))
+    for name in ("light", "light_strength"):
+        message["instances"][0].pop(name, None)
+    frame = decode_request(msgspec.json.encode(message))
+    assert isinstance(frame, m.RenderFrame)
+    assert frame.instances[0].light is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"light": np.zeros(26)}, {"light": np.full((9, 3), np.inf)}, {"light_strength": -0.1}]
+)
+def test_a_client_names_a_light_that_is_none(change):
+    instance = Instance(ID, np.eye(4), pose=np.zeros(20), **{"light": np.zeros((9, 3)), **change})
+    with pytest.raises(ArgumentError, match="light"):
+        pack_instances([instance])

@@ -34,7 +34,7 @@ def exact(requirement: Requirement) -> str:
 
 
 def test_every_pin_is_exact(root: Path) -> None:
-    assert len(locks(root)) == 7
+    assert len(locks(root)) == 8
     for name, found in locks(root).items():
         assert found, name
         for requirement in found.values():
@@ -57,7 +57,11 @@ def test_backend_lock_satisfies_the_package(root: Path) -> None:
 def test_the_other_locks_satisfy_the_extras(root: Path) -> None:
     extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     found = locks(root)
-    for extra, lock in (("cuda", found["cuda.lock.txt"]), ("dev", found["dev.lock.txt"])):
+    for extra, lock in (
+        ("cuda", found["cuda.lock.txt"]),
+        ("dev", found["dev.lock.txt"]),
+        ("ray", found["ray.lock.txt"]),
+    ):
         for text in extras[extra]:
             wanted = Requirement(text)
             assert wanted.specifier.contains(exact(lock[str(canonicalize_name(wanted.name))])), text

@@ -2,7 +2,8 @@
 
 An avatar is ``b"GS" + any bytes``; its frame is filled with the first byte of its id. A pose's first value commands:
 0 nothing, 1 sleep 0.3 s, 2 end the process, 3 out of memory, 4 hang without a pulse, 5 an unexpected exception,
-6 take 0.4 s to pack the frame, 7 noise that no codec makes small.
+6 take 0.4 s to pack the frame, 7 noise that no codec makes small, 8 compute for ever without letting a thread run,
+9 and 10 fail as CUDA does: an illegal access, a device that is gone; 11 take 0.05 s to draw.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from gshead_backend.errors import FileFormatError, LimitError, NoFaceError
 from gshead_backend.protocol.limits import scaled
 from gshead_backend.protocol.messages import AvatarInfo, FrameInfo
 from gshead_backend.server.shots import Made
+
+CUDA_FAILURES = {
+    9: "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously reported",
+    10: "CUDA error: unspecified launch failure (GPU is lost)",
+}
+"""As torch words them."""
 
 
 class FakeEngine:
@@ -89,9 +96,15 @@ class FakeEngine:
             time.sleep(60)
         elif command == 5:
             raise ZeroDivisionError("secret internals")
+        elif command == 11:
+            time.sleep(0.05)
+        elif command == 8:
+            sum(range(10**13))
+        elif command in CUDA_FAILURES:
+            raise RuntimeError(CUDA_FAILURES[command])
         return int(expression[1]) if len(expression) > 1 and expression[1] else value
 
-    def reconstruct(self, portrait, method, quality, name, progress, preview):
+    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0):
         if portrait == b"noface":
             raise NoFaceError("There is no face in the photo.")
         if portrait == b"die":
@@ -102,6 +115,8 @@ class FakeEngine:
                 preview(b"GSpreview")
             if portrait == b"stubborn":
                 time.sleep(60)
+            if portrait == b"computes":
+                sum(range(10**13))
             progress(i / steps, f"step {i}")
             time.sleep(0.05 if steps > 3 else 0.0)
         return Made(b"GS" + portrait + quality.encode() + name.encode(), ("a warning",), 0.5)
@@ -129,7 +144,7 @@ class CalmEngine(FakeEngine):
     def _obey(self, expression, value: int) -> int:
         return value
 
-    def reconstruct(self, portrait, method, quality, name, progress, preview):
+    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0):
         return super().reconstruct(b"photo", method, quality, name, progress, preview)
 
     def track(self, path, clip, progress, **options):

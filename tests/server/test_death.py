@@ -108,6 +108,23 @@ def test_a_worker_that_always_dies_stays_down_and_says_so(backend):
         assert client.render(make_camera(), [head(avatar_id, value=8)]).wait(20).rgba.any()
 
 
+def test_a_worker_that_stays_down_is_tried_again_by_itself(runtime):
+    """Nobody is there at night to restart it."""
+    python, flag, code = serve_command()
+    sooner = "import gshead_backend.server.workers as w; w.RESTARTS, w.RESTART_WINDOW = 1, 8.0; serve("
+    backend = start_backend([python, flag, code.replace("serve(", sooner, 1)], directory=runtime)
+    with ThreadedClient(backend.endpoint) as client:
+        avatar_id = client.avatar_put(b"GSa").wait(10).avatar_id
+        for _ in range(2):
+            with pytest.raises(BackendDiedError):
+                client.render(make_camera(), [head(avatar_id, 2)]).wait(20)
+        with pytest.raises(BackendError, match="tried again in a minute"):
+            client.render(make_camera(), [head(avatar_id)]).wait(20)
+        time.sleep(8.2)
+        assert client.render(make_camera(), [head(avatar_id, value=8)]).wait(20).rgba.any()
+    backend.wait(10)
+
+
 def test_a_device_that_does_not_exist_is_named(start):
     backend = start(device="broken")
     with Client(backend.endpoint) as client, pytest.raises(BackendError, match="no such device"):

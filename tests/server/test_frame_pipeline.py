@@ -16,6 +16,8 @@ from torch import Tensor
 from gshead_backend.avatar.device_torch import HostDevice
 from gshead_backend.avatar.drive import drive, drive_vertices
 from gshead_backend.avatar.drive_torch import TorchAvatar
+from gshead_backend.avatar.light import lamp
+from gshead_backend.avatar.shading import lit, shading_of
 from gshead_backend.avatar.splats import concatenate, transform_splats
 from gshead_backend.camera import Camera, orbit_camera
 from gshead_backend.errors import ArgumentError
@@ -61,9 +63,12 @@ def expected(wish: FrameWish, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     for head in wish.heads:
         avatar = head.avatar.avatar
         if head.vertices is None:
-            parts.append(transform_splats(drive(avatar, head.pose), head.matrix))
+            driven = drive(avatar, head.pose)
         else:
-            parts.append(transform_splats(drive_vertices(avatar, head.vertices, head.pose), head.matrix))
+            driven = drive_vertices(avatar, head.vertices, head.pose)
+        if head.light is not None:
+            driven = lit(driven, shading_of(avatar), head.light, head.light_strength)
+        parts.append(transform_splats(driven, head.matrix))
     r = rasterize(concatenate(parts), wish.camera)
     return pack_frame(r.color, r.alpha, dtype), r.depth
 
@@ -277,3 +282,18 @@ class TestOnCuda:
 
         frames_cuda.check_packing(packing_triton.pack_frame, torch.device("cuda"))
         assert packer_of(torch.device("cuda")) is packing_triton.pack_frame
+
+
+def test_heads_are_lit_each_by_its_own_light(twin: TorchAvatar) -> None:
+    pipeline = FramePipeline("cpu")
+    lights = [lamp(40 * i - 80, 10, soft=0.1, power=1.5) for i in range(5)]
+    batch = [wish(twin, i, light=light, light_strength=0.5 + 0.1 * i) for i, light in enumerate(lights)]
+    mixed = [batch[0], wish(twin, 1), batch[2], FrameWish(camera(3), (*batch[3].heads, *wish(twin, 4).heads))]
+    for wishes in (batch, mixed):
+        with pipeline.submit(wishes, "uint8") as pictures:
+            assert_pictures(pictures, wishes)
+    with (
+        pipeline.submit([wish(twin, 1)], "uint8") as ((plain, _),),
+        pipeline.submit([batch[1]], "uint8") as ((got, _),),
+    ):
+        assert np.abs(plain.astype(int) - got).max() > 20

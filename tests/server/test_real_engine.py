@@ -13,6 +13,8 @@ from server_harness import real_backend
 
 from gshead_backend.avatar.drive import drive, drive_vertices
 from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes
+from gshead_backend.avatar.light import lamp
+from gshead_backend.avatar.shading import lit, shading_of
 from gshead_backend.avatar.splats import concatenate, transform_splats
 from gshead_backend.camera import Camera, orbit_camera
 from gshead_backend.errors import FileFormatError, GsheadError, ImageError, ProtocolError
@@ -180,3 +182,23 @@ def test_the_same_pose_gives_the_same_bytes(real, avatar, avatar_id):
     first, second = (real.render(_spec(CAMERA), heads, dtype="float16") for _ in range(2))
     assert first.rgba.tobytes() == second.rgba.tobytes()
     assert first.depth.tobytes() == second.depth.tobytes()
+
+
+def test_a_head_in_a_light_equals_the_readable_twin(real, avatar, avatar_id):
+    pose, light = _pose(avatar, 4), lamp(-60, 20, soft=0.1, power=2)
+    head = Instance(avatar_id, np.eye(4), pose=pose.to_vector(), light=light, light_strength=0.8)
+    wanted, _ = _expected(lit(drive(avatar, pose), shading_of(avatar), light, 0.8))
+    frame = real.render(_spec(CAMERA), [head])
+    np.testing.assert_allclose(frame.rgba, wanted, atol=2e-3)
+    plain = real.render(_spec(CAMERA), [Instance(avatar_id, np.eye(4), pose=pose.to_vector())])
+    assert np.abs(plain.rgba - frame.rgba).max() > 0.1
+    again = real.render(_spec(CAMERA), [head])
+    assert again.rgba.tobytes() == frame.rgba.tobytes()
+    # one that is lit beside one in the photo's light, moved aside
+    place = np.eye(4)
+    place[0, 3] = 0.25
+    other = Instance(avatar_id, place, pose=pose.to_vector())
+    both = concatenate(
+        [lit(drive(avatar, pose), shading_of(avatar), light, 0.8), transform_splats(drive(avatar, pose), place)]
+    )
+    np.testing.assert_allclose(real.render(_spec(CAMERA), [head, other]).rgba, _expected(both)[0], atol=2e-3)

@@ -115,7 +115,7 @@ def test_versions(backend):
     with Raw(backend.endpoint) as raw:
         answer = raw.say({"type": "hello", "v": [2, 0], "id": 7})
         assert (answer["code"], answer["parent"]) == ("GSH-E501", 7)
-        assert "1.0" in answer["message"]
+        assert "1.1" in answer["message"]
         assert "2.0" in answer["message"]
         assert answer["remedy"]
         answer = raw.say({"type": "hello", "v": [1, 99], "id": 8, "news": {"from": "the future"}})

@@ -13,7 +13,8 @@ from server_harness import HERE, head, make_camera, wait_until
 from gshead_backend.protocol import Client
 from gshead_backend.protocol.curve import KeyGuard
 from gshead_backend.server import link
-from gshead_backend.server.workers import Worker, WorkerSetup
+from gshead_backend.server.processes import WorkerSetup
+from gshead_backend.server.workers import Worker
 
 
 @pytest.fixture

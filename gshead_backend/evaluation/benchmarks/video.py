@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ...errors import EvaluationError, PortraitError
+from ...portrait.tracking import open_video
 from ...portrait.types import Progress
 from ..align import LANDMARKS, head_marks, rigid_pose
 from ..metrics import iou, psnr, ssim
@@ -81,7 +82,7 @@ def read_frames(path: Path, count: int) -> Iterator[tuple[int, np.ndarray]]:
 
     Raises ``EvaluationError`` when the file is no video, or has one frame only.
     """
-    video = cv2.VideoCapture(str(path))
+    video = open_video(path)
     try:
         total = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
         size = max(video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)) if total else 0

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import FileFormatError
 from .unpickle import MAX_BYTES
+
+_BROKEN = (
+    OSError, ValueError, KeyError, EOFError, MemoryError, OverflowError, TypeError, SyntaxError, RecursionError,
+    NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
+"""What damaged archives and array headers raise in the libraries: unknown compression, passwords, absurd shapes."""
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -23,7 +31,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             raise FileFormatError(f"{path.name} unpacks to {total // 1_000_000} MB.")
         with np.load(path, allow_pickle=False) as content:
             return {k: content[k] for k in content.files if _plain(content, k)}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except _BROKEN as error:
         raise FileFormatError(f"{path.name} is not a readable .npz file: {error}.") from error
 
 

@@ -117,9 +117,8 @@ class Network(nn.Module):
             raise ArgumentError(f"The photo must have shape (3, {side}, {side}), got {tuple(image.shape)}.")
         return self.lift(self.base_model(image[None]), camera)
 
-    @torch.no_grad()
     def lift(self, features: Features, camera: np.ndarray) -> Identity:
-        """The encoder's features, seen from the photo's camera, as Gaussians."""
+        """The encoder's features of one photo, seen from its camera, as Gaussians; differentiable."""
         places, direction = (torch.from_numpy(a).to(features.map) for a in plane(camera, self.config.plane))
         code = encode_direction(direction)
         vector = features.vector.expand(self.config.points, -1)

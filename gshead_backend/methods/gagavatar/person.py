@@ -7,7 +7,7 @@ that its landmarks lie in the same window of the photo under the network's lens.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -33,16 +33,44 @@ PARTS = ("mouth_cavity", "gums", "teeth_upper", "teeth_lower", "tongue")
 """Regions that an import adds behind a FLAME head's own vertices."""
 
 
+def own_vertices(head: HeadModel) -> np.ndarray:
+    """Numbers of the head's own vertices, without what an import adds."""
+    names = [name for name in PARTS if name in head.region_names]
+    return np.flatnonzero(~head.region_mask(*names)) if names else np.arange(head.vertex_count)
+
+
+def point_count(head: HeadModel) -> int:
+    """Vertices that drive a network made for this head: the first so many, up to the last of its own."""
+    own = own_vertices(head)
+    return int(own[-1]) + 1 if own.size else 0
+
+
 def check_head(head: HeadModel, count: int = RELEASED.points) -> None:
     """Raise ``HeadError`` unless the head's own vertices, apart from what an import adds, are ``count``."""
-    names = [name for name in PARTS if name in head.region_names]
-    own = np.flatnonzero(~head.region_mask(*names)) if names else np.arange(head.vertex_count)
-    found = int(own[-1]) + 1 if own.size else 0
+    found = point_count(head)
     if found != count:
+        whose = "FLAME's" if count == RELEASED.points else "another head's"
         raise HeadError(
-            f"The head '{head.name}' has {found} vertices of its own; GAGAvatar is driven by FLAME's {count}.",
-            remedy="Import a FLAME model with 'gshead head import PATH' and name it with --head.",
-        )
+            f"The head '{head.name}' has {found} vertices of its own; GAGAvatar is driven by {whose} {count}.",
+            remedy="Import a FLAME model with 'gshead head import PATH' and name it with --head."
+            if count == RELEASED.points else "Use the head that the network was trained on.",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the network's window lies in a photo, and the camera that sees the head in it.
+
+    Attributes:
+        corner: (2,) its left upper corner, photo pixels. side: photo pixels of its side.
+        camera: of the network, OpenCV, ``size`` pixels, the head's own space in units. error: mean distance of the
+            landmarks in it, pixels at 512.
+    """
+
+    corner: np.ndarray
+    side: float
+    camera: Camera
+    error: float
 
 
 def make_portrait(fit: PortraitFit, head: HeadModel, config: Config = RELEASED) -> tuple[NetworkPortrait, float]:
@@ -55,18 +83,34 @@ def make_portrait(fit: PortraitFit, head: HeadModel, config: Config = RELEASED) 
         HeadError: the head is not the network's. PortraitError: no camera of the network sees the head so.
     """
     check_head(head, config.points)
-    warped = PersonalHead.create(head, fit.betas, fit.vertex_offsets).vertices(fit.pose)
-    marks = (warped[head.faces[head.landmark_triangles]] * head.landmark_bary[..., None]).sum(1).astype(np.float64)
-    seen = fit.camera.project(np.concatenate([np.zeros((1, 3)), marks]))
-    count = len(marks)
-    pixels_per_metre = fit.camera.K[0, 0] / float(seen[1:, 2].mean())
+    marks = head_marks(head, PersonalHead.create(head, fit.betas, fit.vertex_offsets).vertices(fit.pose))
+    place = placement(fit.camera, marks, np.asarray(fit.landmarks[: len(marks)], np.float64), config.size)
+    window = cut_window(on_black(fit.image, fit.matte), place, config.image)
+    window = np.ascontiguousarray(np.clip(window * 255 + 0.5, 0, 255), np.uint8)
+    return NetworkPortrait(window, network_camera(place.camera).astype(np.float32)), place.error
+
+
+def head_marks(head: HeadModel, vertices: np.ndarray) -> np.ndarray:
+    """(468, 3) float64 places of the landmarks on posed vertices (V, 3)."""
+    return (vertices[head.faces[head.landmark_triangles]] * head.landmark_bary[..., None]).sum(1).astype(np.float64)
+
+
+def placement(camera: Camera, marks: np.ndarray, landmarks: np.ndarray, size: int) -> Placement:
+    """The window of a head that a photo's camera sees.
+
+    Args:
+        camera: of the photo. marks: (n, 3) the head's landmarks in metres. landmarks: (n, 2) where they are seen,
+            pixels of the photo. size: pixels of the network's picture.
+    Raises:
+        PortraitError: no camera of the network sees the head so.
+    """
+    seen = camera.project(np.concatenate([np.zeros((1, 3)), marks]))
+    pixels_per_metre = camera.K[0, 0] / float(seen[1:, 2].mean())
     side = 2 / FOCAL * DISTANCE / UNITS * pixels_per_metre
     corner = seen[0, :2] - side / 2  # the head's origin in the middle
-    zoom = config.size / side
-    target = (np.asarray(fit.landmarks[:count], np.float64) - corner) * zoom
-    camera, error = _placed(marks * UNITS, target, fit.camera.viewmat, config.size)
-    window = _window(fit, corner, zoom, config)
-    return NetworkPortrait(window, network_camera(camera).astype(np.float32)), error * 512 / config.size
+    target = (landmarks - corner) * (size / side)
+    found, error = _placed(marks * UNITS, target, camera.viewmat, size)
+    return Placement(corner, side, found, error * 512 / size)
 
 
 def _placed(marks: np.ndarray, target: np.ndarray, start: np.ndarray, size: int) -> tuple[Camera, float]:
@@ -87,17 +131,20 @@ def _placed(marks: np.ndarray, target: np.ndarray, start: np.ndarray, size: int)
     return camera, float(np.linalg.norm(camera.project(marks)[:, :2] - target, axis=1).mean())
 
 
-def _window(fit: PortraitFit, corner: np.ndarray, zoom: float, config: Config) -> np.ndarray:
-    """The person on black in the window: (image, image, 3) uint8."""
-    cut = fit.image.astype(np.float32) / 255 * fit.matte[..., None]
-    scale = zoom * config.image / config.size
+def on_black(image: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32 0..1: uint8 sRGB where the matte (H, W) 0..1 is one, black where it is zero."""
+    return image.astype(np.float32) / 255 * matte[..., None]
+
+
+def cut_window(picture: np.ndarray, place: Placement, side: int) -> np.ndarray:
+    """The window of a picture (H, W) or (H, W, C) float32, ``side`` pixels square; black where the picture ends."""
+    scale = side / place.side
     if scale < 1:  # no finer than the window's pixels
-        cut = cv2.GaussianBlur(cut, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1) + 1e-3)
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1) + 1e-3)
     # pixel centres are at .5 in our cameras and at integers in OpenCV's warps
-    shift = -scale * corner + 0.5 * scale - 0.5
+    shift = -scale * place.corner + 0.5 * scale - 0.5
     warp = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    out = cv2.warpAffine(cut, warp, (config.image, config.image), flags=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(np.clip(out * 255 + 0.5, 0, 255), np.uint8)
+    return cv2.warpAffine(picture, warp, (side, side), flags=cv2.INTER_LINEAR)
 
 
 def local_points(head: PersonalHead, pose: HeadPose, config: Config = RELEASED) -> tuple[np.ndarray, np.ndarray]:

@@ -82,14 +82,27 @@ def _quaternions(R: Tensor) -> Tensor:
     return torch.linalg.eigh(K)[1][:, :, -1]
 
 
-def rasterize_exactly(placed: Placed, camera: Camera) -> Rendered:
-    """The raster as ``color``, what is covered, and depths, float32 on the CPU, with the public rasterizer's limits.
+@dataclass(frozen=True)
+class Tiles:
+    """Gaussians projected and sorted into tiles: what the kernels read.
 
-    Args:
-        camera: square, its axis through the middle, in the network's units.
-    Raises:
-        ArgumentError: the camera is another. OutOfMemoryError: the Gaussians cover too many tiles.
+    Attributes:
+        geometry: (N, 9) float32, see ``raster_kernels``. colors: (N, C) float32. first_pair: (N + 1,) int64.
+        start: (tiles + 1,) int64. members: (P,) int32. slots: (P,) int32, or (0,) when not asked for.
+        columns: tiles a row.
     """
+
+    geometry: np.ndarray
+    colors: np.ndarray
+    first_pair: np.ndarray
+    start: np.ndarray
+    members: np.ndarray
+    slots: np.ndarray
+    columns: int
+
+
+def sorted_tiles(placed: Placed, camera: Camera, *, slots: bool = False) -> Tiles:
+    """Project and sort. The caller holds ``NUMBA_LOCK``. Raises as ``rasterize_exactly``."""
     arrays = [
         kernel_array(x.detach().float().cpu().numpy())
         for x in (placed.xyz, placed.rotations, placed.scales, placed.opacities[:, 0], placed.colors)
@@ -99,25 +112,40 @@ def rasterize_exactly(placed: Placed, camera: Camera) -> Rendered:
     middle = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     if camera.height != size or camera.orthographic or not np.allclose(camera.K, middle, rtol=1e-9):
         raise ArgumentError("The public rasterizer's camera is square and looks through its middle.")
-    n, tiles_x = len(means), -(-size // kernels.TILE)
+    n, columns = len(means), -(-size // kernels.TILE)
     view = kernel_array(camera.viewmat, np.float64)
     geometry, extent = np.empty((n, kernels.GEOMETRY_WIDTH), np.float32), np.empty((n, 4), np.int32)
     pairs = np.empty(n, np.int64)
-    out = np.zeros((size, size, colors.shape[1]), np.float32)
+    kernels.project(means, quats, scales, opacities, view, focal, size, camera.near, geometry, extent, pairs)
+    total = int(pairs.sum())
+    if total > MAX_PAIRS:
+        raise OutOfMemoryError(f"{n} Gaussians cover {total} tiles of a picture, the limit is {MAX_PAIRS}.")
+    before = np.zeros(n + 1, np.int64)
+    np.cumsum(pairs, out=before[1:])
+    order = sorting.depth_order(pairs, geometry[:, kernels.DEPTH].view(np.uint32))
+    members, places = np.empty(total, np.int32), np.empty(total if slots else 0, np.int32)
+    start = sorting.fill_tiles(order, extent, before, columns, columns, members, places)
+    return Tiles(geometry, colors, before, start, members, places, columns)
+
+
+def blended(tiles: Tiles, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Colour (size, size, C), coverage and sum of depths (size, size). The caller holds ``NUMBA_LOCK``."""
+    out = np.zeros((size, size, tiles.colors.shape[1]), np.float32)
     alpha, depth = np.empty((size, size), np.float32), np.empty((size, size), np.float32)
+    kernels.blend(tiles.geometry, tiles.colors, tiles.start, tiles.members, tiles.columns, out, alpha, depth)
+    return out, alpha, depth
+
+
+def rasterize_exactly(placed: Placed, camera: Camera) -> Rendered:
+    """The raster as ``color``, what is covered, and depths, float32 on the CPU, with the public rasterizer's limits.
+
+    Args:
+        camera: square, its axis through the middle, in the network's units.
+    Raises:
+        ArgumentError: the camera is another. OutOfMemoryError: the Gaussians cover too many tiles.
+    """
     with NUMBA_LOCK:
-        kernels.project(
-            means, quats, scales, opacities, view, focal, size, camera.near, geometry, extent, pairs
-        )  # fmt: skip
-        total = int(pairs.sum())
-        if total > MAX_PAIRS:
-            raise OutOfMemoryError(f"{n} Gaussians cover {total} tiles of a picture, the limit is {MAX_PAIRS}.")
-        before = np.zeros(n + 1, np.int64)
-        np.cumsum(pairs, out=before[1:])
-        order = sorting.depth_order(pairs, geometry[:, kernels.DEPTH].view(np.uint32))
-        members = np.empty(total, np.int32)
-        start = sorting.fill_tiles(order, extent, before, tiles_x, tiles_x, members, np.empty(0, np.int32))
-        kernels.blend(geometry, colors, start, members, tiles_x, out, alpha, depth)
+        out, alpha, depth = blended(sorted_tiles(placed, camera), camera.width)
     return finish(torch.from_numpy(out), torch.from_numpy(alpha), torch.from_numpy(depth), None)
 
 

@@ -139,3 +139,78 @@ def blend(geometry, colors, start, members, tiles_x, out, alpha, depth):
             for x in range(w):
                 alpha[y0 + y, x0 + x] = _ONE - through[y, x]
                 depth[y0 + y, x0 + x] = far[y, x]
+
+
+@njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract"})
+def blend_backward(geometry, colors, start, members, slots, tiles_x, out, grad, rows):
+    """The gradient of ``blend``'s colours: every (tile, splat) pair fills its own row of ``rows`` (P, 6 + C), zeros
+    before, with the gradients of place x and y, inverse covariance xx, xy and yy, opacity, and colours.
+
+    Args:
+        slots: (P,) the row of every pair. out: (H, W, C) what ``blend`` made. grad: (H, W, C) of it.
+    """
+    height, width, channels = out.shape
+    for t in prange(start.size - 1):
+        x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
+        h, w = min(TILE, height - y0), min(TILE, width - x0)
+        through = np.ones((TILE, TILE), np.float32)
+        rest = np.zeros((TILE, TILE), np.float32)  # the gradient times what lies behind
+        done = np.zeros((TILE, TILE), np.bool_)
+        left = h * w
+        for y in range(h):
+            for x in range(w):
+                for c in range(channels):
+                    rest[y, x] += grad[y0 + y, x0 + x, c] * out[y0 + y, x0 + x, c]
+        for k in range(start[t], start[t + 1]):
+            if left == 0:
+                break
+            i = members[k]
+            row = rows[slots[k]]
+            mx, my, opacity = geometry[i, MX], geometry[i, MY], geometry[i, OPACITY]
+            cxx, cxy, cyy = geometry[i, CXX], geometry[i, CXY], geometry[i, CYY]
+            rx, ry, color = geometry[i, REACH_X], geometry[i, REACH_Y], colors[i]
+            first_x, last_x = max(0, math.ceil(mx - rx) - x0), min(w, math.floor(mx + rx) + 1 - x0)
+            first_y, last_y = max(0, math.ceil(my - ry) - y0), min(h, math.floor(my + ry) + 1 - y0)
+            for y in range(first_y, last_y):
+                dy = my - np.float32(y0 + y)
+                for x in range(first_x, last_x):
+                    if done[y, x]:
+                        continue
+                    dx = mx - np.float32(x0 + x)
+                    power = -_HALF * (cxx * dx * dx + cyy * dy * dy) - cxy * dx * dy
+                    if power > _ZERO or power < np.float32(-6):
+                        continue
+                    fall = math.exp(power)
+                    a = min(_ALPHA_MAX, opacity * fall)
+                    if a < _ALPHA_MIN:
+                        continue
+                    after = through[y, x] * (_ONE - a)
+                    if after < _STOP:
+                        done[y, x] = True
+                        left -= 1
+                        continue
+                    share, told = a * through[y, x], grad[y0 + y, x0 + x]
+                    seen = _ZERO
+                    for c in range(channels):
+                        seen += told[c] * color[c]
+                        row[6 + c] += share * told[c]
+                    rest[y, x] -= share * seen
+                    if opacity * fall < _ALPHA_MAX:
+                        by_alpha = through[y, x] * seen - rest[y, x] / (_ONE - a)
+                        by_power = by_alpha * a
+                        row[5] += by_alpha * fall
+                        row[0] -= by_power * (cxx * dx + cxy * dy)
+                        row[1] -= by_power * (cyy * dy + cxy * dx)
+                        row[2] -= _HALF * by_power * dx * dx
+                        row[3] -= by_power * dx * dy
+                        row[4] -= _HALF * by_power * dy * dy
+                    through[y, x] = after
+
+
+@njit(parallel=True, cache=True)
+def sum_pairs(first_pair, rows, out):
+    """Add up the rows of every splat, ``first_pair`` (N + 1,), into ``out`` (N, 6 + C), in one order always."""
+    for i in prange(out.shape[0]):
+        for p in range(first_pair[i], first_pair[i + 1]):
+            for c in range(out.shape[1]):
+                out[i, c] += rows[p, c]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -99,6 +100,10 @@ class Noises(nn.Module):
     def __getitem__(self, i: int) -> Tensor:
         return self.get_buffer(f"noise{i}")
 
+    def drawn(self) -> list[Tensor]:
+        """Fresh noise of the same shapes, from torch's own generator: what the public code trains with."""
+        return [torch.randn_like(plane) for plane in self.buffers()]
+
 
 class Decoder(nn.Module):
     """Style code (style,) and a scale and a shift per level to a picture (1, 3, size, size) before its sigmoid."""
@@ -122,13 +127,17 @@ class Decoder(nn.Module):
             channels = out
         self.noises = Noises([4, *(side for side in c.sides for _ in range(2))])
 
-    def forward(self, style: Tensor, conditions: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(
+        self, style: Tensor, conditions: list[tuple[Tensor, Tensor]], noises: Sequence[Tensor] | None = None
+    ) -> Tensor:
+        """``noises``: in place of the stored ones."""
+        noise = self.noises if noises is None else noises
         style = self.style_mlp(style)
-        x = self.style_conv1(self.constant_input(), style, self.noises[0])
+        x = self.style_conv1(self.constant_input(), style, noise[0])
         picture = self.to_rgb1(x, style)
         for i, (scale, shift) in enumerate(conditions):
-            x = self.style_convs[2 * i](x, style, self.noises[2 * i + 1])
-            x = self.style_convs[2 * i + 1](x * scale + shift, style, self.noises[2 * i + 2])
+            x = self.style_convs[2 * i](x, style, noise[2 * i + 1])
+            x = self.style_convs[2 * i + 1](x * scale + shift, style, noise[2 * i + 2])
             picture = self.to_rgbs[i](x, style, picture)
         return picture
 
@@ -154,7 +163,8 @@ class StyleUNet(nn.Module):
         first, second = nn.Conv2d(channels, channels, 3, padding=1), nn.Conv2d(channels, 2 * channels, 3, padding=1)
         return nn.Sequential(first, nn.LeakyReLU(SLOPE), second)
 
-    def forward(self, raster: Tensor) -> Tensor:
+    def forward(self, raster: Tensor, noises: Sequence[Tensor] | None = None) -> Tensor:
+        """``noises``: planes for the decoder in place of the stored ones."""
         x = leaky_relu(self.conv_body_first(raster), SLOPE)
         skips = []
         for block in self.conv_body_down:
@@ -166,4 +176,4 @@ class StyleUNet(nn.Module):
         for i, block in enumerate(self.conv_body_up):
             x = block(x + skips[-1 - i])
             conditions.append((self.condition_scale[i](x), self.condition_shift[i](x)))
-        return self.stylegan_decoder(style, conditions).sigmoid()
+        return self.stylegan_decoder(style, conditions, noises).sigmoid()

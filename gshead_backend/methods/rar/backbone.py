@@ -48,19 +48,31 @@ def load_backbone(path: Path) -> Backbone:
     """
     try:
         data = path.read_bytes()
-        found = safetensors.torch.load(data)
+        found = vit_weights(data)
         width, patch = found["pos_embed"].shape[2], found["patch_embed.proj.weight"].shape[-1]
         depth = 1 + max(int(name.split(".")[1]) for name in found if name.startswith("blocks."))
-        found["pos_embed"] = _resized(found["pos_embed"].float())
         config = Config(image=SIDE * patch, patch=patch, width=width, depth=depth, heads=max(1, width // _HEAD))
         net = VisionTransformer(config)
-        net.load_state_dict({k: v.float() for k, v in found.items() if k != "mask_token"})
+        net.load_state_dict(found)
     except (OSError, SafetensorError, KeyError, ValueError, IndexError, RuntimeError) as error:
-        raise FileFormatError(
-            f"'{path}' is no vision transformer in DINOv2's layout: {str(error).splitlines()[0]}.",
-            remedy="Save the model's state_dict() under its authors' names with safetensors.torch.save_file.",
-        ) from error
+        raise not_a_backbone(path, error) from error
     return Backbone(net.eval().requires_grad_(False), width, hashlib.sha256(data).hexdigest())
+
+
+def vit_weights(data: bytes, side: int = SIDE) -> dict[str, Tensor]:
+    """The float32 entries of such a file, its position embeddings resized for ``side`` patches a side. Raises
+    ``SafetensorError``, ``KeyError``."""
+    found = {k: v.float() for k, v in safetensors.torch.load(data).items() if k != "mask_token"}
+    found["pos_embed"] = _resized(found["pos_embed"], side)
+    return found
+
+
+def not_a_backbone(path: Path, error: Exception) -> FileFormatError:
+    """What to say of a file that ``vit_weights`` or a transformer did not take."""
+    return FileFormatError(
+        f"'{path}' is no vision transformer in DINOv2's layout: {str(error).splitlines()[0]}.",
+        remedy="Save the model's state_dict() under its authors' names with safetensors.torch.save_file.",
+    )
 
 
 def required_backbone(sha256: str) -> Backbone:
@@ -81,10 +93,12 @@ def required_backbone(sha256: str) -> Backbone:
     return backbone
 
 
-def _resized(position: Tensor) -> Tensor:
-    """(1, 1 + g², C) position embeddings for ``SIDE`` patches a side instead of g."""
+def _resized(position: Tensor, side: int) -> Tensor:
+    """(1, 1 + g², C) position embeddings for ``side`` patches a side instead of g."""
     first, grid = position[:, :1], position[:, 1:]
     g = round(grid.shape[1] ** 0.5)
+    if g == side:
+        return position
     maps = grid.transpose(1, 2).unflatten(2, (g, g))
-    maps = F.interpolate(maps, (SIDE, SIDE), mode="bicubic", align_corners=False)
+    maps = F.interpolate(maps, (side, side), mode="bicubic", align_corners=False)
     return torch.cat([first, maps.flatten(2).transpose(1, 2)], 1)

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...avatar.facing import vertex_normals
+from ...avatar.light import COSINE, sh_basis
 from ...errors import UnsupportedError
 from ...head.catalog import default_head
 from ...head.model import HeadModel
 from ...portrait.nets.weights import Weights, load_weights, weights_folder
 from ..common.lattice import SIZE, lattice_of
-from ..common.light import COSINE, sh_basis
-from ..uvfit.surface import smoothstep, vertex_normals
+from ..uvfit.surface import smoothstep
 from .drive_net import region_groups
 from .net import VERSION, RarNet
 

@@ -59,5 +59,5 @@ def predict(
     gain, error = linearised(net.drive, head)
     bias = -gain @ pose_features(seen.built.scene.fit.pose)  # the photo shows the head as it is at its own pose
     light = np.round(said.light[0].numpy().astype(float), 4)
-    notes = {"light": light.tolist(), "drive_linear_error": round(error, 4)}
+    notes = {"network_light": light.tolist(), "drive_linear_error": round(error, 4)}
     return Edits(said.static[0].numpy(), said.basis[0].numpy(), gain, bias), notes

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...avatar.binding import triangle_frames
+from ...avatar.facing import vertex_normals
 from ...avatar.types import REGIONS, Avatar
 from ...head.rotation import matrix_to_quat, quat_multiply
 from .sampling import Samples
 from .shell import Shell, hair_mask
-from .surface import PARTS, HeadSurface, vertex_normals
+from .surface import PARTS, HeadSurface
 
 TANGENT_SIGMA = 0.64
 NORMAL_SIGMA = 0.25

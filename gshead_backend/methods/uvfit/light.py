@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...avatar.light import LUMA, fit_shading, polynomials
+
 _RANGE = (0.45, 1.6)
 
 
@@ -22,35 +24,14 @@ def to_srgb(linear: np.ndarray) -> np.ndarray:
     return np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
 
 
-def basis(normals: np.ndarray) -> np.ndarray:
-    """(N, 9) real spherical harmonics without their constants."""
-    x, y, z = normals[:, 0], normals[:, 1], normals[:, 2]
-    return np.stack([np.ones_like(x), x, y, z, x * y, y * z, x * z, x * x - y * y, 3 * z * z - 1], 1)
-
-
 def fit_light(normals: np.ndarray, srgb: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """(9,) coefficients; ``shading`` is 1 on average over the evidence. Uniform light without enough evidence."""
-    uniform = np.zeros(9)
-    uniform[0] = 1.0
-    use = weight > 0.05
-    if use.sum() < 200:
-        return uniform
-    brightness = to_linear(srgb[use]) @ np.array([0.2126, 0.7152, 0.0722])
-    y = brightness / max(float(np.median(brightness)), 1e-4)
-    B, w = basis(normals[use]), weight[use].copy()
-    ridge = np.diag([1e-6, 0.02, 0.02, 0.02, 0.08, 0.08, 0.08, 0.08, 0.08]) * w.sum()
-    x = uniform
-    for _ in range(4):
-        A = B.T @ (w[:, None] * B) + ridge
-        x = np.linalg.solve(A, B.T @ (w * y) + ridge @ uniform)
-        residual = y - B @ x
-        w = weight[use] / (1 + (residual / 0.2) ** 2)  # brows, lips and highlights are outliers
-    return x
+    return fit_shading(normals, to_linear(srgb) @ LUMA, weight)
 
 
 def shading(coefficients: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """(N,) brightness relative to the average, kept within plausible bounds."""
-    return np.clip(basis(normals) @ coefficients, *_RANGE)
+    return np.clip(polynomials(normals) @ coefficients, *_RANGE)
 
 
 def relight(srgb: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:

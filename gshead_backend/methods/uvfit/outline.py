@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
+from ...avatar.facing import vertex_normals
 from ...portrait.types import PortraitFit
 from .photo import View
-from .surface import HeadSurface, smoothstep, vertex_normals
+from .surface import HeadSurface, smoothstep
 from .votes import away
 
 _ANGLES = 240

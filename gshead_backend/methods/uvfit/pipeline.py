@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ...avatar.shading import with_light
 from ...avatar.types import Avatar
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
@@ -144,7 +145,7 @@ def personalise(
     stages.end()
     _log.info("%s %s: %s", method, options.quality, ", ".join(f"{k} {v:.2f} s" for k, v in stages.seconds.items()))
     stages.done()
-    return finish(avatar)
+    return with_light(finish(avatar))
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import spsolve
 
+from ...avatar.facing import vertex_normals
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .outline import Outline
 from .photo import View, sample
-from .surface import CHIN, NOSE_TIP, HeadSurface, nearest, smoothstep, vertex_normals
+from .surface import CHIN, NOSE_TIP, HeadSurface, nearest, smoothstep
 from .votes import smooth, vote
 
 _THICKNESS = (0.002, 0.09)

@@ -106,17 +106,6 @@ def mesh_laplacian(vertices: np.ndarray, faces: np.ndarray) -> csr_matrix:
     return (unit - D @ W).tocsr()
 
 
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(V, 3) area-weighted unit normals."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    n = np.cross(b - a, c - a)
-    out = np.zeros_like(vertices)
-    for k in range(3):
-        for i in range(3):
-            out[:, i] += np.bincount(faces[:, k], n[:, i], minlength=vertices.shape[0])
-    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-
-
 def _named(head: HeadModel, *fragments: str) -> np.ndarray:
     """(V,) bool: vertices of regions whose name contains any of the fragments."""
     hit = [i for i, name in enumerate(head.region_names) if any(f in name.lower() for f in fragments)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...avatar.facing import vertex_normals
 from ...camera import Camera
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .photo import View
-from .surface import CHIN, HeadSurface, nearest, smoothstep, vertex_normals
+from .surface import CHIN, HeadSurface, nearest, smoothstep
 
 _COLLAR_SLOPE = 0.6
 _LOBE, _TIP = 0.14, 0.2  # shares of an ear's height, and of what is seen of it, that the fit's error explains

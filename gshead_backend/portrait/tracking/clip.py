@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ MAX_SIDE = 1280
 """Larger frames are reduced: the landmark network looks at 192 pixels of face, and frames travel between processes."""
 MAX_VIDEO_SIDE = 16384
 FOLDER_FPS = 25.0
+CONTAINERS = (
+    "mov", "mp4", "matroska", "webm", "avi", "mpeg", "mpegts", "ogg", "asf", "flv", "mxf", "gif", "m4v", "h264", "hevc",
+    "mjpeg", "dv",
+)  # fmt: skip
+"""FFmpeg's names."""
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
@@ -26,13 +33,14 @@ class Clip:
 
     Attributes:
         path: the video file or the folder. fps: nominal frames per second. count: frames, as the container tells.
-        stamp: what tells this clip from a changed one.
+        stamp: what tells this clip from a changed one. max_side: longer pictures are reduced to so many pixels.
     """
 
     path: Path
     fps: float
     count: int
     stamp: str
+    max_side: int = MAX_SIDE
 
     def frames(self, start: int = 0) -> Iterator[tuple[int, float, np.ndarray | None]]:
         """(number from 0, seconds, (H, W, 3) uint8 sRGB or None when it cannot be decoded), from frame ``start``.
@@ -48,13 +56,13 @@ class Clip:
         for i, path in enumerate(_pictures(self.path)):
             if i >= start:
                 try:
-                    image = reduced(decode_photo(path.read_bytes()).image)
+                    image = reduced(decode_photo(path.read_bytes()).image, self.max_side)
                 except (OSError, ImageError):
                     image = None
                 yield i, i / self.fps, image
 
     def _video(self, start: int) -> Iterator[tuple[int, float, np.ndarray | None]]:
-        video = cv2.VideoCapture(str(self.path))
+        video = open_video(self.path)
         try:
             last, i = -1.0, 0
             while video.grab():
@@ -63,7 +71,7 @@ class Clip:
                 last = seconds
                 if i >= start:
                     ok, image = video.retrieve()
-                    yield i, seconds, reduced(np.ascontiguousarray(image[..., ::-1])) if ok else None
+                    yield i, seconds, reduced(np.ascontiguousarray(image[..., ::-1]), self.max_side) if ok else None
                 i += 1
         finally:
             video.release()
@@ -88,7 +96,7 @@ def open_clip(path: str | Path, fps: float | None = None) -> Clip:
         return Clip(path, fps or FOLDER_FPS, len(pictures), f"{len(pictures)} {newest}")
     if not path.is_file():
         raise ArgumentError(f"'{path}' does not exist.", remedy="Name a video file or a folder of pictures.")
-    video = cv2.VideoCapture(str(path))
+    video = open_video(path)
     try:
         told = video.get(cv2.CAP_PROP_FPS) if video.isOpened() else 0.0
         size = max(video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT))
@@ -104,9 +112,24 @@ def open_clip(path: str | Path, fps: float | None = None) -> Clip:
     return Clip(path, fps or (told if 1 <= told <= 1000 else FOLDER_FPS), count, f"{stat.st_size} {stat.st_mtime_ns}")
 
 
-def reduced(image: np.ndarray) -> np.ndarray:
-    """The picture with its longer side at most ``MAX_SIDE`` pixels."""
-    scale = MAX_SIDE / max(image.shape[:2])
+def open_video(path: Path) -> cv2.VideoCapture:
+    """A video file, and nothing that it may name: playlists and numbered pictures would open other files.
+
+    What FFmpeg sees in the bytes decides, not the name, so containers are listed here.
+    """
+    before = os.environ.get(_OPTIONS)
+    os.environ[_OPTIONS] = f"protocol_whitelist;file|format_whitelist;{','.join(CONTAINERS)}"
+    try:
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    finally:
+        os.environ.pop(_OPTIONS, None)
+        if before is not None:
+            os.environ[_OPTIONS] = before
+
+
+def reduced(image: np.ndarray, side: int = MAX_SIDE) -> np.ndarray:
+    """The picture with its longer side at most ``side`` pixels."""
+    scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

@@ -10,7 +10,9 @@ from scipy.linalg import cho_factor, cho_solve
 
 from ...camera import Camera
 from ...head.model import HeadModel
+from ...head.pose import HeadPose
 from ..beliefs import told_controls, told_rotation, trusted
+from ..fit import posed
 from ..gaze import gaze_angles, gaze_euler, look_channels
 from ..nets.regressor import face_ray
 from ..solver import LANDMARKS, HeadSolver, Observation, State, focal_prior
@@ -20,12 +22,18 @@ KEYS = 16
 """Frames that identity and focal length are found from."""
 ROUNDS = 8
 STEPS = 2
+KNOWN = 1e-3
+"""Relative doubt about the focal length of a calibrated camera."""
 
 
 class Person:
-    """Fits one head model to the frames of one clip."""
+    """Fits one head model to the frames of one clip.
 
-    def __init__(self, head: HeadModel, seen: Seen) -> None:
+    Args:
+        focal: pixels, where the camera is known; all frames then have the same size.
+    """
+
+    def __init__(self, head: HeadModel, seen: Seen, focal: float | None = None) -> None:
         self.solver = HeadSolver(head)
         self.seen = seen
         self._sigma = trusted(head.landmark_sigma)
@@ -33,7 +41,7 @@ class Person:
         if not self.found.size:
             raise ValueError("No frame shows a face.")  # the caller has told the user
         size = seen.size[self.found[0]]
-        self.log_focal = focal_prior((int(size[0]), int(size[1])), None, 0.0)
+        self.log_focal = focal_prior((int(size[0]), int(size[1])), focal, KNOWN)
         self.betas = np.zeros(head.identity_count)
         self._meet()
 
@@ -85,7 +93,11 @@ class Person:
         camera = Camera(int(size[0]), int(size[1]), K, viewmat)
         return gaze_angles(self.solver.head, self.betas, rest, self.seen.points[i, :, :2], camera)
 
-    def _keys(self) -> list[int]:
+    def pose(self, i: int, state: State, rest: np.ndarray) -> HeadPose:
+        """What the face does in frame i, which ``state`` fits; the head's motion stays there. rest: (V, 3)."""
+        return posed(self.solver, state.controls, self.gaze(i, state, rest))
+
+    def keys(self) -> list[int]:
         """Quiet frames from all over the clip, no strong turns where there are others."""
         activity = np.nan_to_num(self.seen.arkit).sum(1) + 4 * np.maximum(np.abs(self.seen.head[:, 0]) - 0.5, 0)
         parts = np.array_split(self.found, min(KEYS, self.found.size))
@@ -98,7 +110,7 @@ class Person:
         is summed, and the priors of the shared unknowns count once.
         """
         solver, b = self.solver, self.betas.size
-        keys = self._keys()
+        keys = self.keys()
         seen = [self.observation(i) for i in keys]
         states = [self.fit(i, None) for i in keys]
         betas, focal = self.betas, math.exp(self.log_focal[0])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ class Store:
             try:
                 with np.load(self._path(len(out)), allow_pickle=False) as file:
                     out.append(Seen(**{name: file[name] for name in Seen.names()}))
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
                 break
         return out
 

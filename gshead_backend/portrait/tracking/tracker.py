@@ -118,7 +118,7 @@ def _followed(clip: Clip, workers: int, store: Path | None, progress: Progress) 
             collect(follow(chunk, start))
     else:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process; before they start
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_alone) as pool:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=alone) as pool:
             waiting: deque[Future[Seen]] = deque()
             try:
                 for chunk, start in _chunks(clip, done, near):
@@ -151,7 +151,8 @@ def _chunks(
         yield chunk, near
 
 
-def _alone() -> None:
+def alone() -> None:
+    """For a process of a pool: one thread, and no life without the process that started it."""
     end_with_parent()
     cv2.setNumThreads(1)
     import torch

@@ -16,8 +16,9 @@ from ...methods.sega.tuning import Photo, tuned
 from ..config import TrainConfig
 from ..data import Crops, Stream, batches
 from ..head_views import draw, nothing, people_of, scores
+from ..heads import GROUP_OF_VIEW, GROUPS
 from ..loop import train
-from .decoders_task import GROUPS, STILL, DecodersTask
+from .decoders_task import STILL, DecodersTask
 
 TUNING = 20
 """Steps of tuning to the source view."""
@@ -26,7 +27,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no 2D prior": {"ablate": "prior"}, "no perceptual term": {"perceptual": 0.0},
     "no identity term": {"identity": 0.0},
 }  # fmt: skip
-_COLUMNS = tuple(dict.fromkeys(GROUPS[v] for v in STILL))
+_COLUMNS = tuple(dict.fromkeys(GROUPS[GROUP_OF_VIEW[v]] for v in STILL))
 
 Row = dict[str, tuple[float, float]]
 """By group of views: PSNR inside both outlines (dB), intersection over union of the outlines."""
@@ -70,7 +71,7 @@ def measured(config: TrainConfig, data: Path, folder: Path, steps: int, *, corre
             told = task.told(own, batch, 0)
             for v, target in enumerate(person.targets):
                 seen = draw(person, target, told[v] if corrected else nothing(person))
-                found[GROUPS[int(batch["views"][0, v])]].append(scores(seen, target))
+                found[GROUPS[int(batch["group"][0, v])]].append(scores(seen, target))
     mean = {k: np.mean(v, axis=0) for k, v in found.items()}
     return {k: (float(m[0]), float(m[1])) for k, m in mean.items()}
 
@@ -79,7 +80,7 @@ def table(rows: dict[str, Row]) -> str:
     """Markdown: dB / outlines by view."""
     head = "| | " + " | ".join(_COLUMNS) + " |\n|---|" + "---|" * len(_COLUMNS)
     lines = [
-        f"| {name} | " + " | ".join("{:.2f} / {:.3f}".format(*row[c]) for c in _COLUMNS) + " |"
+        f"| {name} | " + " | ".join("{:.2f} / {:.3f}".format(*row[c]) if c in row else "–" for c in _COLUMNS) + " |"
         for name, row in rows.items()
     ]
     return "\n".join([head, *lines])

@@ -25,7 +25,7 @@ from ...portrait.nets.weights import Header
 from ..config import HeadTraining, TrainConfig
 from ..data import Crops
 from ..head_views import Target, chosen_views, draw, head_item, nothing, people_of, picture_loss, scores
-from ..heads import BEHIND, OTHER_EXPRESSIONS, SIDES, VIEWS, avatar_of
+from ..heads import GROUPS, VIEWS, avatar_of
 from ..perceptual import FrozenFeatures
 
 OFFSET, LARGE = 0.02, 1.0
@@ -33,8 +33,6 @@ OFFSET, LARGE = 0.02, 1.0
 LARGEST = float(np.log(0.012))
 STILL = (0, 1, 3, 4, VIEWS - 1)
 """Views that validation looks at."""
-GROUPS = ("source", *["side" if max(map(abs, s)) <= 45 else "far side" for s in SIDES], *["behind"] * len(BEHIND),
-          *["expression"] * OTHER_EXPRESSIONS)  # fmt: skip
 
 
 class DecodersTask:
@@ -138,7 +136,7 @@ class DecodersTask:
             for i, person in enumerate(people_of(batch, self.head)):
                 told = self.told(net, batch, i)
                 for v, target in enumerate(person.targets):
-                    group = GROUPS[int(batch["views"][i, v])]
+                    group = GROUPS[int(batch["group"][i, v])]
                     found[f"sega {group}"].append(scores(draw(person, target, told[v]), target))
                     found[f"untrained {group}"].append(scores(draw(person, target, nothing(person)), target))
         psnr = {k: float(np.mean([p for p, _ in v])) for k, v in found.items()}

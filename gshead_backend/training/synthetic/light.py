@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...methods.common.light import BAND, irradiance, sh_basis
+from ...avatar.light import BAND, irradiance, sh_basis
 
 KINDS = ("studio", "window", "overcast", "sunset", "office", "coloured", "dim", "sun", "flash")
 SHARES = (0.2, 0.19, 0.13, 0.08, 0.11, 0.06, 0.06, 0.12, 0.05)

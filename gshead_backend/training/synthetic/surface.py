@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ...avatar.facing import vertex_normals
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
 from ...methods.common.lattice import texel_points
@@ -21,7 +22,6 @@ from ...methods.uvfit.surface import (
     PARTS,
     HeadSurface,
     head_surface,
-    vertex_normals,
 )
 
 _heads: dict[str, HeadModel] = {}

@@ -51,7 +51,11 @@ def main() -> None:
         poses.append(state.pose.to_vector())
     exports = (api.export_ply, out / "a.ply"), (api.export_usd, out / "a.usd")
     refused = [error_of(partial(export, head, path)) for export, path in exports]
+    refused.append(error_of(lambda: api.set_light(head, "scene")))
+    head.rig.gshead_light.source = "SCENE"  # as an animation might
+    (seen,) = common.module("heads").visible_heads(bpy.context.evaluated_depsgraph_get())
     common.report(
+        light=seen.light,
         steps=steps, missing=missing, refused=refused, poses=poses, files=sorted(p.name for p in out.iterdir()),
         method=avatar.method,
     )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Training of ``gagavatar``: the public network's layout, from pairs of frames of one person."""

@@ -1,0 +1,94 @@
+"""Pictures of a head while one area light goes around it: by the engine, and in Cycles beside a white ball.
+
+For docs/images/lighting.jpg, made by ``tests/blender/make_light_sheet.py``.
+"""
+
+from __future__ import annotations
+
+from math import cos, radians, sin
+from pathlib import Path
+from typing import Any
+
+import bpy
+import common
+from mathutils import Vector
+
+AROUND = (-80, -40, 0, 40, 80)
+WATTS, AWAY = 11.0, 1.0
+ALBEDO = 0.6
+
+
+def main() -> None:
+    out, size = Path(common.ARGS["out"]), int(common.ARGS.get("size", 320))
+    common.enable()
+    api, scene = common.module("api"), bpy.context.scene
+    head = api.load(common.ARGS["avatar"])
+    camera = api.add_camera(head, size=(size, size), yaw=float(common.ARGS.get("yaw", 0)))
+    api.keep_photo_colors()
+    api.set_light(head, "scene")
+    scene.world = bpy.data.worlds.new("World")
+    if bpy.app.version < (5, 0):
+        scene.world.use_nodes = True
+    shader = next(n for n in scene.world.node_tree.nodes if n.bl_idname == "ShaderNodeBackground")
+    shader.inputs["Color"].default_value = (0.01, 0.011, 0.012, 1)
+    scene.render.film_transparent = False
+    data = bpy.data.lights.new("Key", "AREA")
+    data.energy, data.size = WATTS, 0.4
+    key = bpy.data.objects.new("Key", data)
+    scene.collection.objects.link(key)
+    middle = common.module("rig.axes").to_blender(head_middle(head))
+    for yaw in AROUND:
+        aim(key, middle, yaw, 15)
+        api.render_still(out / f"engine_{yaw}.png")
+    aim(key, middle, 0, 85)
+    api.render_still(out / "engine_top.png")
+    aim(key, middle, 150, 25)
+    api.render_still(out / "engine_back.png")
+    api.set_light(head, "photo")
+    api.render_still(out / "engine_photo.png")
+    api.set_light(head, "scene")
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = int(common.ARGS.get("samples", 64))
+    ball(middle)
+    camera.data.lens *= 0.68
+    camera.location.x += 0.09
+    bpy.ops.gshead.add_to_compositor()
+    for yaw in (-60, 0, 60):
+        aim(key, middle, yaw, 15)
+        api.render_still(out / f"cycles_{yaw}.png", engine="")
+    common.report(done=True)
+
+
+def head_middle(head: Any) -> Any:
+    """(3,) in head space."""
+    person = common.module("storage").read(head.mesh.data).avatar.personal
+    return person.joints[3:5].mean(0) - [0, 0, 0.07]
+
+
+def aim(lamp: Any, middle: Any, yaw: float, pitch: float) -> None:
+    """Put a light at angles around the head (toward its left, and up), looking at it."""
+    a, b = radians(yaw), radians(pitch)
+    way = Vector((sin(a) * cos(b), -cos(a) * cos(b), sin(b)))
+    lamp.location = Vector(middle) + AWAY * way
+    lamp.rotation_euler = way.to_track_quat("Z", "Y").to_euler()
+
+
+def ball(middle: Any) -> None:
+    """A diffuse ball beside the head."""
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=96, ring_count=48, radius=0.06, location=Vector(middle))
+    made = bpy.context.object
+    made.location.x += 0.23
+    for face in made.data.polygons:
+        face.use_smooth = True
+    material = bpy.data.materials.new("White")
+    if material.node_tree is None:
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    shader, output = tree.nodes.new("ShaderNodeBsdfDiffuse"), tree.nodes.new("ShaderNodeOutputMaterial")
+    shader.inputs["Color"].default_value = (ALBEDO, ALBEDO, ALBEDO, 1)
+    tree.links.new(shader.outputs[0], output.inputs["Surface"])
+    made.data.materials.append(material)
+
+
+common.run(main)
