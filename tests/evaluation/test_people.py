@@ -89,6 +89,12 @@ def test_blender_renders_a_person_with_exact_truth(tmp_path: Path) -> None:
     assert len(read_scene(tmp_path / name).views) == 2
     before = os.stat(tmp_path / name / "neutral" / "view_00.png").st_mtime_ns
     render_people(tmp_path, people=[name], frames=["neutral"], python=blender, size=48, samples=2)
+    told: list[str] = []
+    nobody = tmp_path / "no-blender"
+    again = render_people(tmp_path, people=[name], frames=["neutral"], python=nobody, size=48, samples=2,
+                          progress=lambda fraction, text: told.append(text))  # fmt: skip
+    assert again == [tmp_path / name], "what is there is not rendered again"
+    assert told == ["1 test people"]
     assert os.stat(tmp_path / name / "neutral" / "view_00.png").st_mtime_ns == before  # kept, not made again
     scene = read_scene(tmp_path / name)
     assert len(scene.views) == 12

@@ -76,7 +76,7 @@ def render_people(
         _frame(done[k], role, moment, left, head, blender, size, samples)
         _finish(done[k], role, head, size, samples)
     lost = len(people or known) - len(roles)
-    progress(1.0, f"{len(done)} test people" + (f"; {lost} left out: no ICT-FaceKit head is installed" if left else ""))
+    progress(1.0, f"{len(done)} test people" + (f"; {lost} left out: no ICT-FaceKit head is installed" if lost else ""))
     return done
 
 
