@@ -47,7 +47,9 @@ def strength_of(evaluated: Any, avatar: Any, depsgraph: Any) -> float:
     if avatar.portrait is not None:
         return 0.0
     rig = find_rig(evaluated.original)
-    settings = getattr(rig.evaluated_get(depsgraph) if rig is not None else evaluated, PROPERTY)
+    settings = getattr(rig.evaluated_get(depsgraph) if rig is not None else evaluated, PROPERTY, None)
+    if settings is None:  # factory settings took the extension's properties away
+        return 0.0
     return float(settings.strength) if settings.source == "SCENE" else 0.0
 
 

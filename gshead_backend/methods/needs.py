@@ -80,7 +80,7 @@ _NEEDS = (
         )
         for name in ("parser", "regressor")
     ),
-    Need("rar", SHIPPED, ("(rar)",), "Apache-2.0", "comes with gshead where it is trained", "gshead train rar"),
+    Need("rar", SHIPPED, ("(rar)",), "Apache-2.0", "comes with gshead", "gshead train rar"),
     *(
         Need(
             f"sega_{stage}", SHIPPED, ("(sega)",), "Apache-2.0", "comes with gshead",

@@ -24,7 +24,7 @@ NAME = "rar"
 SIZES = {
     "S": {"width": 16, "dim": 96, "depth": 2, "heads": 4, "codes": 12},
     "B": {"width": 24, "dim": 192, "depth": 4, "heads": 6, "codes": 12},
-    "L": {"width": 32, "dim": 320, "depth": 8, "heads": 8, "codes": 12},
+    "L": {"width": 32, "dim": 256, "depth": 6, "heads": 8, "codes": 12},
 }
 """Sizes of the reconstructor. The codes are the same for all of them: so is what a frame costs."""
 

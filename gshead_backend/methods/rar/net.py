@@ -24,6 +24,7 @@ _STATIC_UNITS = (0.01, 0.01, 0.01, 0.3, 0.3, 0.3, 0.0, 0.0, 0.0, 2.0)
 _MOVED_UNITS = (0.004, 0.004, 0.004, 0.1, 0.1, 0.1)
 _GAMMA, _SKY = 2.2, 0.15
 _SHADED = 1.0  # at first, a hidden colour is as much darker as the light that reaches it is less
+_CLOTHES = CHANNELS.index("clothes")
 _KNOWN = 0.25  # confidence of the photo's colours from which they are left alone
 
 
@@ -95,7 +96,6 @@ class RarNet(nn.Module):
             channels: (B, M, C). picture: (B, 6, P, P). facts: (B, G); see ``observe.Observation``.
             tokens: (B, T, D) of an outside backbone.
         """
-        b = channels.shape[0]
         image = self.backbone(picture if tokens is None else tokens)
         context = torch.cat([image, self.fact(facts)[:, None]], 1)
         shade = self._shade(channels, facts)
@@ -118,7 +118,8 @@ class RarNet(nn.Module):
         basis = self.basis(half).flatten(2)[:, :, self.coarse].transpose(1, 2).unflatten(2, (6, self.codes))
         basis = basis * self.moved_units[:, None] * self.groups[:, None]
         sure = (channels[..., 6:7] / _KNOWN).clamp(0, 1)
-        free = self.movable[None, :, None].expand(b, -1, 1)
+        worn = channels[..., _CLOTHES : _CLOTHES + 1].clamp(0, 1)  # a head's prior knows no wardrobe: uvfit's stays
+        free = self.movable[None, :, None] * (1 - worn)
         allowed = torch.cat([free.expand(-1, -1, 3), (free * (1 - sure)).expand(-1, -1, 3), free.expand(-1, -1, 4)], 2)
         light = 2 * facts[:, :27] + self.light(torch.cat([context.mean(1), facts], 1))
         return Prediction(static * allowed, basis, light.unflatten(1, (9, 3)))
