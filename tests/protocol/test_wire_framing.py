@@ -32,7 +32,8 @@ def test_every_request_and_reply_round_trips():
     ring = m.RingRef("/run/x", "00" * 16, 1, 7, [640 * 480 * 4])
     avatar = m.AvatarInfo(ID, 10, 20, 30, "n", "uvfit")
     requests = [
-        m.Hello(client="c"), m.Goodbye(), m.Cancel(job=4), m.Reconstruct(), m.Track(path="/x"), m.AvatarPut(),
+        m.Hello(client="c"), m.Goodbye(), m.Cancel(job=4), m.Reconstruct(), m.BatchMake(), m.Track(path="/x"),
+        m.AvatarPut(),
         m.AvatarGet(avatar_id=ID),
         m.AvatarDrop(avatar_id=ID), _frame(), m.StreamOpen(),
         m.StreamUpdate(stream=1, token=2, camera=CAMERA, instances=[]),
@@ -42,7 +43,7 @@ def test_every_request_and_reply_round_trips():
     replies = [
         m.HelloReply(boot_id="b", package="1", pid=1, limits=m.LimitsInfo(), methods=[], features=[], workers=[]),
         m.Done(), m.Error(code="GSH-E500", message="m"), m.Progress(fraction=0.5, text="t"), m.Preview(),
-        m.Reconstructed(avatar=avatar), m.Tracked(), m.AvatarStored(avatar=avatar), m.AvatarData(avatar_id=ID),
+        m.Reconstructed(avatar=avatar), m.BatchMade(), m.Tracked(), m.AvatarStored(avatar=avatar), m.AvatarData(avatar_id=ID),
         m.FrameReply(frame=info, ring=ring), m.StreamOpened(stream=1), m.StreamFrame(stream=1, token=2, frame=info),
         m.StatusReply(seconds=1.0, sessions=[], jobs=[], workers=[], memory={"front": 1}, drawn=1, fps=0.0),
         m.Beat(workers=[m.WorkerInfo("render", "busy")]),
