@@ -43,7 +43,8 @@ def test_every_request_and_reply_round_trips():
     replies = [
         m.HelloReply(boot_id="b", package="1", pid=1, limits=m.LimitsInfo(), methods=[], features=[], workers=[]),
         m.Done(), m.Error(code="GSH-E500", message="m"), m.Progress(fraction=0.5, text="t"), m.Preview(),
-        m.Reconstructed(avatar=avatar), m.BatchMade(), m.Tracked(), m.AvatarStored(avatar=avatar), m.AvatarData(avatar_id=ID),
+        m.Reconstructed(avatar=avatar), m.BatchMade(), m.Tracked(),
+        m.AvatarStored(avatar=avatar), m.AvatarData(avatar_id=ID),
         m.FrameReply(frame=info, ring=ring), m.StreamOpened(stream=1), m.StreamFrame(stream=1, token=2, frame=info),
         m.StatusReply(seconds=1.0, sessions=[], jobs=[], workers=[], memory={"front": 1}, drawn=1, fps=0.0),
         m.Beat(workers=[m.WorkerInfo("render", "busy")]),
