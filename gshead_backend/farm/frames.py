@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,18 +104,27 @@ class FrameFolder:
     def claimed(self, frame: int) -> Iterator[bool]:
         """Inside, this process alone renders the frame; False when another is at it."""
         path = self._own / f"{frame:04d}.claim"
-        mine = self._claim(path) or (_is_void(path) and self._take_over(path))
-        if not mine:
-            yield False
-            return
+        told: Future[bool] = Future()
         done = threading.Event()
-        signs = threading.Thread(target=_give_signs, args=(path, done), name="gshead-claim", daemon=True)
-        signs.start()
+        holder = threading.Thread(target=self._hold, args=(path, told, done), name="gshead-claim")
         try:
-            yield True
+            holder.start()
+            yield told.result()
         finally:
             done.set()
-            signs.join(1.0)
+            if holder.ident is not None:
+                holder.join(1.0)
+
+    def _hold(self, path: Path, told: Future[bool], done: threading.Event) -> None:
+        """Make a claim, give signs, remove it: in a thread of its own, where Ctrl-C cannot fall between two of them."""
+        try:
+            mine = self._claim(path) or (_is_void(path) and self._take_over(path))
+            told.set_result(mine)
+        except Exception as error:
+            told.set_exception(error)
+            return
+        if mine:
+            _give_signs(path, done)
             path.unlink(missing_ok=True)
 
     def busy(self, frame: int) -> bool:

@@ -14,7 +14,10 @@ import zmq
 from gshead_backend.errors import VersionError
 from gshead_backend.protocol import Client, Endpoint
 from gshead_backend.protocol import messages as m
+from gshead_backend.protocol.fields import PROTOCOL_VERSION
 from gshead_backend.protocol.launcher import Backend
+
+OURS = f"{PROTOCOL_VERSION[0]}.{PROTOCOL_VERSION[1]}"
 
 
 class OtherBackend:
@@ -76,7 +79,7 @@ def test_a_backend_with_a_newer_minor_version_is_used(other: OtherBackend) -> No
     indirect=["other"],
 )
 def test_a_backend_of_another_major_version_is_refused_with_what_to_update(other: OtherBackend, who: str) -> None:
-    with pytest.raises(VersionError, match=r"backend speaks protocol \d\.\d, the client 1\.0") as caught:
+    with pytest.raises(VersionError, match=rf"backend speaks protocol \d\.\d, the client {OURS}\.") as caught:
         Client(other.endpoint, timeout=5)
     assert who in caught.value.remedy
 
@@ -88,7 +91,7 @@ def test_a_client_of_another_major_version_is_told_what_to_update(
     answer = _say(backend, {"type": "hello", "v": version, "id": 4, "whatever": {}})
     assert (answer["type"], answer["code"], answer["parent"]) == ("error", "GSH-E501", 4)
     assert who in answer["remedy"]
-    assert "1.0" in answer["message"]
+    assert OURS in answer["message"]
     assert f"{version[0]}.{version[1]}" in answer["message"]
 
 
