@@ -14,7 +14,7 @@ import bpy
 
 from gshead_backend.errors import ArgumentError
 
-from . import compat, compositing_nodes, render_settings, storage
+from . import compat, compositing_nodes, lighting, render_settings, shadow_casters, storage
 
 ENGINES = ("CYCLES", "BLENDER_EEVEE", "BLENDER_EEVEE_NEXT")
 _VISIBLE = "gshead_visible"  # on a head's mesh object: how rays saw it before
@@ -97,7 +97,8 @@ def sync(scene: Any) -> None:
     """Make the scene of the heads agree with ``scene``: objects, camera, frame, size, region, views, blur."""
     made = render_settings.of(scene).heads_scene
     layer = _layer(scene)
-    wanted, there = set(_sources(layer.layer_collection, scene.collection)), set(made.collection.objects)
+    shade = any(lighting.receives_shadows(obj) for obj in bpy.data.objects if storage.is_head(obj))
+    wanted, there = set(_sources(layer.layer_collection, scene.collection, shade)), set(made.collection.objects)
     for obj in there - wanted:
         made.collection.objects.unlink(obj)
     for obj in wanted - there:
@@ -183,20 +184,20 @@ def _layer(scene: Any) -> Any:
     return scene.view_layers.get(node.layer if node is not None else "") or scene.view_layers[0]
 
 
-def _sources(layer: Any, collection: Any) -> Iterator[Any]:
-    """Objects that show heads in a render, or light them: meshes, lights, and empties that instance some of these."""
+def _sources(layer: Any, collection: Any, shade: bool) -> Iterator[Any]:
+    """Objects that show heads in a render, light them or, with ``shade``, throw shadows on them; instanced as well."""
     if layer.exclude or collection.hide_render:
         return
     for obj in collection.objects:
         inside = obj.instance_collection if obj.instance_type == "COLLECTION" else None
-        if _counts(obj) or (inside is not None and any(map(_counts, inside.all_objects))):
+        if any(_counts(o, shade) for o in (obj, *(inside.all_objects if inside is not None else ()))):
             yield obj
     for child in layer.children:
-        yield from _sources(child, child.collection)
+        yield from _sources(child, child.collection, shade)
 
 
-def _counts(obj: Any) -> bool:
-    return obj.type == "LIGHT" or storage.is_head(obj)
+def _counts(obj: Any, shade: bool) -> bool:
+    return obj.type == "LIGHT" or storage.is_head(obj) or (shade and shadow_casters.can_cast(obj))
 
 
 def _head_meshes(scene: Any) -> set[Any]:

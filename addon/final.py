@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .camera import render_camera, render_region
 from .heads import PosedHead, visible_heads
 from .sampling import Average, Sample, fill_depth, masks, samples, thin_lens
 from .session import instance
+from .shadow_casters import shadows_on
 from .world import background
 
 HEADS_DEPTH = "Heads Depth"  # continued beyond the heads' outlines, for the compositor
@@ -38,7 +40,7 @@ def render_frame(engine: Any, depsgraph: Any) -> None:
     taken = samples(settings.samples, shutter=shutter, position=render.motion_blur_position, lens=lens)
     views = view_names(engine)
     shots = {view: _Shot(engine, depsgraph, view) for view in views}
-    now = 0.0
+    now, fallen = 0.0, []
     try:
         for number, sample in enumerate(taken):
             if sample.time != now:
@@ -47,6 +49,9 @@ def render_frame(engine: Any, depsgraph: Any) -> None:
             heads = visible_heads(depsgraph)
             if number == 0:
                 _warn(engine, [h.warning for h in heads])
+                fallen = shadows_on(heads, depsgraph)
+            if len(fallen) == len(heads):  # shadows are those of the shutter's middle
+                heads = [replace(head, shadow=shadow) for head, shadow in zip(heads, fallen, strict=True)]
             for view in views:
                 shots[view].take(sample, heads, f"sample {number} of {len(taken) - 1}" if len(taken) > 1 else "")
             engine.update_progress(number / len(taken))
@@ -237,7 +242,9 @@ def wire_heads(heads: list[PosedHead]) -> list[tuple[Any, bytes]]:
     """What the session sends for each head, with the avatar's bytes in case the backend lacks them."""
     return [
         (
-            instance(h.stored.avatar_id, h.matrix, h.state.pose, h.state.vertices, h.light, h.light_strength),
+            instance(
+                h.stored.avatar_id, h.matrix, h.state.pose, h.state.vertices, h.light, h.light_strength, h.shadow
+            ),
             h.stored.data,
         )
         for h in heads

@@ -31,6 +31,7 @@ class PosedHead:
         warning: why the picture may differ from the mesh; empty when it does not.
         light: (9, 3) what lights it in head space (``lighting.light_on``), None for the photo's light.
         light_strength: 0 the photo's light .. 1 ``light``.
+        receives_shadows: final frames show the scene's shadows on it. shadow: (V, 3), what they leave of its light.
     """
 
     name: str
@@ -41,6 +42,12 @@ class PosedHead:
     warning: str = ""
     light: np.ndarray | None = None
     light_strength: float = 1.0
+    receives_shadows: bool = False
+    shadow: np.ndarray | None = None
+
+    def is_at(self, original: Any, matrix_world: np.ndarray) -> bool:
+        """Whether an instance in the depsgraph, an original object and its (4, 4) matrix, is this head."""
+        return original.session_uid == self.uid and np.allclose(head_to_world(matrix_world), self.matrix)
 
 
 def add_head(context: Any, data: bytes, name: str = "") -> HeadObjects:
@@ -137,7 +144,7 @@ def visible_heads(
 
     Raises ``GsheadError`` when an avatar cannot be read: a renderer must not leave a head out silently.
     """
-    found, strengths, lights = [], [], []
+    found, lights = [], []
     for instance in depsgraph.object_instances:
         obj = instance.object
         if instance.show_self and obj.type == "LIGHT":
@@ -158,15 +165,17 @@ def visible_heads(
                 f"{stored.avatar.head.vertex_count}: its splats follow the rig only. Modifiers that add or remove "
                 "vertices cannot move them."
             )
-        found.append(PosedHead(obj.original.name, stored, matrix, state, obj.original.session_uid, warning))
-        strengths.append(lighting.strength_of(obj, stored.avatar, depsgraph))
-    return [
-        _lit(head, strength, lights, depsgraph) if strength > 0 else head
-        for head, strength in zip(found, strengths, strict=True)
-    ]
+        strength, shadows = lighting.scene_light_of(obj, stored.avatar, depsgraph)
+        found.append(
+            PosedHead(
+                obj.original.name, stored, matrix, state, obj.original.session_uid, warning,
+                light_strength=strength, receives_shadows=shadows,
+            )
+        )  # fmt: skip
+    return [_lit(head, lights, depsgraph) if head.light_strength > 0 else head for head in found]
 
 
-def _lit(head: PosedHead, strength: float, lights: list[Lamp], depsgraph: Any) -> PosedHead:
+def _lit(head: PosedHead, lights: list[Lamp], depsgraph: Any) -> PosedHead:
     avatar = head.stored.avatar
     light = lighting.light_on(lights, depsgraph, avatar, head.matrix, head.state.pose.translation)
-    return replace(head, light=light, light_strength=strength)
+    return replace(head, light=light)

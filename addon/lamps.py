@@ -2,7 +2,7 @@
 
 Units are Blender's own: a lamp of P watts gives P / (4 pi d²) to what faces it at d metres, an area light is a diffuse
 surface that sends out its watts, a sun gives its strength. A diffuse surface then has the radiance albedo * irradiance
-/ pi, as in Cycles and EEVEE. Nothing casts shadows.
+/ pi, as in Cycles and EEVEE. What stands between is told by ``shadows``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gshead_backend.avatar.light import even_light, project
 BRIGHTEST = 1e5
 """What the harmonics of a light are held to; 3.5 lights white as white."""
 _GRID = 8  # points across an area light
+_ROUGH, _DISK = 4, 16  # points across one, and on the disk of a round lamp, that rays are sent to
 _NEAR = 0.05  # metres: a lamp that stands in a head counts as at least so far from its middle
 
 
@@ -31,6 +32,7 @@ class Lamp:
         power: (3,) watts, or W/m² of a sun, by colour, in the working space.
         cone: of a spot: the cosine of half its angle, and the share of the cone over which it fades.
         size: (2,) metres of an area light, before ``matrix``. round: it is an ellipse. spread: its angle, radians.
+        radius: metres, of a point or spot. angle: radians across a sun. casts: things in its way throw shadows.
     """
 
     kind: str
@@ -40,6 +42,14 @@ class Lamp:
     size: tuple[float, float] = (0.0, 0.0)
     round: bool = False
     spread: float = pi
+    radius: float = 0.0
+    angle: float = 0.0
+    casts: bool = True
+
+    @property
+    def axis(self) -> np.ndarray:
+        """(3,) unit, against the way it shines."""
+        return self.matrix[:3, 2] / max(float(np.linalg.norm(self.matrix[:3, 2])), 1e-12)
 
 
 def lamp_of(data: Any, matrix: np.ndarray) -> Lamp:
@@ -51,12 +61,14 @@ def lamp_of(data: Any, matrix: np.ndarray) -> Lamp:
     matrix = np.asarray(matrix, np.float64)
     if not getattr(data, "normalize", True):
         power = power * _extent(data, matrix)
-    if data.type == "SPOT":
-        return Lamp("SPOT", matrix, power, (cos(data.spot_size / 2), data.spot_blend))
+    casts = bool(getattr(data, "use_shadow", True))
+    if data.type == "SUN":
+        return Lamp("SUN", matrix, power, angle=float(data.angle), casts=casts)
     if data.type == "AREA":
         whole = data.shape in ("DISK", "ELLIPSE")
-        return Lamp("AREA", matrix, power, size=_size(data), round=whole, spread=float(data.spread))
-    return Lamp(data.type, matrix, power)
+        return Lamp("AREA", matrix, power, size=_size(data), round=whole, spread=float(data.spread), casts=casts)
+    cone = (cos(data.spot_size / 2), data.spot_blend) if data.type == "SPOT" else (-1.0, 0.0)
+    return Lamp(data.type, matrix, power, cone, radius=float(data.shadow_soft_size), casts=casts)
 
 
 def _size(data: Any) -> tuple[float, float]:
@@ -103,15 +115,21 @@ def light_at(
     return sh
 
 
-def arriving(lamp: Lamp, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors (n, 3) from a place toward the points of a lamp, and the irradiance (n, 3) that each gives."""
-    axis = lamp.matrix[:3, 2] / max(float(np.linalg.norm(lamp.matrix[:3, 2])), 1e-12)
+def arriving(lamp: Lamp, place: np.ndarray, across: int = _GRID) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors (..., n, 3) from places (..., 3) toward the points of a lamp, and the irradiance (..., n, 3) that
+    each gives to what faces it.
+
+    Args:
+        across: points along each side of an area light.
+    """
+    axis = lamp.axis
     if lamp.kind == "SUN":
-        return axis[None], lamp.power[None]
-    points = _points(lamp)
-    away = points - place
-    distance = np.maximum(np.linalg.norm(away, axis=1), 1e-9)
-    toward = away / distance[:, None]
+        shape = (*place.shape[:-1], 1, 3)
+        return np.broadcast_to(axis, shape), np.broadcast_to(lamp.power, shape)
+    points = _points(lamp, across)
+    away = points - place[..., None, :]
+    distance = np.maximum(np.linalg.norm(away, axis=-1), 1e-9)
+    toward = away / distance[..., None]
     facing = toward @ axis  # cosine between the lamp's beam and the way to the place
     distance = np.maximum(distance, _NEAR)
     if lamp.kind == "AREA":
@@ -120,14 +138,36 @@ def arriving(lamp: Lamp, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         strength = np.full(len(points), 1 / (4 * pi))
         if lamp.kind == "SPOT":
             strength = strength * _in_cone(facing, *lamp.cone)
-    return toward, (strength / distance**2)[:, None] * lamp.power
+    return toward, (strength / distance**2)[..., None] * lamp.power
 
 
-def _points(lamp: Lamp) -> np.ndarray:
+def rays(lamp: Lamp, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ways from places (V, 3) to points all over a lamp, as wide as it is: unit vectors (V, n, 3), lengths (V, n) in
+    metres (1e6 to a sun), and the irradiance (V, n, 3) that comes along each."""
+    toward, given = arriving(lamp, places, _ROUGH)
+    if lamp.kind == "AREA":
+        return toward, np.linalg.norm(_points(lamp, _ROUGH) - places[:, None], axis=-1), given
+    far = np.full((len(places), 1, 1), 1e6)
+    if lamp.kind != "SUN":
+        far = np.linalg.norm(lamp.matrix[:3, 3] - places, axis=-1)[:, None, None]
+    radius = far * tan(lamp.angle / 2) if lamp.kind == "SUN" else np.full_like(far, lamp.radius)
+    if radius.max() <= 0:
+        return toward, far[..., 0], given
+    i = np.arange(_DISK) + 0.5
+    angle, part = i * pi * (3 - 5**0.5), np.sqrt(i / _DISK)
+    side = np.cross(toward, np.where(np.abs(toward[..., :1]) < 0.7, [1.0, 0, 0], [0, 1.0, 0]))
+    side /= np.linalg.norm(side, axis=-1, keepdims=True)
+    around = (part * np.cos(angle))[:, None] * side + (part * np.sin(angle))[:, None] * np.cross(toward, side)
+    ways = far * toward + radius * around
+    length = np.linalg.norm(ways, axis=-1)
+    return ways / length[..., None], length, np.repeat(given / _DISK, _DISK, axis=1)
+
+
+def _points(lamp: Lamp, across: int) -> np.ndarray:
     """(n, 3) points of a lamp in the world."""
     if lamp.kind != "AREA":
         return lamp.matrix[None, :3, 3]
-    middle = (np.arange(_GRID) + 0.5) / _GRID - 0.5
+    middle = (np.arange(across) + 0.5) / across - 0.5
     u, v = (a.ravel() for a in np.meshgrid(middle, middle))
     if lamp.round:
         inside = u * u + v * v <= 0.25

@@ -28,12 +28,16 @@ class GSHEAD_PG_light(bpy.types.PropertyGroup):
         description="What lights this head, in viewports and renders",
         items=[
             ("PHOTO", "Photo", "The light that the photo was taken in, whatever the scene is lit by"),
-            ("SCENE", "Scene", "The scene's lights and its world; they cast no shadows on the head"),
+            ("SCENE", "Scene", "The scene's lights and its world"),
         ],
     )  # fmt: skip
     strength: bpy.props.FloatProperty(
         name="Strength", default=1.0, min=0.0, max=1.0, subtype="FACTOR", override={"LIBRARY_OVERRIDABLE"},
         description="How far the scene's light takes the place of the photo's: 0 is the photo's light alone",
+    )  # fmt: skip
+    shadows: bpy.props.BoolProperty(
+        name="Receive Shadows", default=True, override={"LIBRARY_OVERRIDABLE"},
+        description="Things of the scene that stand in the way of its lights darken this head, in final frames",
     )  # fmt: skip
 
 
@@ -42,15 +46,21 @@ def settings_of(mesh: Any) -> Any:
     return getattr(find_rig(mesh) or mesh, PROPERTY)
 
 
-def strength_of(evaluated: Any, avatar: Any, depsgraph: Any) -> float:
-    """0..1: how far the scene lights an evaluated head; 0 also for one that a network draws."""
+def receives_shadows(mesh: Any) -> bool:
+    """Whether a head, by its mesh object, is darkened by the scene's shadows in final frames."""
+    settings = settings_of(mesh)
+    return settings.source == "SCENE" and settings.shadows
+
+
+def scene_light_of(evaluated: Any, avatar: Any, depsgraph: Any) -> tuple[float, bool]:
+    """0..1, how far the scene lights an evaluated head, and whether it gets shadows; not if a network draws it."""
     if avatar.portrait is not None:
-        return 0.0
+        return 0.0, False
     rig = find_rig(evaluated.original)
     settings = getattr(rig.evaluated_get(depsgraph) if rig is not None else evaluated, PROPERTY, None)
-    if settings is None:  # factory settings took the extension's properties away
-        return 0.0
-    return float(settings.strength) if settings.source == "SCENE" else 0.0
+    if settings is None or settings.source != "SCENE":  # factory settings take the extension's properties away
+        return 0.0, False
+    return float(settings.strength), bool(settings.shadows)
 
 
 def light_on(

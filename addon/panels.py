@@ -146,6 +146,7 @@ def _draw_light(layout: Any, mesh: Any) -> None:
     row.prop(settings, "source", expand=True)
     if settings.source == "SCENE":
         layout.prop(settings, "strength")
+        layout.prop(settings, "shadows")
 
 
 class GSHEAD_PT_render(_HeadTab, bpy.types.Panel):

@@ -227,10 +227,10 @@ def spec(camera: Camera) -> CameraSpec:
 
 def instance(
     avatar_id: str, matrix: np.ndarray, pose: Any, vertices: np.ndarray | None, light: np.ndarray | None = None,
-    light_strength: float = 1.0,
+    light_strength: float = 1.0, shadow: np.ndarray | None = None,
 ) -> Instance:  # fmt: skip
-    """One head to draw: by its pose, or by vertices when they are given; in the photo's light, or in ``light``."""
-    place, lit = matrix.ravel().tolist(), {"light": light, "light_strength": light_strength}
+    """One head to draw: by its pose, or by vertices when they are given; see ``protocol.Instance``."""
+    place, lit = matrix.ravel().tolist(), {"light": light, "light_strength": light_strength, "shadow": shadow}
     if vertices is None:
         return protocol.Instance(avatar_id, place, pose=pose.to_vector(), **lit)
     return protocol.Instance(avatar_id, place, vertices=vertices, **lit)

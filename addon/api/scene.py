@@ -108,11 +108,14 @@ def detach(head: Any) -> None:
     attaching.detach(bpy.context, parts_of(head).rig)
 
 
-def set_light(head: Any, source: Literal["photo", "scene"] = "scene", *, strength: float = 1.0) -> None:
+def set_light(
+    head: Any, source: Literal["photo", "scene"] = "scene", *, strength: float = 1.0, shadows: bool = True
+) -> None:
     """Show a head in its photo's light or in that of the scene's lights and world, in viewports and renders.
 
     Args:
         strength: how far the scene's light takes the place of the photo's, 0 to 1.
+        shadows: things in the way of the scene's lights darken it, in final frames.
     Raises:
         ArgumentError: an unknown source, or a strength outside 0..1. UnsupportedError: a network draws this head.
     """
@@ -124,7 +127,7 @@ def set_light(head: Any, source: Literal["photo", "scene"] = "scene", *, strengt
     if source == "scene" and health.drawn_by_network(mesh):
         raise only_photo_light(mesh.name)
     settings = lighting.settings_of(mesh)
-    settings.source, settings.strength = source.upper(), strength
+    settings.source, settings.strength, settings.shadows = source.upper(), strength, shadows
 
 
 def parts_of(head: Any) -> HeadObjects:

@@ -83,6 +83,11 @@ class TorchAvatar:
             self._shading = self._tensor(shading.axis), self._tensor(shading.gain)
         return self._shading
 
+    def splat_shadow(self, shadow: np.ndarray) -> Tensor:
+        """``shading.splat_shadow`` on this device: (N, 3) of (V, 3)."""
+        corners = self._tensor(np.asarray(shadow, np.float32))[self._faces][self._slot]
+        return (self._bary[:, :, None] * corners).sum(1)
+
     def drive(self, pose: HeadPose, overrides: Mapping[str, Tensor] | None = None) -> Splats:
         """Splats of a pose; ``overrides`` replaces any of ``PARAMETERS``, each (N, ...) on this device."""
         return self.drive_vertices(self.vertices(pose), pose, overrides)

@@ -16,7 +16,7 @@ from ..errors import ArgumentError, UnsupportedError
 from ..head.pose import HeadPose
 from ..head.rotation import quat_to_matrix
 from ..srgb import linear_to_srgb, srgb_to_linear
-from .drive import drive
+from .drive import binding_of, drive
 from .facing import splat_normals
 from .light import BAND, CONSTANTS, COSINE, LUMA, checked_light, fit_shading, irradiance, sh_basis, shading_light
 from .types import REGIONS, Avatar, Splats
@@ -49,16 +49,29 @@ class Shading:
     gain: np.ndarray
 
 
-def lit(splats: Splats, shading: Shading, light: np.ndarray, strength: float = 1.0) -> Splats:
-    """Driven splats in another light.
+def lit(
+    splats: Splats, shading: Shading, light: np.ndarray | None, strength: float = 1.0, shadow: np.ndarray | None = None
+) -> Splats:
+    """Driven splats in another light, in shadows, or in both.
 
     Args:
-        light: (9, 3), see ``light``. strength: 0 leaves the photo's light, 1 is the new one alone.
+        light: (9, 3), see ``light``; None leaves the photo's. strength: 0 leaves the photo's light, 1 is the new one
+            alone. shadow: (N, 3) by which linear colours are multiplied at the end, see ``splat_shadow``.
     """
-    normals = np.einsum("nij,nj->ni", quat_to_matrix(np.asarray(splats.quats, np.float64)), shading.axis)
-    ratio = 1 - strength + strength * shading.gain * received(light, normals)
+    ratio = np.ones((len(splats), 3))
+    if light is not None:
+        normals = np.einsum("nij,nj->ni", quat_to_matrix(np.asarray(splats.quats, np.float64)), shading.axis)
+        ratio = 1 - strength + strength * shading.gain * received(light, normals)
+    if shadow is not None:
+        ratio = ratio * shadow
     linear = srgb_to_linear(np.clip(splats.colors, 0, BRIGHTEST_CODE)) * ratio
     return replace(splats, colors=linear_to_srgb(np.minimum(linear, BRIGHTEST)))
+
+
+def splat_shadow(avatar: Avatar, shadow: np.ndarray) -> np.ndarray:
+    """(N, 3) float32 of each splat from (V, 3) of the dense vertices: those of its triangle, at its place in it."""
+    b = binding_of(avatar)
+    return np.einsum("kn,knc->nc", b.bary, np.asarray(shadow, np.float32)[b.corners])
 
 
 def received(light: np.ndarray, normals: np.ndarray) -> np.ndarray:

@@ -21,17 +21,21 @@ _DECODE = np.append(srgb_to_linear(_CODES), np.float32(0)).astype(np.float32)
 _ENCODE = np.append(linear_to_srgb(_ROOTS.astype(np.float64) ** 2), np.float32(0)).astype(np.float32)
 # Handed to the kernel: numba's cache on the disk would keep the values of globals that another module defines.
 _NUMBERS = np.array([EVEN, BRIGHTEST_CODE, BINS / BRIGHTEST_CODE, BRIGHTEST, BINS / np.sqrt(BRIGHTEST)], np.float32)
+_NO_SHADOW = np.empty((0, 3), np.float32)
 _ZERO, _ONE, _TWO, _THREE = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
 
 
-def lit_fast(splats: Splats, shading: Shading, light: np.ndarray, strength: float = 1.0) -> Splats:
+def lit_fast(
+    splats: Splats, shading: Shading, light: np.ndarray | None, strength: float = 1.0, shadow: np.ndarray | None = None
+) -> Splats:
     """:func:`~gshead_backend.avatar.shading.lit`, on all cores."""
-    colors, h = np.empty((len(splats), 3), np.float32), harmonics(light)
+    colors, h = np.empty((len(splats), 3), np.float32), harmonics(np.zeros((9, 3)) if light is None else light)
     glow = np.square(np.float32(2 * GLOW) * h[0])
+    fallen = _NO_SHADOW if shadow is None else kernel_array(shadow)
     with NUMBA_LOCK:
         _light(
             kernel_array(splats.quats), shading.axis, shading.gain, kernel_array(splats.colors), h, glow,
-            np.float32(strength), _NUMBERS, _DECODE, _ENCODE, colors,
+            np.float32(0 if light is None else strength), fallen, _NUMBERS, _DECODE, _ENCODE, colors,
         )  # fmt: skip
     return replace(splats, colors=colors)
 
@@ -43,7 +47,7 @@ def warm_up() -> None:
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _light(quats, axis, gain, colors, h, glow, strength, numbers, decode, encode, out):
+def _light(quats, axis, gain, colors, h, glow, strength, shadow, numbers, decode, encode, out):
     even, most_code, per_code, most, per_root = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
     for n in prange(quats.shape[0]):
         w, vx, vy, vz = quats[n, 0], quats[n, 1], quats[n, 2], quats[n, 3]
@@ -58,6 +62,8 @@ def _light(quats, axis, gain, colors, h, glow, strength, numbers, decode, encode
             got += h[6, c] * zz + h[7, c] * xz + h[8, c] * dd
             got = (got + np.sqrt(got * got + glow[c])) * even
             ratio = _ONE - strength + strength * gain[n, c] * got
+            if shadow.shape[0]:
+                ratio *= shadow[n, c]
             place = min(max(colors[n, c], _ZERO), most_code) * per_code
             i = np.int32(place)
             linear = decode[i] + (place - np.float32(i)) * (decode[i + 1] - decode[i])

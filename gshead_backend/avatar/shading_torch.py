@@ -11,12 +11,15 @@ from .shading import BRIGHTEST, BRIGHTEST_CODE, EVEN, GLOW
 from .types import Splats
 
 
-def lit_torch(splats: Splats, axis: Tensor, gain: Tensor, harmonics: Tensor, strength: Tensor) -> Splats:
+def lit_torch(
+    splats: Splats, axis: Tensor, gain: Tensor, harmonics: Tensor, strength: Tensor, shadow: Tensor | None = None
+) -> Splats:
     """Driven splats in another light.
 
     Args:
         splats: (N, ...) or (B, N, ...) tensors. axis, gain: (N, 3), of the avatar's ``Shading``.
         harmonics: (9, 3) or (B, 9, 3), see ``shading.harmonics``. strength: () or (B,), 0..1.
+        shadow: (N, 3) or (B, N, 3) by which linear colours are multiplied at the end.
     """
     w, v = splats.quats[..., :1], splats.quats[..., 1:]
     m = axis.expand_as(v)
@@ -28,7 +31,10 @@ def lit_torch(splats: Splats, axis: Tensor, gain: Tensor, harmonics: Tensor, str
     got = torch.as_tensor(got)
     got = (got + (got * got + (2 * GLOW * harmonics[..., :1, :]) ** 2).sqrt()) * EVEN
     share = strength[..., None, None]
-    linear = srgb_to_linear(splats.colors.clamp(0, BRIGHTEST_CODE)) * (1 - share + share * gain * got)
+    ratio = 1 - share + share * gain * got
+    if shadow is not None:
+        ratio = ratio * shadow
+    linear = srgb_to_linear(splats.colors.clamp(0, BRIGHTEST_CODE)) * ratio
     return replace(splats, colors=linear_to_srgb(linear.clamp(max=BRIGHTEST)))
 
 

@@ -41,7 +41,8 @@ class InstanceSpec(Struct, frozen=True):
     ``matrix`` is row-major, head space to world. ``pose`` is ``HeadPose.to_vector()``. ``vertices`` is the index of
     the payload part that holds (V, 3) little-endian float32 dense vertices in head space, -1 for none. ``light`` is
     radiance as 9 harmonics of red, green and blue (``avatar.light``) in the head's space, row-major, None for the
-    photo's own; ``light_strength`` goes from the photo's to it.
+    photo's own; ``light_strength`` goes from the photo's to it. ``shadow`` is the index of the payload part that holds
+    (V, 3) little-endian float16, 0 to 1: what the scene's shadows leave of each vertex' light; -1 for none.
     """
 
     avatar_id: AvatarId
@@ -50,6 +51,7 @@ class InstanceSpec(Struct, frozen=True):
     vertices: Annotated[int, Meta(ge=-1, le=4096)] = -1
     light: Light | None = None
     light_strength: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    shadow: Annotated[int, Meta(ge=-1, le=4096)] = -1
 
 
 class LimitsInfo(Struct, frozen=True):

@@ -50,7 +50,7 @@ def check_camera(camera: CameraSpec, limits: LimitsInfo) -> None:
 
 
 def check_instances(instances: Sequence[InstanceSpec], part_sizes: Sequence[int], limits: LimitsInfo) -> None:
-    """Checks matrices, poses, lights and that every payload part is the vertices of exactly one instance."""
+    """Checks matrices, poses, lights and that every payload part is the vertices or the shadow of one instance."""
     if len(instances) > limits.instances:
         raise LimitError(f"A frame has {len(instances)} heads; the limit is {limits.instances}.")
     used: list[int] = []
@@ -64,18 +64,22 @@ def check_instances(instances: Sequence[InstanceSpec], part_sizes: Sequence[int]
             check_finite(instance.pose, f"The pose of instance {i}")
         if instance.light is not None:
             check_finite(instance.light, f"The light of instance {i}", BRIGHTEST)
-        if instance.vertices < 0:
-            continue
-        if instance.vertices >= len(part_sizes):
-            raise ProtocolError(f"Instance {i} names payload part {instance.vertices}, which is not there.")
-        size = part_sizes[instance.vertices]
-        if size % 12:
-            raise ProtocolError(f"The vertices of instance {i} have {size} bytes, which is not (V, 3) float32.")
-        if size // 12 > limits.vertices:
-            raise LimitError(f"Instance {i} has {size // 12} vertices; the limit is {limits.vertices}.")
-        used.append(instance.vertices)
+        for part, what, kind in ((instance.vertices, "vertices", "float32"), (instance.shadow, "shadow", "float16")):
+            if part >= 0:
+                _check_rows(part_sizes, part, f"The {what} of instance {i}", kind, limits)
+                used.append(part)
     if sorted(used) != list(range(len(part_sizes))):
-        raise ProtocolError("Every payload part must be the vertices of exactly one instance.")
+        raise ProtocolError("Every payload part must be the vertices or the shadow of exactly one instance.")
+
+
+def _check_rows(part_sizes: Sequence[int], part: int, what: str, kind: str, limits: LimitsInfo) -> None:
+    if part >= len(part_sizes):
+        raise ProtocolError(f"{what}: payload part {part} is not there.")
+    rows, rest = divmod(part_sizes[part], 3 * ITEM_BYTES[kind])
+    if rest:
+        raise ProtocolError(f"{what}: {part_sizes[part]} bytes, which is not (V, 3) {kind}.")
+    if rows > limits.vertices:
+        raise LimitError(f"{what}: {rows} vertices; the limit is {limits.vertices}.")
 
 
 def check_size(size: int, limit: int, what: str) -> None:

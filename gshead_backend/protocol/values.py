@@ -24,6 +24,7 @@ class Instance:
         vertices: (V, 3) float32 dense vertices in head space, when the rig mesh was deformed by something else.
         light: (9, 3) radiance in head space as ``avatar.light`` says; None for the photo's own.
         light_strength: 0 the photo's light .. 1 ``light``.
+        shadow: (V, 3) 0..1, what the scene's shadows leave of each dense vertex' light; None for no shadows.
     """
 
     avatar_id: str
@@ -32,6 +33,7 @@ class Instance:
     vertices: np.ndarray | None = None
     light: Sequence[float] | np.ndarray | None = None
     light_strength: float = 1.0
+    shadow: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def camera_spec(
 
 
 def pack_instances(instances: Sequence[Instance]) -> tuple[list[InstanceSpec], list[bytes]]:
-    """Wire form of the instances and the payload parts that hold their vertices."""
+    """Wire form of the instances and the payload parts that hold their vertices and shadows."""
     specs: list[InstanceSpec] = []
     parts: list[bytes] = []
     for i, instance in enumerate(instances):
@@ -147,15 +149,23 @@ def pack_instances(instances: Sequence[Instance]) -> tuple[list[InstanceSpec], l
         strength = float(instance.light_strength)
         if not 0 <= strength <= 1:
             raise ArgumentError(f"Instance {i} light_strength lies in 0..1, not {strength}.")
-        if instance.vertices is None:
-            specs.append(InstanceSpec(instance.avatar_id, matrix, pose, -1, light, strength))
-            continue
-        vertices = np.ascontiguousarray(instance.vertices, "<f4")
-        if vertices.ndim != 2 or vertices.shape[1] != 3 or not np.isfinite(vertices).all():
-            raise ArgumentError(f"Instance {i} vertices must be finite (V, 3), got shape {vertices.shape}.")
-        specs.append(InstanceSpec(instance.avatar_id, matrix, pose, len(parts), light, strength))
-        parts.append(vertices.tobytes())
+        vertices = _rows(instance.vertices, "<f4", parts, f"Instance {i} vertices")
+        if instance.shadow is not None and not ((instance.shadow >= 0) & (instance.shadow <= 1)).all():
+            raise ArgumentError(f"Instance {i} shadow lies in 0..1.")
+        shadow = _rows(instance.shadow, "<f2", parts, f"Instance {i} shadow")
+        specs.append(InstanceSpec(instance.avatar_id, matrix, pose, vertices, light, strength, shadow))
     return specs, parts
+
+
+def _rows(array: np.ndarray | None, kind: str, parts: list[bytes], what: str) -> int:
+    """Append (V, 3) numbers to the payload; their place in it, -1 for None."""
+    if array is None:
+        return -1
+    rows = np.ascontiguousarray(array, kind)
+    if rows.ndim != 2 or rows.shape[1] != 3 or not np.isfinite(rows).all():
+        raise ArgumentError(f"{what} must be finite (V, 3), got shape {rows.shape}.")
+    parts.append(rows.tobytes())
+    return len(parts) - 1
 
 
 def read_clip(path: str | Path, limit: int) -> bytes:

@@ -96,9 +96,10 @@ def _head(spec: InstanceSpec, parts: list[memoryview]) -> HeadInstance:
         raise ProtocolError("An instance's matrix flattens the head (its determinant is zero).")
     pose = None if spec.pose is None else HeadPose.from_vector(np.array(spec.pose, np.float32))
     light = None if spec.light is None else np.array(spec.light, np.float64).reshape(9, 3)
-    if spec.vertices < 0:
-        return HeadInstance(spec.avatar_id, matrix, pose, None, light, spec.light_strength)
-    vertices = np.frombuffer(parts[spec.vertices], "<f4").reshape(-1, 3).copy()
-    if not np.isfinite(vertices).all():
+    vertices = None if spec.vertices < 0 else np.frombuffer(parts[spec.vertices], "<f4").reshape(-1, 3).copy()
+    if vertices is not None and not np.isfinite(vertices).all():
         raise ProtocolError("The vertices of an instance hold NaN or infinity.")
-    return HeadInstance(spec.avatar_id, matrix, pose, vertices, light, spec.light_strength)
+    shadow = None if spec.shadow < 0 else np.frombuffer(parts[spec.shadow], "<f2").reshape(-1, 3).astype(np.float32)
+    if shadow is not None and not ((shadow >= 0) & (shadow <= 1)).all():
+        raise ProtocolError("The shadow of an instance holds values outside of 0 to 1.")
+    return HeadInstance(spec.avatar_id, matrix, pose, vertices, light, spec.light_strength, shadow)

@@ -237,7 +237,7 @@ class Engine:
 
     def _drive(self, head: HeadInstance, splats: int, last: LastFrame | None = None) -> Splats:
         from ..avatar.drive_fast import drive_fast, drive_vertices_fast
-        from ..avatar.shading import shading_of
+        from ..avatar.shading import shading_of, splat_shadow
         from ..avatar.shading_fast import lit_fast
 
         avatar = self._avatar(head, splats)
@@ -246,8 +246,11 @@ class Engine:
         else:
             assert head.pose is not None
             driven = drive_fast(avatar, head.pose, last)
-        light, strength = _light(head, self._levels(head))
-        return driven if light is None else lit_fast(driven, shading_of(avatar), light, strength)
+        light, strength, shadow = _light(head, self._levels(head))
+        if light is None and shadow is None:
+            return driven
+        fallen = None if shadow is None else splat_shadow(avatar, shadow)
+        return lit_fast(driven, shading_of(avatar), light, strength, fallen)
 
     def reconstruct(
         self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview, *,
@@ -278,6 +281,8 @@ class Engine:
             torch.cuda.empty_cache()
 
 
-def _light(head: HeadInstance, levels: Levels) -> tuple[np.ndarray | None, float]:
+def _light(head: HeadInstance, levels: Levels) -> tuple[np.ndarray | None, float, np.ndarray | None]:
     """What lights a head's splats; nothing but the photo where they only stand in for a network's picture."""
-    return (None if levels.avatar.portrait is not None else head.light), head.light_strength
+    if levels.avatar.portrait is not None:
+        return None, 1.0, None
+    return head.light, head.light_strength, head.shadow

@@ -55,7 +55,7 @@ class HeadWish:
     """One head of a frame: (4, 4) head space to world, and a pose, (V, 3) vertices, or both.
 
     With both, the vertices shape the head and the pose only drives pose-dependent appearance. ``light`` is (9, 3) in
-    head space, None for the photo's; ``light_strength`` goes from that to it.
+    head space, None for the photo's; ``light_strength`` goes from that to it. ``shadow`` is (V, 3), what is left of it.
     """
 
     avatar: TorchAvatar
@@ -64,6 +64,7 @@ class HeadWish:
     vertices: np.ndarray | None = None
     light: np.ndarray | None = None
     light_strength: float = 1.0
+    shadow: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -190,20 +191,23 @@ class FramePipeline:
         return driver.drive([_pose(head) for head in heads])
 
     def _light(self, splats: Splats, heads: list[HeadWish]) -> Splats:
-        """The heads' splats, (N, ...) of one or (B, N, ...), in their lights; as they are without any."""
-        if heads[0].light is None:
+        """The heads' splats, (N, ...) of one or (B, N, ...), in their lights and shadows; as they are without any."""
+        if heads[0].light is None and heads[0].shadow is None:
             return splats
         size = next(s for s in BATCHES if s >= len(heads))
         if size not in self._lights:
             self._lights[size] = Upload(self._queue, (size, 28))
         room = self._lights[size].array()
         for i, head in enumerate(heads):
-            assert head.light is not None  # see ``_kind``
-            room[i, :27], room[i, 27] = harmonics(head.light).ravel(), head.light_strength
+            room[i] = 0  # of strength 0: the photo's light
+            if head.light is not None:
+                room[i, :27], room[i, 27] = harmonics(head.light).ravel(), head.light_strength
         sent = self._lights[size].send()[: len(heads)]
         if splats.means.dim() == 2:
             (sent,) = sent
-        return lit_torch(splats, *heads[0].avatar.shading, sent[..., :27].unflatten(-1, (9, 3)), sent[..., 27])
+        shadows = [heads[0].avatar.splat_shadow(head.shadow) for head in heads if head.shadow is not None]
+        fallen = None if not shadows else torch.stack(shadows) if splats.means.dim() == 3 else shadows[0]
+        return lit_torch(splats, *heads[0].avatar.shading, sent[..., :27].unflatten(-1, (9, 3)), sent[..., 27], fallen)
 
     def _driver(self, avatar: TorchAvatar, count: int) -> GraphDriver:
         return driver_of(avatar, next(size for size in BATCHES if size >= count), self._queue)
@@ -245,7 +249,7 @@ def _kind(wish: FrameWish) -> tuple[object, ...] | None:
     if len(wish.heads) != 1 or wish.others:
         return None
     c, head = wish.camera, wish.heads[0]
-    how = id(head.avatar), head.vertices is None, head.light is None
+    how = id(head.avatar), head.vertices is None, head.light is None, head.shadow is None
     return *how, c.width, c.height, c.near, c.far, c.orthographic
 
 

@@ -24,7 +24,7 @@ class HeadInstance:
     """One head of a frame, decoded: (4, 4) head space to world, and a pose, (V, 3) vertices, or both.
 
     With both, the vertices shape the head and the pose only drives pose-dependent appearance. ``light`` is (9, 3) in
-    head space, None for the photo's; ``light_strength`` goes from that to it.
+    head space, None for the photo's; ``light_strength`` goes from that to it. ``shadow`` is (V, 3), what is left of it.
     """
 
     avatar_id: str
@@ -33,6 +33,7 @@ class HeadInstance:
     vertices: np.ndarray | None
     light: np.ndarray | None = None
     light_strength: float = 1.0
+    shadow: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -134,3 +135,7 @@ def check_fit(head: HeadInstance, expressions: int, vertices: int) -> None:
         )
     if head.vertices is not None and head.vertices.shape[0] != vertices:
         raise ProtocolError(f"{head.vertices.shape[0]} vertices were sent; this avatar's head has {vertices}.")
+    if head.shadow is not None and head.shadow.shape[0] != vertices:
+        raise ProtocolError(
+            f"The shadow of {head.shadow.shape[0]} vertices was sent; this avatar's head has {vertices}."
+        )

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from gshead_backend.avatar.drive import drive
+from gshead_backend.avatar.drive import binding_of, drive
+from gshead_backend.avatar.drive_torch import TorchAvatar
 from gshead_backend.avatar.facing import splat_normals
 from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes
 from gshead_backend.avatar.light import (
@@ -33,6 +34,7 @@ from gshead_backend.avatar.shading import (
     received,
     relit,
     shading_of,
+    splat_shadow,
     with_light,
 )
 from gshead_backend.avatar.shading_fast import lit_fast
@@ -129,6 +131,30 @@ def test_the_twins_agree(skin: Avatar, splats: Splats, strength: float) -> None:
     np.testing.assert_allclose(batch.colors[0], one.colors, atol=1e-6)
     again = lit_fast(splats, shading, light, strength)
     assert again.colors.tobytes() == fast.colors.tobytes()
+
+
+def test_the_twins_agree_in_shadows(skin: Avatar, splats: Splats) -> None:
+    shading, light, t = shading_of(skin), lamp(50, 20), torch.from_numpy
+    fallen = splat_shadow(skin, np.random.default_rng(1).uniform(0, 1, (skin.head.vertex_count, 3)))
+    want = lit(splats, shading, light, 0.7, fallen)
+    np.testing.assert_allclose(lit_fast(splats, shading, light, 0.7, fallen).colors, want.colors, atol=5e-5)
+    driven = Splats(*(t(np.ascontiguousarray(getattr(splats, n))) for n in Splats.__dataclass_fields__))
+    tables = t(shading.axis), t(shading.gain), t(harmonics(light)), torch.tensor(0.7)
+    np.testing.assert_allclose(lit_torch(driven, *tables, t(fallen)).colors.numpy(), want.colors, atol=1e-5)
+    # on the photo's colours: their linear values times what is left
+    for got in (lit(splats, shading, None, 1.0, fallen), lit_fast(splats, shading, None, 1.0, fallen)):
+        wanted = srgb_to_linear(np.clip(splats.colors, 0, 2)) * fallen
+        np.testing.assert_allclose(srgb_to_linear(got.colors), wanted, atol=2e-4)
+
+
+def test_a_shadow_lies_where_its_vertices_are(skin: Avatar) -> None:
+    rest = drive(skin, HeadPose.neutral(skin.head.expression_count))
+    middle = binding_of(skin).neutral[:, 0]
+    fallen = splat_shadow(skin, np.repeat((middle > 0)[:, None], 3, 1))
+    away = np.abs(rest.means[:, 0]) > 0.03
+    np.testing.assert_allclose(fallen[away], np.repeat((rest.means[away, :1] > 0), 3, 1), atol=1e-5)
+    on_device = TorchAvatar(skin).splat_shadow(np.repeat((middle > 0)[:, None], 3, 1))
+    np.testing.assert_allclose(on_device.numpy(), fallen, atol=1e-6)
 
 
 def test_nothing_but_colors_changes_and_they_stay_in_range(skin: Avatar, splats: Splats) -> None:

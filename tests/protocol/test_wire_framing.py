@@ -148,6 +148,7 @@ def test_instances_must_fit_their_payload():
     limits = m.LimitsInfo(instances=2, vertices=10)
     ok = [m.InstanceSpec(ID, unit, None, 1), m.InstanceSpec(ID, unit, [0.0] * 18, 0)]
     check_instances(ok, [120, 36], limits)
+    check_instances([m.InstanceSpec(ID, unit, None, 0, shadow=1)], [120, 60], limits)
     cases: list[tuple[list[m.InstanceSpec], list[int], type[ProtocolError]]] = [
         (ok, [120], ProtocolError),
         (ok, [120, 36, 12], ProtocolError),
@@ -159,6 +160,10 @@ def test_instances_must_fit_their_payload():
         ([m.InstanceSpec(ID, [*unit[:15], 0.0], [0.0] * 18)], [], ProtocolError),
         ([m.InstanceSpec(ID, unit, [0.0] * 18, light=[float("nan"), *[0.0] * 26])], [], ProtocolError),
         ([m.InstanceSpec(ID, unit, [0.0] * 18, light=[1e7] * 27)], [], ProtocolError),
+        ([m.InstanceSpec(ID, unit, [0.0] * 18, shadow=0)], [7], ProtocolError),
+        ([m.InstanceSpec(ID, unit, [0.0] * 18, shadow=0)], [66], LimitError),
+        ([m.InstanceSpec(ID, unit, [0.0] * 18, shadow=1)], [6], ProtocolError),
+        ([m.InstanceSpec(ID, unit, None, 0, shadow=0)], [12], ProtocolError),
     ]
     for specs, sizes, error in cases:
         with pytest.raises(error):
@@ -170,7 +175,14 @@ def test_packing_instances_checks_what_the_user_gave():
     specs, parts = pack_instances([Instance(ID, np.eye(4), vertices=vertices), Instance(ID, np.eye(4), np.zeros(20))])
     assert (specs[0].vertices, specs[1].vertices) == (0, -1)
     assert np.array_equal(np.frombuffer(parts[0], "<f4").reshape(-1, 3), vertices)
+    both = Instance(ID, np.eye(4), vertices=vertices, shadow=vertices / 16)
+    (spec,), parts = pack_instances([both])
+    assert (spec.vertices, spec.shadow) == (0, 1)
+    assert np.array_equal(np.frombuffer(parts[1], "<f2").reshape(-1, 3), (vertices / 16).astype(np.float16))
     for bad in (
+        Instance(ID, np.eye(4), np.zeros(20), shadow=np.full((4, 3), 1.5)),
+        Instance(ID, np.eye(4), np.zeros(20), shadow=np.full((4, 3), np.nan)),
+        Instance(ID, np.eye(4), np.zeros(20), shadow=np.ones(4)),
         Instance(ID, np.eye(3), np.zeros(20)),
         Instance(ID, np.eye(4)),
         Instance(ID, np.eye(4), [float("inf")] * 20),

@@ -17,7 +17,7 @@ from gshead_backend.avatar.device_torch import HostDevice
 from gshead_backend.avatar.drive import drive, drive_vertices
 from gshead_backend.avatar.drive_torch import TorchAvatar
 from gshead_backend.avatar.light import lamp
-from gshead_backend.avatar.shading import lit, shading_of
+from gshead_backend.avatar.shading import lit, shading_of, splat_shadow
 from gshead_backend.avatar.splats import concatenate, transform_splats
 from gshead_backend.camera import Camera, orbit_camera
 from gshead_backend.errors import ArgumentError
@@ -66,8 +66,9 @@ def expected(wish: FrameWish, dtype: str) -> tuple[np.ndarray, np.ndarray]:
             driven = drive(avatar, head.pose)
         else:
             driven = drive_vertices(avatar, head.vertices, head.pose)
-        if head.light is not None:
-            driven = lit(driven, shading_of(avatar), head.light, head.light_strength)
+        if head.light is not None or head.shadow is not None:
+            fallen = None if head.shadow is None else splat_shadow(avatar, head.shadow)
+            driven = lit(driven, shading_of(avatar), head.light, head.light_strength, fallen)
         parts.append(transform_splats(driven, head.matrix))
     r = rasterize(concatenate(parts), wish.camera)
     return pack_frame(r.color, r.alpha, dtype), r.depth
@@ -282,6 +283,16 @@ class TestOnCuda:
 
         frames_cuda.check_packing(packing_triton.pack_frame, torch.device("cuda"))
         assert packer_of(torch.device("cuda")) is packing_triton.pack_frame
+
+
+def test_shadows_fall_on_each_head_alone(twin: TorchAvatar) -> None:
+    pipeline, rng = FramePipeline("cpu"), np.random.default_rng(2)
+    fallen = [rng.uniform(0, 1, (twin.avatar.head.vertex_count, 3)).astype(np.float32) for _ in range(3)]
+    batch = [wish(twin, i, shadow=shadow) for i, shadow in enumerate(fallen)]
+    lit_too = [wish(twin, i, shadow=shadow, light=lamp(30 * i, 0)) for i, shadow in enumerate(fallen)]
+    for wishes in (batch, lit_too, [batch[0], wish(twin, 1), lit_too[2]]):
+        with pipeline.submit(wishes, "uint8") as pictures:
+            assert_pictures(pictures, wishes)
 
 
 def test_heads_are_lit_each_by_its_own_light(twin: TorchAvatar) -> None:

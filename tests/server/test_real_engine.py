@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from server_harness import real_backend
 from gshead_backend.avatar.drive import drive, drive_vertices
 from gshead_backend.avatar.file import avatar_from_bytes, avatar_to_bytes
 from gshead_backend.avatar.light import lamp
-from gshead_backend.avatar.shading import lit, shading_of
+from gshead_backend.avatar.shading import lit, shading_of, splat_shadow
 from gshead_backend.avatar.splats import concatenate, transform_splats
 from gshead_backend.camera import Camera, orbit_camera
 from gshead_backend.errors import FileFormatError, GsheadError, ImageError, ProtocolError
@@ -194,6 +195,10 @@ def test_a_head_in_a_light_equals_the_readable_twin(real, avatar, avatar_id):
     assert np.abs(plain.rgba - frame.rgba).max() > 0.1
     again = real.render(_spec(CAMERA), [head])
     assert again.rgba.tobytes() == frame.rgba.tobytes()
+    fallen = np.random.default_rng(0).uniform(0, 1, (avatar.head.vertex_count, 3)).astype(np.float16)
+    shaded = real.render(_spec(CAMERA), [replace(head, shadow=fallen)])
+    dark = lit(drive(avatar, pose), shading_of(avatar), light, 0.8, splat_shadow(avatar, fallen))
+    np.testing.assert_allclose(shaded.rgba, _expected(dark)[0], atol=2e-3)
     # one that is lit beside one in the photo's light, moved aside
     place = np.eye(4)
     place[0, 3] = 0.25

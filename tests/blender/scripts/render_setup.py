@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 import common
+import numpy as np
 
 
 def tiny_bytes(**options: Any) -> bytes:
@@ -40,6 +42,45 @@ def add_camera(scene: Any, size: int) -> None:
     render.film_transparent = True
     scene.view_settings.view_transform = "Standard"
     scene.view_layers[0].use_pass_z = True
+
+
+def add_lamp(name: str, kind: str, place: tuple[float, float, float], energy: float) -> Any:
+    """A light object in the scene."""
+    data = bpy.data.lights.new(name, kind)
+    data.energy = energy
+    obj = bpy.data.objects.new(name, data)
+    obj.location = place
+    bpy.context.scene.collection.objects.link(obj)
+    return obj
+
+
+def grey_bytes() -> bytes:
+    """A head of one colour, with flat splats that cover it, that tells nothing about its photo's light."""
+    from gshead_backend.avatar.file import avatar_to_bytes
+
+    avatar = common.tiny_avatar(count=6000, seed=5)
+    n = len(avatar)
+    scale = np.tile(np.log([0.005, 0.005, 0.0005]), (n, 1)).astype(np.float32)
+    return avatar_to_bytes(
+        replace(
+            avatar, color=np.full((n, 3), 0.5, np.float32), opacity_logit=np.full(n, 5, np.float32), log_scale=scale,
+            offset=np.zeros((n, 3), np.float32), vertex_offsets=np.zeros_like(avatar.vertex_offsets),
+            betas=np.zeros_like(avatar.betas),
+        )
+    )  # fmt: skip
+
+
+def diffuse(albedo: float) -> Any:
+    """A grey matte material."""
+    material = bpy.data.materials.new("grey")
+    if material.node_tree is None:
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    shader, output = tree.nodes.new("ShaderNodeBsdfDiffuse"), tree.nodes.new("ShaderNodeOutputMaterial")
+    shader.inputs["Color"].default_value = (albedo, albedo, albedo, 1)
+    tree.links.new(shader.outputs[0], output.inputs["Surface"])
+    return material
 
 
 def render_exr(path: Path, *, frame: int | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ def main() -> None:
     out = Path(common.ARGS["out"])
     common.enable()
     api, scene = common.module("api"), bpy.context.scene
-    made = common.module("heads").add_head(bpy.context, grey_bytes(), "Ada")
+    made = common.module("heads").add_head(bpy.context, render_setup.grey_bytes(), "Ada")
     render_setup.add_camera(scene, 64)
-    lamp = add_lamp("Key", "POINT", (1.0, -1.0, 0.0), 60.0)
+    lamp = render_setup.add_lamp("Key", "POINT", (1.0, -1.0, 0.0), 60.0)
 
     def shoot(name: str, **options: Any) -> None:
         render_setup.render_exr(out / f"{name}.exr", **options)
@@ -134,46 +133,12 @@ def with_cycles(scene: Any, made: Any, lamp: Any, out: Path) -> None:
     ball = bpy.context.object
     for face in ball.data.polygons:
         face.use_smooth = True
-    material = bpy.data.materials.new("grey")
-    if material.node_tree is None:
-        material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    shader, output = tree.nodes.new("ShaderNodeBsdfDiffuse"), tree.nodes.new("ShaderNodeOutputMaterial")
-    shader.inputs["Color"].default_value = (LINEAR, LINEAR, LINEAR, 1)
-    tree.links.new(shader.outputs[0], output.inputs["Surface"])
-    ball.data.materials.append(material)
+    ball.data.materials.append(render_setup.diffuse(LINEAR))
     scene.render.resolution_x, scene.camera.data.lens = 192, 45.0
     bpy.ops.gshead.add_to_compositor(shadows=False, reflections=False)
     render_setup.render_image(out / "cycles.exr")
     lamp.data.energy = 6.0
     render_setup.render_image(out / "cycles_twice.exr")
-
-
-def add_lamp(name: str, kind: str, place: tuple[float, float, float], energy: float) -> Any:
-    """A light object in the scene."""
-    data = bpy.data.lights.new(name, kind)
-    data.energy = energy
-    obj = bpy.data.objects.new(name, data)
-    obj.location = place
-    bpy.context.scene.collection.objects.link(obj)
-    return obj
-
-
-def grey_bytes() -> bytes:
-    """A head of one colour, with flat splats that cover it, that tells nothing about its photo's light."""
-    from gshead_backend.avatar.file import avatar_to_bytes
-
-    avatar = common.tiny_avatar(count=6000, seed=5)
-    n = len(avatar)
-    scale = np.tile(np.log([0.005, 0.005, 0.0005]), (n, 1)).astype(np.float32)
-    return avatar_to_bytes(
-        replace(
-            avatar, color=np.full((n, 3), 0.5, np.float32), opacity_logit=np.full(n, 5, np.float32), log_scale=scale,
-            offset=np.zeros((n, 3), np.float32), vertex_offsets=np.zeros_like(avatar.vertex_offsets),
-            betas=np.zeros_like(avatar.betas),
-        )
-    )  # fmt: skip
 
 
 common.run(main)
