@@ -157,7 +157,8 @@ def _measure_frames(
     """Poses in, pixels in the host's memory out; first as it was done before, frame after frame."""
     from gshead_backend.avatar.drive_torch import TorchAvatar
     from gshead_backend.raster import rasterize
-    from gshead_backend.server.frames_cuda import FramePipeline, FrameWish, HeadWish
+    from gshead_backend.server.frame_wishes import FrameWish, HeadWish
+    from gshead_backend.server.frames_cuda import FramePipeline
     from gshead_backend.server.packing_torch import pack_frame
 
     twin, view, group, label = TorchAvatar(avatar, device), camera(resolution), f"frame {device}", _label(avatar)

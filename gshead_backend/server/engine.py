@@ -39,7 +39,8 @@ class Engine:
         self._last: LastFrame | None = None
         self._pipeline: FramePipeline | None = None
         if self.device != "cpu":
-            from .frames_cuda import BATCHES, FramePipeline
+            from .frame_wishes import BATCHES
+            from .frames_cuda import FramePipeline
 
             self._pipeline, self.batch = FramePipeline(self.device), BATCHES[-1]
         self._avatars: dict[str, Levels] = {}
@@ -176,7 +177,7 @@ class Engine:
     def _draw_on_gpu(
         self, pipeline: FramePipeline, shots: Sequence[Shot], free: Callable[[], None]
     ) -> AbstractContextManager[list[Picture]]:
-        from .frames_cuda import FrameWish, HeadWish
+        from .frame_wishes import FrameWish, HeadWish
 
         start = time.perf_counter()
         views = [camera_of(shot.camera, shot.scale) for shot in shots]

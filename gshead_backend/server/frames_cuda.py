@@ -17,7 +17,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
@@ -38,42 +38,15 @@ from ..protocol.messages import Dtype
 from ..raster import Rendered, rasterize, rasterize_many
 from ..raster.compose import merge
 from ..raster.gsplat_backend import device_memory, views_array, views_of
+from .frame_wishes import BATCHES, FrameWish, HeadWish, drawn_together, kind_of
 from .packing_torch import pack_frame
 
-BATCHES = (1, 8, 16)
-"""Frames that are driven at once: a CUDA graph has a fixed size, so that the next larger one takes fewer."""
 KEPT = 6
 """Free pinned buffers that are kept for the next frames of their size."""
 TYPES = {"uint8": torch.uint8, "float16": torch.float16, "float32": torch.float32}
 Pack = Callable[[Tensor, Tensor, Dtype], Tensor]
 Picture = tuple[np.ndarray, np.ndarray | None]
 log = logging.getLogger("gshead.worker")
-
-
-@dataclass(frozen=True)
-class HeadWish:
-    """One head of a frame: (4, 4) head space to world, and a pose, (V, 3) vertices, or both.
-
-    With both, the vertices shape the head and the pose only drives pose-dependent appearance. ``light`` is (9, 3) in
-    head space, None for the photo's; ``light_strength`` goes from that to it. ``shadow`` is (V, 3), what is left of it.
-    """
-
-    avatar: TorchAvatar
-    matrix: np.ndarray
-    pose: HeadPose | None
-    vertices: np.ndarray | None = None
-    light: np.ndarray | None = None
-    light_strength: float = 1.0
-    shadow: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class FrameWish:
-    """One frame: a camera, and no, one or several heads. ``others``: what else draws into it, on the device."""
-
-    camera: Camera
-    heads: tuple[HeadWish, ...]
-    others: tuple[Callable[[], Rendered], ...] = ()
 
 
 class Ticket:
@@ -144,7 +117,7 @@ class FramePipeline:
         """
         parts: list[tuple[Done, Tensor, Tensor | None]] = []
         with self._queue.active():
-            for group in _groups(wishes):
+            for group in drawn_together(wishes):
                 camera = group[0].camera
                 with device_memory(f"{len(group)} frames at {camera.width}x{camera.height}"):
                     drawn = self._draw(group, BATCHES[-1] if repeatable else len(group))
@@ -161,7 +134,7 @@ class FramePipeline:
         return packer_of(self._queue.device)
 
     def _draw(self, group: list[FrameWish], batch: int) -> Rendered:
-        if _kind(group[0]) is None:
+        if kind_of(group[0]) is None:
             (wish,) = group
             layers = [other() for other in wish.others]
             if wish.heads or not layers:
@@ -228,29 +201,6 @@ class FramePipeline:
 
     def _take_back(self, buffer: Tensor) -> None:
         self._free = [*self._free, buffer][-KEPT:]
-
-
-def _groups(wishes: Sequence[FrameWish]) -> list[list[FrameWish]]:
-    """The wishes in order, those that can be drawn at once together."""
-    groups: list[list[FrameWish]] = []
-    before: object = None
-    for wish in wishes:
-        kind = _kind(wish)
-        if kind is None or kind != before or len(groups[-1]) == BATCHES[-1]:
-            groups.append([wish])
-        else:
-            groups[-1].append(wish)
-        before = kind
-    return groups
-
-
-def _kind(wish: FrameWish) -> tuple[object, ...] | None:
-    """Equal for frames that can be drawn at once; None for one that is drawn alone."""
-    if len(wish.heads) != 1 or wish.others:
-        return None
-    c, head = wish.camera, wish.heads[0]
-    how = id(head.avatar), head.vertices is None, head.light is None, head.shadow is None
-    return *how, c.width, c.height, c.near, c.far, c.orthographic
 
 
 def _pose(head: HeadWish) -> HeadPose:

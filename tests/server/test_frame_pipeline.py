@@ -25,7 +25,8 @@ from gshead_backend.head import HeadPose
 from gshead_backend.protocol.transfer import pack_frame
 from gshead_backend.raster import rasterize
 from gshead_backend.server import frames_cuda
-from gshead_backend.server.frames_cuda import FramePipeline, FrameWish, HeadWish, packer_of
+from gshead_backend.server.frame_wishes import FrameWish, HeadWish, drawn_together
+from gshead_backend.server.frames_cuda import FramePipeline, packer_of
 
 SIZE = (40, 32)
 
@@ -144,7 +145,7 @@ def test_frames_come_in_order_whatever_is_among_them(twin, tiny_head):
 
 def test_more_frames_than_a_batch_holds(twin):
     wishes = [wish(twin, i) for i in range(35)]
-    groups = frames_cuda._groups(wishes)
+    groups = drawn_together(wishes)
     assert [len(g) for g in groups] == [16, 16, 3]
     with FramePipeline("cpu").submit(wishes, "uint8") as pictures:
         assert_pictures(pictures, wishes)
