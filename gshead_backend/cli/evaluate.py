@@ -28,8 +28,8 @@ def main(args: Sequence[str]) -> int:
 def run(
     method: tyro.conf.Positional[str], /, *, quality: tuple[Literal["draft", "standard", "high"], ...] = ("standard",),
     people: str = "daily", photos: str = "", multiview: tuple[Path, ...] = (), video: tuple[Path, ...] = (),
-    out: Path = Path("out/evaluate"), head: str = "default", device: str = "auto", seed: int = 0, date: str = "",
-    json: bool = False,
+    unfitted: bool = False, out: Path = Path("out/evaluate"), head: str = "default", device: str = "auto",
+    seed: int = 0, date: str = "", json: bool = False,
 ) -> int:  # fmt: skip
     """Measure a method on what there is, and write report.json, report.html and a line of history.jsonl.
 
@@ -40,6 +40,7 @@ def run(
         photos: a folder of portraits or one file; the sample portrait when empty, none for none.
         multiview: multi-view folders (docs/evaluation.md).
         video: videos of one person.
+        unfitted: each quality also without the fit to the photo, and without a method's tuning on it.
         out: the folder for the report.
         head: an imported head's name, or a head file.
         device: auto, cpu, cuda or cuda:N.
@@ -59,7 +60,7 @@ def run(
     files, more = ((), []) if photos == "none" else find_photos(Path(photos) if photos else None)
     plan = Plan(
         method, tuple(dict.fromkeys(quality)), folders, files, multiview, video, head, resolve_device(device), seed,
-        (*missing, *more),
+        unfitted, (*missing, *more),
     )  # fmt: skip
     progress = Progress()
     try:

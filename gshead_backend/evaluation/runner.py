@@ -30,7 +30,10 @@ _RENDER = "gshead evaluate people"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run. people: folders; photos: files; multiview: folders; videos: files."""
+    """What to run. people: folders; photos: files; multiview: folders; videos: files.
+
+    ``unfitted``: each quality once more without the fit to the photo: what the method itself gives.
+    """
 
     method: str
     qualities: tuple[Quality, ...] = ("standard",)
@@ -41,6 +44,7 @@ class Plan:
     head: str = "default"
     device: str = "cpu"
     seed: int = 0
+    unfitted: bool = False
     missing: tuple[tuple[str, str, str], ...] = field(default=())
 
 
@@ -140,12 +144,13 @@ def run(plan: Plan, date: str, progress: Progress = no_progress) -> Report:
     head = head_for(plan.method, plan.head)
     report = Report(date, plan.device, _options(plan), missing=list(plan.missing))
     started = time.perf_counter()
-    total = max(1, len(plan.qualities) * sum(map(len, (plan.people, plan.photos, plan.multiview, plan.videos))))
+    ways = [(quality, fitted) for quality in plan.qualities for fitted in ((False, True) if plan.unfitted else (True,))]
+    total = max(1, len(ways) * sum(map(len, (plan.people, plan.photos, plan.multiview, plan.videos))))
     done = 0
 
     def each(benchmark: str, paths: Sequence[Path], function: Callable[..., Any], candidate: Candidate) -> Line:
         nonlocal done
-        line, sums = Line(benchmark, plan.method, candidate.quality), Readings.empty()
+        line, sums = Line(benchmark, plan.method, candidate.label), Readings.empty()
         for path in paths:
             low = done / total
 
@@ -169,8 +174,8 @@ def run(plan: Plan, date: str, progress: Progress = no_progress) -> Report:
             report.lines.append(line)
         return line
 
-    for quality in plan.qualities:
-        candidate = Candidate(plan.method, quality, head, plan.device, plan.seed)
+    for quality, fitted in ways:
+        candidate = Candidate(plan.method, quality, head, plan.device, plan.seed, fitted)
         each("people", plan.people, run_person, candidate)
         each("photos", plan.photos, run_photo, candidate)
         each("multiview", plan.multiview, run_multiview, candidate)
@@ -187,6 +192,7 @@ def run(plan: Plan, date: str, progress: Progress = no_progress) -> Report:
 def _options(plan: Plan) -> dict[str, Any]:
     return {
         "method": plan.method, "qualities": list(plan.qualities), "head": plan.head, "seed": plan.seed,
+        "unfitted": plan.unfitted,
         **{k: [p.name for p in getattr(plan, k)] for k in ("people", "photos", "multiview", "videos")},
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,11 +12,13 @@ import pytest
 from folders import painted, write_folder
 
 from gshead_backend.cli import main
+from gshead_backend.evaluation.benchmarks.common import Candidate
 from gshead_backend.evaluation.benchmarks.photos import moved_splats
 from gshead_backend.evaluation.benchmarks.video import read_frames
 from gshead_backend.evaluation.standard_take import standard_take
 from gshead_backend.head import default_head
 from gshead_backend.methods import ReconstructOptions, get_method
+from gshead_backend.methods.uvfit.presets import chosen
 from gshead_backend.portrait.fit import fit_portrait
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "astronaut.png"
@@ -34,13 +37,14 @@ def test_people_and_a_multi_view_folder(
     (folder / "not_a_scene").mkdir(exist_ok=True)
     arguments = ["evaluate", "uvfit", "--quality", "draft", "--people", str(folder.parent), "--photos", "none",
                  "--date", "today", "--out", str(tmp_path), "--json"]  # fmt: skip
-    assert main([*arguments, "--multiview", str(folder), str(tmp_path / "absent")]) == 0
+    assert main([*arguments, "--multiview", str(folder), str(tmp_path / "absent"), "--unfitted"]) == 0
     out = capsys.readouterr()
     report = json.loads(out.out)
     assert [(n["benchmark"], n["method"], n["quality"], n["items"]) for n in report["lines"]] == [
+        ("people", "uvfit", "draft, not fitted", 1), ("multiview", "uvfit", "draft, not fitted", 1),
         ("people", "uvfit", "draft", 1), ("multiview", "uvfit", "draft", 1),
     ]  # fmt: skip
-    metrics = report["lines"][0]["metrics"]
+    metrics = report["lines"][2]["metrics"]
     assert metrics["face_psnr"] > 18
     assert metrics["iou"] > 0.8
     assert 0.8 < metrics["scale"] < 1.25
@@ -102,6 +106,14 @@ def test_a_video_reenacts_itself(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert line["metrics"]["face_psnr"] > 17
     assert line["metrics"]["iou"] > 0.85
     assert report["failures"][0]["what"] == "video astronaut.png"
+
+
+def test_a_candidate_before_its_fit_takes_no_step() -> None:
+    fitted = Candidate("uvfit", "standard", default_head())
+    bare = replace(fitted, fitted=False)
+    assert (fitted.label, bare.label) == ("standard", "standard, not fitted")
+    assert chosen(fitted.options()).iterations > 0
+    assert chosen(bare.options()).iterations == 0
 
 
 def test_the_standard_take_is_frozen() -> None:

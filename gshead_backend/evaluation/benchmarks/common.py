@@ -27,16 +27,26 @@ Metrics = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is under test: a method at a quality, on a head model and a device."""
+    """What is under test: a method at a quality, on a head model and a device; with ``fitted`` off, before it has been
+    fitted to the photo."""
 
     method: str
     quality: Quality
     head: HeadModel
     device: str = "cpu"
     seed: int = 0
+    fitted: bool = True
+
+    @property
+    def label(self) -> str:
+        """The quality as reports name it."""
+        return self.quality if self.fitted else f"{self.quality}, not fitted"
 
     def options(self, **changes: Any) -> ReconstructOptions:
-        return replace(ReconstructOptions(self.quality, "evaluated", self.seed, self.device), **changes)
+        steps = None if self.fitted else 0
+        return replace(
+            ReconstructOptions(self.quality, "evaluated", self.seed, self.device, fit_steps=steps), **changes
+        )
 
     def reconstruct(self, fit: PortraitFit, progress: Progress = no_progress, **changes: Any) -> Avatar:
         return get_method(self.method)(fit, self.head, self.options(**changes), progress)
