@@ -132,8 +132,9 @@ class Bustle:
             try:
                 with Client(self._endpoint, name="bustle", timeout=30) as client:
                     self._visit(client, until, at_most)
-            except GsheadError as error:
-                self.failures.append(str(error))
+            except Exception as error:  # all of them: a thread's own would only be seen at the end, if at all
+                self.failures.append(f"{time.strftime('%X')} {type(error).__name__}: {error}")
+                print(self.failures[-1], flush=True)
                 return
 
     def _visit(self, client: Client, until: float, at_most: int) -> None:
