@@ -43,6 +43,12 @@ _LIMITS = (
     "reads one upright face per picture, turned at most about 60 degrees. Its classes and angles are estimates for "
     "building avatars, not a means to identify or to judge anybody."
 )
+_AVATAR_LIMITS = (
+    f"{_SYNTHETIC}, drawn by the project's own generator. What it tells of places that a photo does not show is a "
+    "guess. It builds avatars, and is not a means to identify or to judge anybody."
+)
+_SAMPLES = {"parser": "crops", "regressor": "crops", "sega_identity": "crops", "sega_motion": "deformed heads"}
+"""What a training's samples are, where they are not whole people."""
 _PAINTER_LIMITS = (
     "It knows no more people, light and expressions than its footage shows. Driven by one head model alone. It paints "
     "heads of people, and is not a means to identify or to judge anybody."
@@ -55,18 +61,21 @@ _FOOTAGE = (
 )
 
 
-def _data(outcome: Outcome) -> str:
-    made = "{} crops of synthetic people, seeds {} to {}".format(*outcome.seeds) if outcome.seeds[0] else ""
+def _data(network: str, outcome: Outcome) -> str:
+    what = f"{_SAMPLES[network]} of synthetic people" if network in _SAMPLES else "synthetic people"
+    made = "{} {what}, seeds {} to {}".format(*outcome.seeds, what=what) if outcome.seeds[0] else ""
     real = f"{outcome.footage} samples of the trainer's own footage" if outcome.footage else ""
     return "; ".join(part for part in (made, real) if part)
 
 
-def _others(outcome: Outcome) -> str:
-    return "other synthetic people" if outcome.seeds[0] else "other people in that footage"
+def _others(network: str, outcome: Outcome) -> str:
+    whose = "other synthetic people" if outcome.seeds[0] else "other people in that footage"
+    return f"{_SAMPLES[network]} of {whose}" if network in _SAMPLES else whose
 
 
-def _limits(outcome: Outcome) -> str:
-    return _LIMITS.replace(_SYNTHETIC, _FOOTAGE) if outcome.footage else _LIMITS
+def _limits(network: str, outcome: Outcome) -> str:
+    limits = _LIMITS if network in ("parser", "regressor") else _AVATAR_LIMITS
+    return limits.replace(_SYNTHETIC, _FOOTAGE) if outcome.footage else limits
 
 
 def write_card(out: Path, config: TrainConfig, outcome: Outcome, version: int, device: str, command: str) -> Path:
@@ -80,7 +89,7 @@ def write_card(out: Path, config: TrainConfig, outcome: Outcome, version: int, d
     else:
         weights = load_weights(config.network, version, out / f"{config.network}.safetensors")
         count = sum(a.size for a in weights.arrays.values())
-        data, seen, limits = _data(outcome), f"crops of {_others(outcome)}", _limits(outcome)
+        data, seen, limits = (say(config.network, outcome) for say in (_data, _others, _limits))
     rows = [
         ("architecture", f"version {version}, {_json(dict(config.shape))}, {count / 1e6:.2f} M parameters, fp16"),
         ("licence", OWN_LICENSE if own else "Apache-2.0, as the code"),
