@@ -63,6 +63,7 @@ def make_samples(
         "missed": 0,
     }
     splits = {s.about.person: s.about.split for s in footage.shards}
+    told["removed"] += _remove_moved(folder, splits)
     for person in footage.people:
         stamp = _stamp(footage, person, portraits)
         paths = [folder / kind / splits[person] / f"{person}.safetensors" for kind in (HEADS, CROPS)]
@@ -126,6 +127,18 @@ def _remove_orphans(folder: Path) -> int:
         if path.stem not in people:
             path.unlink()
             count += 1
+    return count
+
+
+def _remove_moved(folder: Path, splits: dict[str, str]) -> int:
+    """Remove the samples of people who have gone into the other split, as another ``--validation`` does: they would be
+    trained on and measured on at once."""
+    count = 0
+    for person, split in splits.items():
+        for path in (p for kind in (HEADS, CROPS) for p in (folder / kind).glob(f"*/{person}.safetensors")):
+            if path.parent.name != split:
+                path.unlink()
+                count += 1
     return count
 
 

@@ -129,6 +129,17 @@ def test_samples_are_kept_and_go_with_their_footage(sampled: Path, tmp_path: Pat
     assert not list(folder.rglob("*.safetensors"))
 
 
+def test_nobody_is_trained_on_and_measured_on(sampled: Path, tmp_path: Path) -> None:
+    """Prepared again with another ``--validation``, a person changes sides; no sample stays behind."""
+    folder = shutil.copytree(sampled, tmp_path / "set")
+    for kind in ("heads", "crops"):
+        (folder / kind / "validation").mkdir()
+        for path in (folder / kind / "train").iterdir():
+            shutil.copy(path, folder / kind / "validation")  # as they lay there before
+    assert make_samples(folder, portraits=1)["removed"] == 2
+    assert {p.parent.name for kind in ("heads", "crops") for p in (folder / kind).glob("*/*")} == {"train"}
+
+
 def test_a_training_finds_its_part_of_the_folder(prepared: Prepared, sampled: Path) -> None:
     assert material_of(sampled, "rar") == sampled / "heads"
     assert material_of(sampled, "sega_decoders") == sampled / "heads"
