@@ -23,7 +23,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ExportError
-from ..files import write_atomic
+from ..files import make_folder, write_atomic
 
 STALE = 3600.0
 """Seconds without a sign after which a claim of another machine is void; on this one its process is looked at."""
@@ -54,11 +54,7 @@ class FrameFolder:
 
     def __init__(self, out: Path, key: str) -> None:
         self.out, self.key = out, key
-        self._own = out / ".gshead"
-        try:
-            self._own.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ExportError(f"The folder '{out}' cannot be written: {error.strerror or error}.") from error
+        self._own = make_folder(out / ".gshead")
 
     def record(self, frame: int) -> FrameRecord | None:
         """What is known of a frame; None when it was not rendered, or its record is damaged."""

@@ -220,12 +220,3 @@ def _hash_of(path: Path) -> str:
     except OSError:
         return ""
     return digest.hexdigest()
-
-
-def prepare_out(out: Path) -> Path:
-    """The output folder, made when missing. Raises ``ExportError``."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"The folder '{out}' cannot be written: {error.strerror or error}.") from error
-    return out

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ..errors import ArgumentError, FileFormatError
-from ..files import atomic_path
+from ..files import atomic_path, check_writable, make_folder
 from ..portrait.nets.weights import Header, load_weights, save_weights
 from .config import TrainConfig
 from .data import Crops, Stream, batches
@@ -88,8 +88,9 @@ def train(
         footage: further samples of the same kind, ``config.footage`` of all; validation looks at ``data`` alone.
     Raises:
         ArgumentError: no data, or ``out`` belongs to another configuration. FileFormatError: damaged files.
+        ExportError: ``out`` cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    check_writable(make_folder(out) / STATE)  # now, not when the first minutes are to be kept
     crops = _corpus(task, data, "train")
     if footage is not None:
         crops = crops.mixed(_corpus(task, footage, "train"), config.footage)
