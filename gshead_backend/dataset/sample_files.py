@@ -44,7 +44,8 @@ def make_samples(
     Raises:
         ArgumentError: no footage, or of another head than the default one. FileFormatError: a damaged shard.
     """
-    removed = _remove_orphans(folder)
+    if not shard_files(folder / SHARDS):
+        _remove_stale(folder, {})
     footage = Footage(folder)
     head = default_head()
     if footage.head_sha256 != head.sha256:
@@ -57,13 +58,13 @@ def make_samples(
         "people": len(footage.people),
         "made": 0,
         "found": 0,
-        "removed": removed,
+        "removed": 0,
         "samples": 0,
         "crops": 0,
         "missed": 0,
     }
     splits = {s.about.person: s.about.split for s in footage.shards}
-    told["removed"] += _remove_moved(folder, splits)
+    told["removed"] = _remove_stale(folder, splits)
     for person in footage.people:
         stamp = _stamp(footage, person, portraits)
         paths = [folder / kind / splits[person] / f"{person}.safetensors" for kind in (HEADS, CROPS)]
@@ -119,26 +120,14 @@ def person_samples(job: Job, portraits: int) -> tuple[int, int, int]:
     return len(made), len(crops), len(sources) - len(made)
 
 
-def _remove_orphans(folder: Path) -> int:
-    """Remove the samples of people of whom there is no footage any more, even where no footage is left at all."""
-    people = {p.name.rpartition("-")[0] for p in shard_files(folder / SHARDS)}
+def _remove_stale(folder: Path, splits: dict[str, str]) -> int:
+    """Remove the samples of people who are not in the footage, and those of the other split: prepared with another
+    ``--validation``, a person would be trained on and measured on at once."""
     count = 0
     for path in (p for kind in (HEADS, CROPS) for p in sorted((folder / kind).glob("*/*.safetensors"))):
-        if path.stem not in people:
+        if splits.get(path.stem) != path.parent.name:
             path.unlink()
             count += 1
-    return count
-
-
-def _remove_moved(folder: Path, splits: dict[str, str]) -> int:
-    """Remove the samples of people who have gone into the other split, as another ``--validation`` does: they would be
-    trained on and measured on at once."""
-    count = 0
-    for person, split in splits.items():
-        for path in (p for kind in (HEADS, CROPS) for p in (folder / kind).glob(f"*/{person}.safetensors")):
-            if path.parent.name != split:
-                path.unlink()
-                count += 1
     return count
 
 

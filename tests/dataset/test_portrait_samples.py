@@ -13,6 +13,7 @@ import torch
 from footage_of_people import Shown
 
 from gshead_backend.cli import main
+from gshead_backend.dataset import sample_files
 from gshead_backend.dataset.prepare import Outcome
 from gshead_backend.dataset.sample_files import make_samples
 from gshead_backend.dataset.samples import sources_of, targets_of
@@ -127,6 +128,18 @@ def test_samples_are_kept_and_go_with_their_footage(sampled: Path, tmp_path: Pat
     with pytest.raises(ArgumentError, match="no prepared footage"):
         make_samples(folder, portraits=1)
     assert not list(folder.rglob("*.safetensors"))
+
+
+def test_synthetic_footage_keeps_its_samples(
+    sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """``gshead train clips`` names its shards by numbers; who a sample belongs to is told by what is in them."""
+    folder = shutil.copytree(sampled, tmp_path / "set")
+    (shard,) = (folder / "footage").iterdir()
+    shard.rename(shard.with_name("train-000016000.safetensors"))
+    monkeypatch.setattr(sample_files, "person_samples", lambda job, portraits: (1, 8, 0))  # takes half a minute
+    assert make_samples(folder, portraits=1)["removed"] == 0
+    assert len(list((folder / "heads" / "train").iterdir())) == 1
 
 
 def test_nobody_is_trained_on_and_measured_on(sampled: Path, tmp_path: Path) -> None:
