@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, BackendDiedError
 from ..files import write_atomic
 from ..folders import make_private
 from ..head.catalog import default_head
@@ -43,6 +44,7 @@ def make_samples(
         portraits whose face the pipeline did not find.
     Raises:
         ArgumentError: no footage, or of another head than the default one. FileFormatError: a damaged shard.
+        BackendDiedError: a process of ``workers`` ended.
     """
     if not shard_files(folder / SHARDS):
         _remove_stale(folder, {})
@@ -95,6 +97,11 @@ def make_samples(
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     count(future.result())
+        except BrokenProcessPool as error:
+            raise BackendDiedError(
+                "A process ended while samples were made; perhaps there was too little memory.",
+                remedy="Run again, with fewer --workers: who is finished is kept.",
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

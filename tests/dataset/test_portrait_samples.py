@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import safetensors
+import safetensors.numpy
 import torch
 from footage_of_people import Shown
 
@@ -17,7 +21,7 @@ from gshead_backend.dataset import sample_files
 from gshead_backend.dataset.prepare import Outcome
 from gshead_backend.dataset.sample_files import make_samples
 from gshead_backend.dataset.samples import sources_of, targets_of
-from gshead_backend.errors import ArgumentError
+from gshead_backend.errors import ArgumentError, BackendDiedError
 from gshead_backend.evaluation.align import head_marks
 from gshead_backend.head import HeadModel, PersonalHead
 from gshead_backend.training.config import Augment, TrainConfig
@@ -140,6 +144,19 @@ def test_synthetic_footage_keeps_its_samples(
     monkeypatch.setattr(sample_files, "person_samples", lambda job, portraits: (1, 8, 0))  # takes half a minute
     assert make_samples(folder, portraits=1)["removed"] == 0
     assert len(list((folder / "heads" / "train").iterdir())) == 1
+
+
+def test_a_process_that_ends_is_said(sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(sampled, tmp_path / "set")
+    shutil.rmtree(folder / "heads")
+    (shard,) = (folder / "footage").iterdir()
+    with safetensors.safe_open(shard, "np") as file:
+        said = {**json.loads(file.metadata()["gshead"]), "person": "somebody else"}
+    arrays = safetensors.numpy.load_file(shard)
+    safetensors.numpy.save_file(arrays, shard.with_name("other.safetensors"), {"gshead": json.dumps(said)})
+    monkeypatch.setattr(sample_files, "alone", os.abort)  # as if there was no memory
+    with pytest.raises(BackendDiedError, match="Run again"):
+        make_samples(folder, portraits=1, workers=2)
 
 
 def test_nobody_is_trained_on_and_measured_on(sampled: Path, tmp_path: Path) -> None:
