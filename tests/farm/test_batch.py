@@ -170,6 +170,12 @@ def test_a_photo_with_the_longest_name_does_not_stop_the_batch(tmp_path):
     assert len(list((tmp_path / "out").glob("*.gshead"))) == 4
 
 
+def test_without_pictures_nothing_is_made(tmp_path):
+    code, _, said = _run(_photos(tmp_path / "in", notes_txt=b"x"), "-o", tmp_path / "out")
+    assert (code, "There is no picture in" in said) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_odd_names_of_photos(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
