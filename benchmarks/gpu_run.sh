@@ -32,7 +32,7 @@ SITE=${SITE:-benchmarks/out/site}
 mkdir -p "$STATE" "$SITE"
 SITE=$(cd "$SITE" && pwd)
 export CUDA_HOME=${CUDA_HOME:-/usr/local/cuda}
-export PATH="$CUDA_HOME/bin:$PATH"
+export PATH="$SITE/bin:$CUDA_HOME/bin:$PATH"  # a carried ninja lies there
 export PYTHONPATH="$SITE:$PWD${PYTHONPATH:+:$PYTHONPATH}"
 export MAX_JOBS=${MAX_JOBS:-$(nproc)}
 export TORCH_EXTENSIONS_DIR=${TORCH_EXTENSIONS_DIR:-$PWD/benchmarks/out/torch_extensions}

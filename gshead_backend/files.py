@@ -34,6 +34,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: str | Path) -> Path:
+    """``path`` as a folder, made with its parents when missing. Raises ``ExportError``."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return path
+
+
 def check_writable(path: str | Path) -> None:
     """Raise ``ExportError`` now if ``path`` cannot be written, instead of after minutes of work."""
     path = Path(path)

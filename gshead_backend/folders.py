@@ -54,7 +54,7 @@ def make_private(folder: Path) -> Path:
     except OSError as error:
         raise ExportError(
             f"The folder '{folder}' cannot be made: {error.strerror or error}.",
-            remedy="Choose another one with GSHEAD_DATA_DIR, or make room for it.",
+            remedy="Choose a folder that you may write to and that has space left; GSHEAD_DATA_DIR moves gshead's own.",
         ) from error
     return folder
 

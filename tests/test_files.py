@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gshead_backend.errors import ExportError
-from gshead_backend.files import atomic_path, check_writable, write_atomic
+from gshead_backend.files import atomic_path, check_writable, make_folder, write_atomic
 
 
 def _write_half(path: Path) -> None:
@@ -28,6 +28,13 @@ def test_a_failure_in_the_middle_keeps_the_old_file(tmp_path: Path) -> None:
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_folder_that_cannot_be_made_says_which(tmp_path: Path) -> None:
+    assert make_folder(make_folder(tmp_path / "a" / "b")).is_dir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ExportError, match=r"file.sub' cannot be written"):
+        make_folder(tmp_path / "file" / "sub")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import json
 import os
 import sys
 from collections.abc import Sequence
 
-from ..errors import Cancelled, GsheadError
+from ..errors import Cancelled, ExportError, FileFormatError, GsheadError
 
 VERBS = {
     "reconstruct": "a portrait photo becomes an avatar (.gshead)",
@@ -86,12 +87,32 @@ def _run(args: Sequence[str], debug: bool) -> int:
         return _report(Cancelled("Interrupted."), args, debug)
     except GsheadError as error:
         return _report(error, args, debug)
+    except OSError as error:
+        told = _of_system(error)
+        told.__cause__ = error  # for --debug
+        return _report(told, args, debug)
     except Exception as error:
         if debug:
             raise
         what = f"{type(error).__name__}: {error}".strip()
         internal = GsheadError(f"Internal error: {what}.", remedy="Run again with --debug and report the traceback.")
         return _report(internal, args, debug)
+
+
+def _of_system(error: OSError) -> GsheadError:
+    """What the system refused, where nothing nearer knew what to say of it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        where = f"'{error.filename}'" if error.filename else "A file"
+        return ExportError(
+            f"{where} cannot be written: {error.strerror}.", remedy="Make room, or choose another place."
+        )
+    if error.filename and error.strerror:
+        return FileFormatError(
+            f"'{error.filename}' cannot be used: {error.strerror}.",
+            remedy="Check the name, and whether you may read and write there.",
+        )
+    what = f"{type(error).__name__}: {error}".strip()
+    return GsheadError(f"Internal error: {what}.", remedy="Run again with --debug and report the traceback.")
 
 
 def exit_code(error: GsheadError) -> int:

@@ -32,8 +32,8 @@ def reconstruct(
     Args:
         photo: JPEG, PNG, WebP or TIFF, or a folder of them.
         out: the avatar file to write, ending in .gshead; with a folder, the folder to write them to.
-        method: uvfit, rar (uvfit corrected by a trained network), or gagavatar (a published network; 'gshead weights
-            list' says what it needs).
+        method: uvfit, rar (uvfit corrected by a trained network), or sega and gagavatar, whose networks you train or
+            fetch ('gshead weights list' says what they need).
         quality: draft takes a few seconds, standard and high some ten times as long without a GPU.
         name: display name; the photo's name when empty.
         head: an imported head's name, or a head file; with gagavatar the imported FLAME head.
@@ -99,4 +99,6 @@ def _read(photo: Path) -> bytes:
     try:
         return photo.read_bytes()
     except OSError as error:
-        raise FileFormatError(f"'{photo}' cannot be read: {error.strerror or error}.") from error
+        raise FileFormatError(
+            f"'{photo}' cannot be read: {error.strerror or error}.", remedy="Name a photo or a folder of photos."
+        ) from error

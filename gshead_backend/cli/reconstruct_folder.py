@@ -22,7 +22,7 @@ def reconstruct_folder(
         command: what runs ``gshead serve``; this very gshead by default.
     """
     from ..farm.batch import Runner, only_one, pool_client
-    from ..farm.portraits import REPORT, Batch
+    from ..farm.portraits import REPORT, Batch, photos_in
     from ..methods import METHODS
     from ..server.pool import parse_pool
     from .batch_table import BatchTable
@@ -34,6 +34,7 @@ def reconstruct_folder(
     if connection is not None and (pool or workers):
         raise ArgumentError("--connection names a backend that has its own pool: leave --pool and --workers away.")
     parse_pool(pool or "local", workers)
+    photos_in(folder)  # where there is nothing to do, no folder is made
     started = time.perf_counter()
     with only_one(out):
         batch = Batch(folder, out, dict(options), again=again)

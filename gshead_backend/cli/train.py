@@ -41,7 +41,7 @@ class Options:
         device: auto, cpu, cuda or cuda:N.
         threads: of torch and of the rasterizer on the CPU; 0 = as they choose.
         resume: auto goes on where the folder stands, never starts anew, a weight file (gagavatar: a folder of parts) is
-            a warm start.
+            a warm start, with which the same command goes on too.
         json: print the result as one JSON object.
     """
 

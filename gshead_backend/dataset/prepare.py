@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from ..errors import ArgumentError, BackendDiedError, Cancelled, GsheadError
+from ..files import check_writable
 from ..folders import make_private
 from ..head.catalog import load_head
 from ..head.model import HeadModel
@@ -56,7 +57,7 @@ def prepare(
         sources: videos, folders of pictures in order, or multi-view folders. folder: closed to other users.
     Raises:
         ArgumentError: no sources, or a head without ARKit expressions. HeadError: no such head.
-        ExportError: ``folder`` cannot be made. FileFormatError: its manifest is damaged.
+        ExportError: ``folder`` cannot be made or written. FileFormatError: its manifest is damaged.
     """
     if not sources:
         raise ArgumentError("There is nothing to prepare.", remedy="Name videos or multi-view folders.")
@@ -66,7 +67,7 @@ def prepare(
             f"The head '{head.name}' has no ARKit expressions, which faces are tracked with.",
             remedy="Prepare with the default head, or with an imported one that has them.",
         )
-    make_private(make_private(folder) / SHARDS)
+    check_writable(make_private(make_private(folder) / SHARDS) / "any")  # now, not after minutes of tracking
     wanted = settings.sha256(head.sha256)
     outcome, jobs = Outcome(), _jobs(sources)
     outcome.again = [str(p) for p in sources if str(p) not in jobs]

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, BackendDiedError
 from ..files import write_atomic
 from ..folders import make_private
 from ..head.catalog import default_head
@@ -43,8 +44,10 @@ def make_samples(
         portraits whose face the pipeline did not find.
     Raises:
         ArgumentError: no footage, or of another head than the default one. FileFormatError: a damaged shard.
+        BackendDiedError: a process of ``workers`` ended.
     """
-    removed = _remove_orphans(folder)
+    if not shard_files(folder / SHARDS):
+        _remove_stale(folder, {})
     footage = Footage(folder)
     head = default_head()
     if footage.head_sha256 != head.sha256:
@@ -57,12 +60,13 @@ def make_samples(
         "people": len(footage.people),
         "made": 0,
         "found": 0,
-        "removed": removed,
+        "removed": 0,
         "samples": 0,
         "crops": 0,
         "missed": 0,
     }
     splits = {s.about.person: s.about.split for s in footage.shards}
+    told["removed"] = _remove_stale(folder, splits)
     for person in footage.people:
         stamp = _stamp(footage, person, portraits)
         paths = [folder / kind / splits[person] / f"{person}.safetensors" for kind in (HEADS, CROPS)]
@@ -93,6 +97,11 @@ def make_samples(
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     count(future.result())
+        except BrokenProcessPool as error:
+            raise BackendDiedError(
+                "A process ended while samples were made; perhaps there was too little memory.",
+                remedy="Run again, with fewer --workers: who is finished is kept.",
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -118,12 +127,12 @@ def person_samples(job: Job, portraits: int) -> tuple[int, int, int]:
     return len(made), len(crops), len(sources) - len(made)
 
 
-def _remove_orphans(folder: Path) -> int:
-    """Remove the samples of people of whom there is no footage any more, even where no footage is left at all."""
-    people = {p.name.rpartition("-")[0] for p in shard_files(folder / SHARDS)}
+def _remove_stale(folder: Path, splits: dict[str, str]) -> int:
+    """Remove the samples of people who are not in the footage, and those of the other split: prepared with another
+    ``--validation``, a person would be trained on and measured on at once."""
     count = 0
     for path in (p for kind in (HEADS, CROPS) for p in sorted((folder / kind).glob("*/*.safetensors"))):
-        if path.stem not in people:
+        if splits.get(path.stem) != path.parent.name:
             path.unlink()
             count += 1
     return count

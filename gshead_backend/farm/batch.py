@@ -13,12 +13,13 @@ from typing import Any
 
 from ..avatar import avatar_from_bytes
 from ..errors import BackendError, ExportError, GsheadError
+from ..files import make_folder
 from ..protocol import Endpoint, ThreadedClient
 from ..protocol.launcher import start_backend
 from ..protocol.locks import FileLock
 from ..protocol.request import Request
 from ..protocol.values import MadeAvatar
-from .portraits import Batch, Item, display_name, prepare_out
+from .portraits import Batch, Item, display_name
 
 _LOCK = ".gshead.lock"
 _AHEAD = 2
@@ -107,7 +108,7 @@ class Runner:
 @contextlib.contextmanager
 def only_one(out: Path) -> Iterator[None]:
     """Nobody else writes a batch into this folder meanwhile. Raises ``ExportError``."""
-    lock = FileLock(prepare_out(out) / _LOCK)
+    lock = FileLock(make_folder(out) / _LOCK)
     try:
         free = lock.acquire()
     except OSError as error:

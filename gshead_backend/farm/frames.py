@@ -23,7 +23,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ExportError
-from ..files import write_atomic
+from ..files import make_folder, write_atomic
 
 STALE = 3600.0
 """Seconds without a sign after which a claim of another machine is void; on this one its process is looked at."""
@@ -54,11 +54,7 @@ class FrameFolder:
 
     def __init__(self, out: Path, key: str) -> None:
         self.out, self.key = out, key
-        self._own = out / ".gshead"
-        try:
-            self._own.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ExportError(f"The folder '{out}' cannot be written: {error.strerror or error}.") from error
+        self._own = make_folder(out / ".gshead")
 
     def record(self, frame: int) -> FrameRecord | None:
         """What is known of a frame; None when it was not rendered, or its record is damaged."""
@@ -118,7 +114,7 @@ class FrameFolder:
     def _hold(self, path: Path, told: Future[bool], done: threading.Event) -> None:
         """Make a claim, give signs, remove it: in a thread of its own, where Ctrl-C cannot fall between two of them."""
         try:
-            mine = self._claim(path) or (_is_void(path) and self._take_over(path))
+            mine = self._claim(path) or (_is_void(path) and _remove_void(path) and self._claim(path))
             told.set_result(mine)
         except Exception as error:
             told.set_exception(error)
@@ -151,23 +147,15 @@ class FrameFolder:
             json.dump({"host": socket.gethostname(), "pid": os.getpid()}, file)
         return True
 
-    def _take_over(self, path: Path) -> bool:
-        """A void claim is renamed before it is replaced: of two that see it, one gets it."""
-        taken = path.with_suffix(f".void-{os.getpid()}")
-        try:
-            os.replace(path, taken)
-        except OSError:
-            return False
-        taken.unlink(missing_ok=True)
-        return self._claim(path)
-
     def sweep(self) -> None:
         """Remove what killed processes left: unfinished pictures of this machine and void claims."""
         unfinished = re.compile(rf"-?\d+\.{re.escape(socket.gethostname()[:40])}\.(\d+)(\..*)?")
         for path in self._own.iterdir():
             found = unfinished.fullmatch(path.name)
-            if (found and not _alive(int(found[1]))) or (path.suffix == ".claim" and _is_void(path)):
+            if found and not _alive(int(found[1])):
                 path.unlink(missing_ok=True)
+            elif path.suffix == ".claim" and _is_void(path):
+                _remove_void(path)
 
     def write_manifest(self, frames: list[int]) -> Path:
         """``manifest.json``: the records of these frames in order, and what is missing."""
@@ -216,6 +204,26 @@ def _is_void(path: Path) -> bool:
             return time.time() - path.stat().st_mtime > 5.0  # just being written, or left empty by a power cut
         return True
     return not _alive(pid) if host == socket.gethostname() else age > STALE
+
+
+def _remove_void(path: Path) -> bool:
+    """Take a void claim away; whether this was it that did. Of two that see it, one may have made its own claim before
+    the other comes to remove: what is found to be no void one is put back."""
+    taken = path.with_suffix(f".void-{os.getpid()}-{threading.get_ident()}")
+    try:
+        os.replace(path, taken)
+    except OSError:
+        return False
+    void = _is_void(taken)
+    if not void:
+        try:
+            os.link(taken, path)  # unlike a renaming, never over a newer one
+        except FileExistsError:
+            pass
+        except OSError:  # a share that knows no links
+            os.replace(taken, path)
+    taken.unlink(missing_ok=True)
+    return void
 
 
 def _alive(pid: int) -> bool:

@@ -23,6 +23,8 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 REPORT = "batch.json"
 VERSION = 1
 _READ = 64 << 20
+_LONGEST = 235
+"""Bytes of a name, of the 255 that file systems take."""
 _SHARE = 20.0
 """Times that writing the report takes, between two of them."""
 
@@ -81,7 +83,7 @@ def avatar_names(photos: Sequence[str], known: Mapping[str, str]) -> dict[str, s
     """A file name for each photo's avatar, no two the same, on file systems that ignore case either.
 
     ``NAME.gshead``; photos that differ in their ending only keep it, as in ``NAME.jpg.gshead``. ``known``: names from
-    an earlier run, which stay.
+    an earlier run, which stay. A photo's name may be so long that no longer one can be written: it is cut.
     """
     stems = [Path(photo).stem.casefold() for photo in photos]
     names = {photo: known[photo] for photo in photos if photo in known}
@@ -89,11 +91,17 @@ def avatar_names(photos: Sequence[str], known: Mapping[str, str]) -> dict[str, s
     for photo, stem in zip(photos, stems, strict=True):
         if photo in names:
             continue
-        plain = [f"{Path(photo).stem}.gshead"] if stems.count(stem) == 1 else []
-        numbered = (f"{photo}-{i}.gshead" for i in range(2, len(photos) + 3))
-        names[photo] = next(n for n in (*plain, f"{photo}.gshead", *numbered) if n.casefold() not in taken)
+        plain = [f"{_cut(Path(photo).stem)}.gshead"] if stems.count(stem) == 1 else []
+        numbered = (f"{_cut(photo)}-{i}.gshead" for i in range(2, len(photos) + 3))
+        names[photo] = next(n for n in (*plain, f"{_cut(photo)}.gshead", *numbered) if n.casefold() not in taken)
         taken.add(names[photo].casefold())
     return names
+
+
+def _cut(name: str) -> str:
+    """The beginning of a file's name, short enough for an ending and a number behind it."""
+    coded = os.fsencode(name)
+    return coded[:_LONGEST].decode("utf-8", "ignore") if len(coded) > _LONGEST else name
 
 
 class Batch:
@@ -220,12 +228,3 @@ def _hash_of(path: Path) -> str:
     except OSError:
         return ""
     return digest.hexdigest()
-
-
-def prepare_out(out: Path) -> Path:
-    """The output folder, made when missing. Raises ``ExportError``."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"The folder '{out}' cannot be written: {error.strerror or error}.") from error
-    return out

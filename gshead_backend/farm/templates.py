@@ -91,7 +91,6 @@ def write_template(kind: Kind, submission: Submission, target: Path) -> list[Pat
             raise ArgumentError(f"There is no farm template '{kind}'.", remedy="Use openjd, slurm or flamenco.")
         files = {target: writers[kind](submission)}
     for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text.encode())
     return list(files)
 

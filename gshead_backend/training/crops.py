@@ -22,7 +22,7 @@ import numpy as np
 import safetensors.numpy
 
 from ..errors import PortraitError
-from ..files import write_atomic
+from ..files import check_writable, write_atomic
 from ..parallel import end_with_parent
 from ..portrait.angles import head_angles, toward_ray
 from ..portrait.crop import Crop, face_height
@@ -160,6 +160,8 @@ def prepare(
     write = make or make_chunk
     told = {"kept": 0, "missed": 0, "found": len(chunks) - len(jobs), "left": 0}
     waiting = jobs[::-1]
+    if jobs:
+        check_writable(jobs[0][2])  # now, not after the minutes that the first chunk takes
 
     def more() -> bool:
         return bool(waiting) and (minutes is None or time.monotonic() - began < 60 * minutes)

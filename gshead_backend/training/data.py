@@ -63,7 +63,8 @@ class Crops:
         if not self._places:
             raise ArgumentError(
                 f"There are no training crops in {folder / split}.",
-                remedy="Make them with 'gshead train data --data FOLDER --samples N'.",
+                remedy="Make them with 'gshead train heads --data FOLDER' for rar and sega's decoders, with "
+                "'gshead train data --data FOLDER' for the others.",
             )
 
     def mixed(self, other: Crops, share: float) -> Crops:

@@ -53,7 +53,9 @@ class Footage:
         if not shards:
             what = f"no footage of the split '{split}'" if paths else "no prepared footage"
             raise ArgumentError(
-                f"There is {what} in '{self.folder}'.", remedy="Make it with 'gshead dataset prepare VIDEO… -o FOLDER'."
+                f"There is {what} in '{self.folder}'.",
+                remedy="Make it with 'gshead dataset prepare VIDEO… -o FOLDER', or of "
+                "synthetic people with 'gshead train clips --data FOLDER'.",
             )
         heads = {(s.about.head, s.about.head_sha256) for s in shards}
         if len(heads) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import pickle
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 
 from ..errors import ArgumentError, FileFormatError
-from ..files import atomic_path
+from ..files import atomic_path, check_writable, make_folder
 from ..portrait.nets.weights import Header, load_weights, save_weights
 from .config import TrainConfig
 from .data import Crops, Stream, batches
@@ -48,7 +49,8 @@ class Task(Protocol):
 
 @dataclass
 class Run:
-    """Where a training stands; ``seconds`` counts all its pieces."""
+    """Where a training stands; ``seconds`` counts all its pieces. ``origin``: a hash of the weights it started from,
+    "" when it started anew."""
 
     net: nn.Module
     averaged: nn.Module
@@ -56,6 +58,7 @@ class Run:
     step: int = 0
     seconds: float = 0.0
     warm_from: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,15 @@ def train(
     Leaves ``<network>.safetensors`` (fp16 averaged weights), ``state.pt`` (to go on) and ``log.jsonl`` in ``out``.
 
     Args:
-        resume: "auto" goes on where ``out`` stands, "never" starts anew, a weight file is a warm start.
+        resume: "auto" goes on where ``out`` stands, "never" starts anew, a weight file is a warm start; where ``out``
+            stands on that very file, it goes on.
         piece_minutes, piece_steps: stop after so much, to be continued.
         footage: further samples of the same kind, ``config.footage`` of all; validation looks at ``data`` alone.
     Raises:
         ArgumentError: no data, or ``out`` belongs to another configuration. FileFormatError: damaged files.
+        ExportError: ``out`` cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    check_writable(make_folder(out) / STATE)  # now, not when the first minutes are to be kept
     crops = _corpus(task, data, "train")
     if footage is not None:
         crops = crops.mixed(_corpus(task, footage, "train"), config.footage)
@@ -162,7 +167,9 @@ def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, res
     optimizer = _optimizer(task, config, net)
     run = Run(net, averaged.requires_grad_(False).eval(), optimizer)
     state = out / STATE
-    if resume == "auto" and state.exists():
+    if resume not in ("auto", "never"):
+        run.origin = _hash_of(Path(resume))
+    if state.exists() and (resume == "auto" or _stands_on(state, run.origin, config)):
         _load(run, config, state, device)
     elif resume not in ("auto", "never") and hasattr(task, "warm"):
         task.warm(net, Path(resume))  # pyright: ignore[reportAttributeAccessIssue]
@@ -230,6 +237,7 @@ def _save(task: Task, config: TrainConfig, run: Run, out: Path) -> None:
     state = {
         "net": run.net.state_dict(), "averaged": run.averaged.state_dict(), "optimizer": run.optimizer.state_dict(),
         "step": run.step, "seconds": run.seconds, "config": config.sha256(), "warm_from": run.warm_from,
+        "origin": run.origin,
     }  # fmt: skip
     with atomic_path(out / STATE) as path:
         torch.save(state, path)
@@ -238,6 +246,28 @@ def _save(task: Task, config: TrainConfig, run: Run, out: Path) -> None:
         return
     arrays = {k: v.float().cpu().numpy() for k, v in run.averaged.state_dict().items()}
     save_weights(out / f"{task.name}.safetensors", task.header(run.step), arrays)
+
+
+def _hash_of(path: Path) -> str:
+    """Of a weight file, or of the files of a folder; "" where there is none, which its reader will tell better."""
+    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    try:
+        for file in files:
+            with file.open("rb") as opened:
+                digest.update(hashlib.file_digest(opened, "sha256").digest())
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def _stands_on(path: Path, origin: str, config: TrainConfig) -> bool:
+    """Whether a state is of a training by this configuration that started from the weights ``origin``."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return bool(origin) and (state["config"], state.get("origin")) == (config.sha256(), origin)
+    except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError, AttributeError):
+        return False
 
 
 def _load(run: Run, config: TrainConfig, path: Path, device: torch.device) -> None:
@@ -259,6 +289,7 @@ def _load(run: Run, config: TrainConfig, path: Path, device: torch.device) -> No
             f"{path} holds a network of other sizes.", remedy="Use another --out folder, or --resume never."
         ) from error
     run.step, run.seconds, run.warm_from = int(state["step"]), float(state["seconds"]), int(state["warm_from"])
+    run.origin = str(state.get("origin", ""))
     if "optimizer" in state:
         run.optimizer.load_state_dict(state["optimizer"])
     else:

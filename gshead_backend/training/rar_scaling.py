@@ -87,18 +87,19 @@ def _drive_times(config: TrainConfig, data: Path, out: Path) -> dict[str, tuple[
 
     Every splat that a network of this kind can change is changed by every size, and the sizes take turns.
     """
-    head = default_head()
-    sample = validation_corpus(RarTask(config), data, 1)[0][0]
+    head, task = default_head(), RarTask(config)
+    sample = validation_corpus(task, data, 1)[0][0]
     avatar = avatar_of(sample, head)
-    inputs = [
-        torch.from_numpy(np.array(sample[f"observed_{k}"], np.float32))[None] for k in ("channels", "picture", "facts")
-    ]
+    inputs = {
+        k: torch.from_numpy(np.array(sample[f"observed_{k}"], np.float32))[None]
+        for k in ("channels", "picture", "facts")
+    }
     avatars, index = {}, np.zeros(0, np.int32)
-    for name, shape in SIZES.items():
-        net = make_net(head, shape)
+    for name in SIZES:
         weights = load_weights(NAME, VERSION, out / name / f"{NAME}.safetensors")
+        net = make_net(head, weights.header.shape)  # it knows of an outside backbone
         net.load_state_dict({k: torch.from_numpy(v) for k, v in weights.arrays.items()})
-        said = net.eval()(*inputs)
+        said = task.ask(net.eval(), inputs)
         gain = linearised(net.drive, head)[0]
         edits = Edits(said.static[0].numpy(), said.basis[0].numpy(), gain, np.zeros(len(gain), np.float32))
         index = np.flatnonzero(net.groups.any(1).numpy()).astype(np.int32)
@@ -123,9 +124,10 @@ def table(rows: dict[str, Row]) -> str:
     ]
     for name, row in rows.items():
         v = row.validation
-        gains = [
-            f"{v[f'psnr_{k}'] - v[f'uvfit_psnr_{k}']:+.2f} / {v[f'iou_{k}'] - v[f'uvfit_iou_{k}']:+.3f}" for k in views
-        ]
+        gains = [  # footage from one camera has no sides
+            f"{v[f'psnr_{k}'] - v[f'uvfit_psnr_{k}']:+.2f} / {v[f'iou_{k}'] - v[f'uvfit_iou_{k}']:+.3f}"
+            if f"psnr_{k}" in v else "–" for k in views
+        ]  # fmt: skip
         lines.append(
             f"| {name} | {row.parameters / 1e6:.2f} | {row.steps} | {row.minutes:.1f} | "
             + " | ".join(gains) + f" | {row.splats:,} | {row.drive_ms:.2f} |"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,17 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import safetensors
+import safetensors.numpy
 import torch
 from footage_of_people import Shown
 
 from gshead_backend.cli import main
+from gshead_backend.dataset import sample_files
 from gshead_backend.dataset.prepare import Outcome
 from gshead_backend.dataset.sample_files import make_samples
 from gshead_backend.dataset.samples import sources_of, targets_of
-from gshead_backend.errors import ArgumentError
+from gshead_backend.errors import ArgumentError, BackendDiedError
 from gshead_backend.evaluation.align import head_marks
 from gshead_backend.head import HeadModel, PersonalHead
 from gshead_backend.training.config import Augment, TrainConfig
@@ -127,6 +132,42 @@ def test_samples_are_kept_and_go_with_their_footage(sampled: Path, tmp_path: Pat
     with pytest.raises(ArgumentError, match="no prepared footage"):
         make_samples(folder, portraits=1)
     assert not list(folder.rglob("*.safetensors"))
+
+
+def test_synthetic_footage_keeps_its_samples(
+    sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """``gshead train clips`` names its shards by numbers; who a sample belongs to is told by what is in them."""
+    folder = shutil.copytree(sampled, tmp_path / "set")
+    (shard,) = (folder / "footage").iterdir()
+    shard.rename(shard.with_name("train-000016000.safetensors"))
+    monkeypatch.setattr(sample_files, "person_samples", lambda job, portraits: (1, 8, 0))  # takes half a minute
+    assert make_samples(folder, portraits=1)["removed"] == 0
+    assert len(list((folder / "heads" / "train").iterdir())) == 1
+
+
+def test_a_process_that_ends_is_said(sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(sampled, tmp_path / "set")
+    shutil.rmtree(folder / "heads")
+    (shard,) = (folder / "footage").iterdir()
+    with safetensors.safe_open(shard, "np") as file:
+        said = {**json.loads(file.metadata()["gshead"]), "person": "somebody else"}
+    arrays = safetensors.numpy.load_file(shard)
+    safetensors.numpy.save_file(arrays, shard.with_name("other.safetensors"), {"gshead": json.dumps(said)})
+    monkeypatch.setattr(sample_files, "alone", os.abort)  # as if there was no memory
+    with pytest.raises(BackendDiedError, match="Run again"):
+        make_samples(folder, portraits=1, workers=2)
+
+
+def test_nobody_is_trained_on_and_measured_on(sampled: Path, tmp_path: Path) -> None:
+    """Prepared again with another ``--validation``, a person changes sides; no sample stays behind."""
+    folder = shutil.copytree(sampled, tmp_path / "set")
+    for kind in ("heads", "crops"):
+        (folder / kind / "validation").mkdir()
+        for path in (folder / kind / "train").iterdir():
+            shutil.copy(path, folder / kind / "validation")  # as they lay there before
+    assert make_samples(folder, portraits=1)["removed"] == 2
+    assert {p.parent.name for kind in ("heads", "crops") for p in (folder / kind).glob("*/*")} == {"train"}
 
 
 def test_a_training_finds_its_part_of_the_folder(prepared: Prepared, sampled: Path) -> None:

@@ -162,6 +162,20 @@ def test_names_of_avatars_do_not_collide():
     assert len({name.casefold() for name in names.values()}) == len(photos)
 
 
+def test_a_photo_with_the_longest_name_does_not_stop_the_batch(tmp_path):
+    photos = ["ü" * 125 + end for end in ("1.png", "2.png", "3.jpg")] + ["a.png"]  # 255 bytes
+    _photos(tmp_path / "in", **{p.replace(".", "_"): b"photo" for p in photos})
+    code, result, said = _run(tmp_path / "in", "-o", tmp_path / "out", "--workers", 1)
+    assert (code, result["made"]) == (0, 4), said
+    assert len(list((tmp_path / "out").glob("*.gshead"))) == 4
+
+
+def test_without_pictures_nothing_is_made(tmp_path):
+    code, _, said = _run(_photos(tmp_path / "in", notes_txt=b"x"), "-o", tmp_path / "out")
+    assert (code, "There is no picture in" in said) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_odd_names_of_photos(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

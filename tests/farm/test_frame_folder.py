@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -73,6 +74,30 @@ def test_one_worker_a_frame(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert won.count(True) == 1
+
+
+def test_a_new_claim_is_not_mistaken_for_the_void_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Two see a dead worker's claim; the first replaces it by its own before the second comes to remove it."""
+    folder = FrameFolder(tmp_path, "k")
+    claim = tmp_path / ".gshead" / "0002.claim"
+    dead = json.dumps({"host": socket.gethostname(), "pid": 0})
+    real, seen = frames._is_void, []
+
+    def first_is_faster(path: Path) -> bool:
+        void = real(path)
+        if path == claim and not seen:
+            seen.append(claim.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()})))
+        return void
+
+    monkeypatch.setattr(frames, "_is_void", first_is_faster)
+    for second in (lambda: folder.claimed(2).__enter__(), folder.sweep):
+        claim.write_text(dead)
+        seen.clear()
+        assert not second()
+        assert json.loads(claim.read_text())["pid"] == os.getpid()
+        assert [p.name for p in claim.parent.iterdir()] == [claim.name]
 
 
 def test_the_claim_of_a_killed_worker_is_void_and_its_leftovers_are_swept(tmp_path: Path) -> None:

@@ -171,6 +171,8 @@ def test_an_outside_backbone_is_read_and_asked_for_by_its_hash(
     safetensors.torch.save_file(vit.state_dict(), file)
     backbone = load_backbone(file)
     assert backbone.tokens(torch.zeros(2, 6, 128, 128)).shape == (2, 256, 64)
+    elsewhere = load_backbone(file).tokens(torch.zeros(2, 6, 128, 128, device="meta"))  # a device that is not the CPU
+    assert (elsewhere.shape, elsewhere.device.type) == ((2, 256, 64), "meta")
     shape = {**TINY, "tokens": 64}
     net = make_net(head, shape)
     header = Header(NAME, VERSION, shape, [], 1, 0, "c" * 64, backbone=backbone.sha256)

@@ -37,6 +37,16 @@ def poses(count: int, seed: int = 0) -> list[HeadPose]:
     return [pose_of(default_head(), draw_expression(rng)) for _ in range(count)]
 
 
+def test_codes_are_told_apart_under_autocast_too() -> None:
+    """Networks are trained in bfloat16 on a GPU and used in single precision: both must mean the same code."""
+    torch.manual_seed(0)
+    book, rows = Codebook(512, 32).eval(), torch.randn(2000, 32)
+    plain = book.nearest(rows)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (rows @ book.codes.T).dtype == torch.bfloat16
+        assert torch.equal(book.nearest(rows), plain)
+
+
 def test_gradients_pass_the_codebook_straight_through() -> None:
     book = Codebook(16, 4).eval()
     z = torch.randn(2, 4, 3, 5, requires_grad=True)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
@@ -20,6 +21,8 @@ from synthetic_portrait import Portrait, arkit_pose, camera_at, make_portrait  #
 from gshead_backend.avatar.drive import drive
 from gshead_backend.head import HeadModel, PersonalHead, default_head
 from gshead_backend.methods.common.observe import observe_portrait
+from gshead_backend.methods.gagavatar.config import Config
+from gshead_backend.methods.gagavatar.vit import VisionTransformer
 from gshead_backend.methods.rar.build import make_net
 from gshead_backend.methods.rar.net import RarNet
 from gshead_backend.portrait.nets.mirror import LIGHT_SIGNS
@@ -30,6 +33,7 @@ from gshead_backend.training.data import Crops, Stream, batches
 from gshead_backend.training.head_views import draw, nothing, people_of, picture_loss, scores
 from gshead_backend.training.heads import (
     BEHIND,
+    GROUPS,
     OTHER_EXPRESSIONS,
     SIDES,
     VIEW,
@@ -197,6 +201,25 @@ def test_sizes_are_trained_equally_long_and_cost_the_same_to_drive(
     assert "+0.0" in text or "-0.0" in text  # one step changes little beside uvfit
     again = rar_scaling.scaling(tiny(steps=50, minutes=1e-6), folder, tmp_path)
     assert again["large"].steps == 1, "what is finished is not trained on"
+
+
+def test_sizes_on_a_backbone_and_on_footage_of_one_camera_are_compared(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    vit = VisionTransformer(Config(image=12 * 14, patch=14, width=64, depth=1, heads=1))
+    safetensors.torch.save_file(vit.state_dict(), tmp_path / "vit.safetensors")
+    stored = safetensors.numpy.load_file(folder / "train" / "0.safetensors")
+    groups = np.zeros((len(stored["seed"]), VIEWS), np.uint8)
+    groups[:, 1:] = GROUPS.index("expression")
+    (tmp_path / "set" / "train").mkdir(parents=True)
+    safetensors.numpy.save_file({**stored, "group": groups}, tmp_path / "set" / "train" / "0.safetensors")
+    monkeypatch.setattr(rar_scaling, "SIZES", {"small": SHAPE})
+    monkeypatch.setattr(rar_scaling, "_FRAMES", 1)
+    heads = {"views": 1, "pixels": 64, "backbone": str(tmp_path / "vit.safetensors")}
+    rows = rar_scaling.scaling(tiny(steps=1, heads=heads), tmp_path / "set", tmp_path / "out")
+    assert rows["small"].drive_ms > 0
+    assert "| – |" in rar_scaling.table(rows)  # the sides
 
 
 def test_a_configuration_without_heads_keeps_its_name() -> None:

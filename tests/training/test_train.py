@@ -104,6 +104,17 @@ def test_weights_without_state_are_a_warm_start(crops: Path, tmp_path: Path) -> 
                                atol=1e-3)  # fmt: skip
 
 
+def test_pieces_of_a_warm_start_go_on(crops: Path, tmp_path: Path) -> None:
+    """The same command goes on, also one that names weights; other weights start anew."""
+    config = tiny("regressor", steps=3)
+    for name, seed in (("a", 0), ("b", 1)):
+        run(tiny("regressor", steps=1, seed=seed), crops, tmp_path / name)
+    first, second = (str(tmp_path / name / "regressor.safetensors") for name in "ab")
+    steps = [run(config, crops, tmp_path / "out", resume=first, piece_steps=1).step for _ in range(3)]
+    assert steps == [1, 2, 3]
+    assert run(config, crops, tmp_path / "out", resume=second, piece_steps=1).step == 1
+
+
 def test_another_configuration_does_not_go_on_in_the_same_folder(crops: Path, tmp_path: Path) -> None:
     run(tiny("regressor", steps=1), crops, tmp_path)
     with pytest.raises(ArgumentError, match="another configuration"):

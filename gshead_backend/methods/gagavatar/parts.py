@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ...errors import FileFormatError
-from ...files import write_atomic
+from ...files import make_folder, write_atomic
 from .checkpoint import MAX_BYTES
 from .config import Config, config_of
 from .layout import used_shapes
@@ -76,7 +76,7 @@ def write_parts(weights: Mapping[str, Tensor], folder: Path, index: Index) -> Pa
     Raises:
         ExportError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     digest, parts = hashlib.sha256(), []
     for number, arrays in enumerate(_packed(_slices(weights, digest))):
         data = safetensors.numpy.save(arrays)

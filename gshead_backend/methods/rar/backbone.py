@@ -33,7 +33,8 @@ class Backbone:
 
     @torch.no_grad()
     def tokens(self, picture: Tensor) -> Tensor:
-        """(B, 6, P, P) of ``observe.Observation`` to (B, SIDE², channels)."""
+        """(B, 6, P, P) of ``observe.Observation`` to (B, SIDE², channels), on the picture's device."""
+        self.net.to(picture.device)  # it is read on the CPU, before anybody knows where it is to work
         rgb = picture[:, :3] + 0.5
         side = SIDE * self.net.patch_embed.proj.kernel_size[0]
         rgb = F.interpolate(rgb, (side, side), mode="bicubic", align_corners=False).clamp(0, 1)

@@ -14,10 +14,10 @@ import torch
 from ...methods.sega.decoders import load_decoders
 from ...methods.sega.tuning import Photo, tuned
 from ..config import TrainConfig
-from ..data import Crops, Stream, batches
+from ..data import Stream, batches
 from ..head_views import draw, nothing, people_of, scores
 from ..heads import GROUP_OF_VIEW, GROUPS
-from ..loop import train
+from ..loop import train, validation_corpus
 from .decoders_task import STILL, DecodersTask
 
 TUNING = 20
@@ -37,7 +37,8 @@ def ablations(
     config: TrainConfig, data: Path, out: Path, *, device: str = "cpu",
     progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> dict[str, Row]:  # fmt: skip
-    """Train every variant as ``config`` says, goes on where ``out`` stands; measure each on the validation people.
+    """Train every variant as ``config`` says, goes on where ``out`` stands; measure each on the validation people,
+    or, where there are none, on those of the training.
 
     Returns:
         Rows by name; "untrained" are the splats before any correction, "no tuning" the whole method without that step.
@@ -59,7 +60,7 @@ def measured(config: TrainConfig, data: Path, folder: Path, steps: int, *, corre
     """One row, of the weights in ``folder``, tuned to every person's source view in ``steps``."""
     task = DecodersTask(config)
     net = load_decoders(folder / f"{task.name}.safetensors").net
-    crops = Crops(data, "validation", config.validation_samples)
+    crops, _ = validation_corpus(task, data, config.validation_samples)
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for batch in batches(Stream(crops, task.still, 0), 1, 0, len(crops), 0, pin=False):
         (person,) = people_of(batch, task.head)
