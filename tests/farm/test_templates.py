@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from locked_tools import node
 
 from gshead_backend.cli.console import parse_frames
 from gshead_backend.errors import ArgumentError
@@ -118,12 +119,9 @@ def test_what_open_job_description_does_not_take_is_refused() -> None:
 
 def test_a_flamenco_job_type_makes_a_task_a_chunk(tmp_path: Path) -> None:
     """Compiled under a stand-in for the manager's own objects."""
-    node = shutil.which("node")
     (script,) = write_template("flamenco", ODD, tmp_path / "gshead-render.js")
     text = script.read_text()
     assert '"label": "gshead render"' in text
-    if node is None:
-        pytest.skip("SKIPPED: no node here to compile the job type with")
     stub = """
 const made = [];
 const author = {
@@ -137,7 +135,7 @@ const settings = Object.fromEntries(JOB_TYPE.settings.map((s) => [s.key, s.defau
 compileJob({ settings, addTask: (task) => made.push(task) });
 console.log(JSON.stringify(made));
 """
-    done = subprocess.run([node, "-e", stub + text + run], capture_output=True, text=True, check=True)
+    done = subprocess.run([node(), "-e", stub + text + run], capture_output=True, text=True, check=True)
     tasks = json.loads(done.stdout)
     assert [t["commands"][0]["parameters"]["args"][4] for t in tasks] == ["--frames=1-3,5", "--frames=9-10"]
     assert tasks[0]["commands"][0]["parameters"]["args"][1] == ODD.blend
