@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,17 @@ from gshead_backend.head import HeadModel
 def tiny_head() -> HeadModel:
     """A made-up head: a few hundred vertices, 6 identity components, the 52 ARKit expressions, subdivision present."""
     return make_tiny_head()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch adds up in one thread, in one order: what a network learns is the same every time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -177,14 +177,26 @@ def slurm_script(s: Submission) -> str:
 
 
 def flamenco_job_type(s: Submission) -> str:
-    """A job type script for Flamenco 3's ``scripts`` folder; its settings start as this animation's."""
+    """A job type script for Flamenco 3's ``scripts`` folder; its settings start as this animation's.
+
+    Flamenco's add-on puts the scene that it submits into the setting ``blendfile``.
+    """
+    if min(s.frames) < 0:
+        raise ArgumentError(
+            f"Flamenco takes no frames below zero, and this job begins at {min(s.frames)}.",
+            remedy="Move the animation to later frames, or use openjd or slurm.",
+        )
     settings = [
-        {"key": "blendfile", "type": "string", "required": True, "default": s.blend, "description": "Scene to render"},
+        {"key": "blendfile", "type": "string", "required": True, "default": s.blend, "description": "Scene to render",
+         "visible": "web"},
         {"key": "render_output_path", "type": "string", "subtype": "dir_path", "required": True, "default": s.out,
          "description": "Folder for the frames"},
-        {"key": "frames", "type": "string", "required": True, "default": ranges(s.frames)},
-        {"key": "chunk_size", "type": "int32", "default": s.chunk, "description": "Frames a task"},
-        {"key": "gshead", "type": "string", "default": "gshead", "description": "The gshead command on the workers"},
+        {"key": "frames", "type": "string", "required": True, "default": ranges(s.frames),
+         "description": "Frames to render, such as 1-50,60"},
+        {"key": "chunk_size", "type": "int32", "required": True, "default": s.chunk, "propargs": {"min": 1},
+         "description": "Frames a task"},
+        {"key": "gshead", "type": "string", "required": True, "default": "gshead",
+         "description": "The gshead command on the workers"},
         {"key": "extension", "type": "string", "default": s.extension, "description": "The extension's zip there"},
         {"key": "blender", "type": "string", "default": s.blender, "description": "Blender there"},
     ]  # fmt: skip

@@ -77,8 +77,8 @@ def with_torch(environment: Environment, torch: str) -> Environment:
 
 
 def with_tests(environment: Environment) -> Environment:
-    """The backend's environment with what tests and checks need."""
-    locks = dict.fromkeys((*environment.locks, "cuda.lock.txt", "dev.lock.txt"))
+    """The backend's environment with what tests and checks need: tools, and the optional packages that need no GPU."""
+    locks = dict.fromkeys((*environment.locks, "cuda.lock.txt", "ray.lock.txt", "dev.lock.txt"))
     return Environment(environment.name, environment.pythons, tuple(locks), environment.project)
 
 

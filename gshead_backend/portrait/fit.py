@@ -86,22 +86,22 @@ def _or_none(network: Callable[..., T], *arguments: np.ndarray) -> T | None:
 
 def solver_for(head: HeadModel) -> HeadSolver:
     """The solver of a head, made once a process."""
-    key = head.sha256
-    if key not in _solvers:
-        if len(_solvers) >= 4:
-            _solvers.pop(next(iter(_solvers)))
-        _solvers[key] = HeadSolver(head)
-    return _solvers[key]
+    return _kept(_solvers, head, HeadSolver)
 
 
 def warper_for(head: HeadModel) -> Warper:
     """The warper of a head, made once a process."""
+    return _kept(_warpers, head, Warper)
+
+
+def _kept(made: dict[str, T], head: HeadModel, make: Callable[[HeadModel], T]) -> T:
+    """What ``make`` gives for a head, from the four that were made last."""
     key = head.sha256
-    if key not in _warpers:
-        if len(_warpers) >= 4:
-            _warpers.pop(next(iter(_warpers)))
-        _warpers[key] = Warper(head)
-    return _warpers[key]
+    if key not in made:
+        if len(made) >= 4:
+            made.pop(next(iter(made)))
+        made[key] = make(head)
+    return made[key]
 
 
 def _box(crop: Crop, box: np.ndarray) -> np.ndarray:

@@ -2,109 +2,114 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import psutil
 import pytest
+from endless import EMPTY, LARGE, MIB, READY, Encrypted, Endless, Highest, greeting
 from server_harness import head, make_camera, wait_until
 
 from gshead_backend.protocol import Client
-from gshead_backend.protocol.endpoint import Endpoint
 from gshead_backend.protocol.launcher import Backend
 from gshead_backend.protocol.messages import LimitsInfo
 
-MIB = 1 << 20
-GREETING = b"\xff" + b"\0" * 8 + b"\x7f\x03\x01NULL".ljust(23, b"\0") + b"\0" * 32
-READY = b"\x04\x29\x05READY\x0bSocket-Type\0\0\0\6DEALER\x08Identity\0\0\0\0"
-EMPTY = b"\x01\x00" * 32768  # parts of no bytes with "more follows": the cheapest way to take memory
-LARGE = b"\x03" + (1 << 20).to_bytes(8, "big") + bytes(1 << 20)
-
-
-class Endless:
-    """Speaks ZMTP by hand and sends parts of one message for as long as it is let."""
-
-    def __init__(self, endpoint: Endpoint, parts: bytes, at_most: int) -> None:
-        self.sent, self.cut = 0, False
-        self._parts, self._most = parts, at_most
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(endpoint.address.removeprefix("ipc://"))
-        self._socket.sendall(GREETING + READY)
-        self._thread = threading.Thread(target=self._flood)
-
-    def __enter__(self) -> Endless:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._socket.close()
-
-    def _flood(self) -> None:
-        try:
-            while self.sent < self._most:
-                self._socket.sendall(self._parts)
-                self.sent += len(self._parts)
-        except OSError:
-            self.cut = True
-
-
-class Highest:
-    """The most memory that a process held while the block ran."""
-
-    def __init__(self, pid: int) -> None:
-        self._process, self._ended, self.bytes = psutil.Process(pid), threading.Event(), 0
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> Highest:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.02):
-            self.bytes = max(self.bytes, self._process.memory_info().rss)
+NULL = greeting(b"NULL") + READY
+CURVE = greeting(b"CURVE")
+STRANGERS = {
+    "no encryption": (NULL, EMPTY),
+    "messages before the keys": (CURVE, EMPTY),
+    "large messages before the keys": (CURVE, LARGE),
+    "one large command before the keys": (CURVE + b"\x06" + (48 * MIB).to_bytes(8, "big"), bytes(MIB)),
+    "hellos of zeros": (CURVE, b"\x04\xc8\x05HELLO\x01\x00" + bytes(192)),
+    "no greeting": (b"", b"\xff" * 65536),
+    "an old protocol": (b"\x01\x00", b"\xff" + MIB.to_bytes(8, "big") + b"\x01" + bytes(MIB - 1)),
+}
 
 
 @pytest.fixture
-def bounded(start: Callable[..., Backend]) -> Iterator[tuple[Backend, Client]]:
-    """A backend whose messages may have 64 MiB, and a proper client of it."""
+def bounded(start: Callable[..., Backend], request: pytest.FixtureRequest) -> Iterator[tuple[Backend, Client]]:
+    """A backend whose messages may have 64 MiB, and a proper client of it; over tcp where a test asks for it."""
     limits = LimitsInfo(part_bytes=48 * MIB, message_bytes=64 * MIB, avatar_bytes=48 * MIB)
-    backend = start(engine="fake_engine:CalmEngine", limits=limits)
+    place = {"endpoint": "tcp://127.0.0.1:0"} if getattr(request, "param", "") == "tcp" else {}
+    backend = start(engine="fake_engine:CalmEngine", limits=limits, **place)
     with Client(backend.endpoint, name="proper") as client:
         yield backend, client
+
+
+over_tcp = pytest.mark.parametrize("bounded", ["tcp"], indirect=True)
+
+
+@dataclass
+class Seen:
+    """What an attack did. ``grown``, ``left``: bytes of the front, at most and afterwards; ``longest``: seconds that a
+    proper client waited for a frame."""
+
+    cut: bool
+    grown: int
+    left: int
+    longest: float
+
+
+def attack(bounded: tuple[Backend, Client], attacker: Endless | Encrypted, most: Callable[[], bool]) -> Seen:
+    """Let ``attacker`` go on until it is cut off, ``most`` says that it has sent enough, or half a minute is over; a
+    proper client draws meanwhile, and afterwards in the same session."""
+    backend, client = bounded
+    assert backend.process is not None
+    avatar, rss = client.avatar_put(b"GSx"), psutil.Process(backend.process.pid).memory_info
+    before, longest = rss().rss, 0.0
+    with Highest(backend.process.pid) as highest, attacker:
+        end = time.monotonic() + 30
+        while not (cut := attacker.cut) and not most() and time.monotonic() < end:
+            asked = time.monotonic()
+            client.render(make_camera(), [head(avatar)])
+            longest = max(longest, time.monotonic() - asked)
+    wait_until(lambda: rss().rss < before + 48 * MIB, 5)
+    left = rss().rss - before
+    assert client.render(make_camera(), [head(avatar)]).rgba.any(), "the session of the other one stands"
+    return Seen(cut, highest.bytes - before, left, longest)
+
+
+def assert_cut_off(backend: Backend, seen: Seen) -> None:
+    assert seen.cut, "the message was taken"
+    assert seen.grown < 700 * MIB, f"{seen.grown >> 20} MiB were held"
+    assert seen.longest < 2.0, f"a proper client waited for {seen.longest:.1f} s"
+    assert seen.left < 48 * MIB, f"{seen.left >> 20} MiB stay"
+    log = backend.log
+    assert log is not None
+    assert wait_until(lambda: "A client's message did not end after" in log.read_text())
 
 
 @pytest.mark.parametrize(("parts", "at_most"), [(EMPTY, 80 * MIB), (LARGE, 2000 * MIB)], ids=["empty", "large"])
 def test_an_endless_message_is_cut_off_and_its_memory_comes_back(
     bounded: tuple[Backend, Client], parts: bytes, at_most: int
 ) -> None:
-    backend, client = bounded
-    assert backend.process is not None
-    avatar, rss = client.avatar_put(b"GSx"), psutil.Process(backend.process.pid).memory_info
-    before, longest = rss().rss, 0.0
-    with Highest(backend.process.pid) as highest, Endless(backend.endpoint, parts, at_most) as endless:
-        end = time.monotonic() + 30
-        while not endless.cut and endless.sent < at_most and time.monotonic() < end:
-            asked = time.monotonic()
-            client.render(make_camera(), [head(avatar)])
-            longest = max(longest, time.monotonic() - asked)
-    assert endless.cut, f"{endless.sent >> 20} MiB of one message were taken"
-    assert highest.bytes - before < 700 * MIB, f"{highest.bytes - before >> 20} MiB were held"
-    assert longest < 2.0, f"a proper client waited for {longest:.1f} s"
-    assert wait_until(lambda: rss().rss < before + 48 * MIB, 5), f"{rss().rss - before >> 20} MiB stay"
-    assert client.render(make_camera(), [head(avatar)]).rgba.any(), "the session of the other one stands"
-    log = backend.log
-    assert log is not None
-    assert wait_until(lambda: "A client's message did not end after" in log.read_text())
+    endless = Endless(bounded[0].endpoint, NULL, parts, at_most)
+    assert_cut_off(bounded[0], attack(bounded, endless, lambda: endless.sent >= at_most))
+
+
+@over_tcp
+@pytest.mark.parametrize(("size", "count"), [(16 << 10, 60_000), (MIB, 4000)], ids=["small", "large"])
+def test_who_has_a_key_is_cut_off_too(bounded: tuple[Backend, Client], size: int, count: int) -> None:
+    """Over tcp, encrypted, by a client that is let in."""
+    encrypted = Encrypted(bounded[0].endpoint, bytes(size), count)
+    assert_cut_off(bounded[0], attack(bounded, encrypted, lambda: False))
+
+
+@over_tcp
+@pytest.mark.parametrize(("first", "parts"), STRANGERS.values(), ids=STRANGERS)
+def test_who_has_no_key_is_cut_off_before_a_message_begins(
+    bounded: tuple[Backend, Client], first: bytes, parts: bytes
+) -> None:
+    """A stranger's bytes are a handshake or nothing: at most one part of the size that is allowed is ever held."""
+    endless = Endless(bounded[0].endpoint, first, parts, 2000 * MIB)
+    seen = attack(bounded, endless, lambda: endless.sent >= 2000 * MIB)
+    assert seen.cut
+    assert seen.grown < 64 * MIB, f"{seen.grown >> 20} MiB were held"
+    assert seen.left < 32 * MIB, f"{seen.left >> 20} MiB stay"
+    assert seen.longest < 2.0, f"a proper client waited for {seen.longest:.1f} s"
 
 
 def test_large_messages_that_end_are_nobodys_endless_ones(bounded: tuple[Backend, Client]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import locked_tools
 import psutil
 import pytest
 from harness import BACKEND_COMMAND, HIDDEN, ROOT, VERSIONS, Blender, blender_python, extension_zip
@@ -211,7 +212,6 @@ def test_what_cannot_be_rendered_is_told(shot: Shot, tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*.png"))
 
 
-@pytest.mark.skipif(shutil.which("openjd") is None, reason="openjd-cli is not installed")
 def test_openjd_runs_the_template(shot: Shot, whole: Path, tmp_path: Path) -> None:
     """The real runner, a real backend started by the step's environment, and a real Blender."""
     out, bundle = tmp_path / "frames", tmp_path / "bundle"
@@ -227,13 +227,14 @@ def test_openjd_runs_the_template(shot: Shot, whole: Path, tmp_path: Path) -> No
     tool = tmp_path / "gshead"
     tool.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m gshead_backend.cli "$@"\n')
     tool.chmod(0o755)
+    openjd = locked_tools.script("openjd")
     check = subprocess.run(
-        ["openjd", "check", str(bundle / "template.json")], capture_output=True, text=True, check=False
+        [openjd, "check", str(bundle / "template.json")], capture_output=True, text=True, check=False
     )
     assert check.returncode == 0, check.stdout + check.stderr
     done = subprocess.run(
         [
-            *("openjd", "run", str(bundle / "template.json"), "--step", "Render", "-p", f"Gshead={tool}"),
+            *(openjd, "run", str(bundle / "template.json"), "--step", "Render", "-p", f"Gshead={tool}"),
             *("-p", f"file://{bundle / 'parameters.json'}"),
         ],
         capture_output=True, text=True, timeout=280, check=False,

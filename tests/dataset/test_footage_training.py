@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-import torch
 from footage_of_people import write_video
 
 from gshead_backend.avatar.drive import drive
@@ -31,7 +30,7 @@ from gshead_backend.training.synthetic.people import make_person
 from gshead_backend.training.synthetic.photograph import ALWAYS_IN_HEAD, exposed, render, room_to_head, shade
 from gshead_backend.training.tasks import make_task
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("one_thread")]
 PEOPLE, FRAMES, SIDE = (2_001, 2_005, 2_011, 2_012), 8, 320
 
 
@@ -67,14 +66,6 @@ def folder(head: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = make_samples(out, portraits=2)
     assert told["samples"] >= 6
     return out
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run(values: dict[str, Any], folder: Path, out: Path) -> Outcome:

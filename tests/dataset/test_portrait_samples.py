@@ -35,15 +35,8 @@ from gshead_backend.training.prepared import material_of
 from gshead_backend.training.rar_task import RarTask
 from gshead_backend.training.sega.identity_task import identity_item
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 Prepared = tuple[Path, Outcome]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

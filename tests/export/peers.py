@@ -1,14 +1,13 @@
 """Other people's readers and validators, as pinned here, installed once into a cache of their own.
 
 Node packages come through npm, Python ones through pip without their dependencies (``usd-convert-gsplat`` pins a numpy
-of its own). Without node, npm or an index the tests that need them are skipped and say so.
+of its own). Node is the one that the locks bring. Without an index the tests that need them are skipped and say so.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from locked_tools import node, npm
 
 CACHE = Path(os.environ.get("GSHEAD_TEST_PEERS") or Path.home() / ".cache" / "gshead-test-peers")
 NODE = {"@playcanvas/splat-transform": "2.7.1", "gltf-validator": "2.0.0-dev.3.10"}
@@ -23,13 +23,10 @@ PYTHON = {"usd-validation-nvidia": "1.22.0", "usd-convert-gsplat": "0.1.15", "im
 
 
 def node_package(name: str) -> Path:
-    """The folder of an installed node package; skips the test when there is no node or it cannot be installed."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip(f"SKIPPED: node and npm are not installed, which {name} needs")
+    """The folder of an installed node package; skips the test when it cannot be installed."""
     folder = CACHE / f"node-{name.replace('/', '_')}-{NODE[name]}"
     _install(
-        folder, [npm, "install", f"{name}@{NODE[name]}", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]
+        folder, [*npm(), "install", f"{name}@{NODE[name]}", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]
     )
     return folder / "node_modules" / name
 
@@ -54,7 +51,7 @@ def run(command: list[str], *, paths: tuple[Path, ...] = ()) -> str:
 def splat_transform(source: Path, target: Path, *options: str) -> None:
     """Convert with PlayCanvas's splat-transform."""
     script = node_package("@playcanvas/splat-transform") / "bin" / "cli.mjs"
-    run(["node", str(script), "-q", "-w", str(source), str(target), *options])
+    run([node(), str(script), "-q", "-w", str(source), str(target), *options])
 
 
 def gltf_issues(path: Path) -> list[dict[str, Any]]:
@@ -65,7 +62,7 @@ def gltf_issues(path: Path) -> list[dict[str, Any]]:
         "v.validateBytes(new Uint8Array(f.readFileSync(process.argv[2])), {maxIssues: 0})"
         ".then(r => console.log(JSON.stringify(r.issues.messages)))"
     )
-    return json.loads(run(["node", "-e", script, str(module), str(path)]))
+    return json.loads(run([node(), "-e", script, str(module), str(path)]))
 
 
 def _install(folder: Path, command: list[str]) -> None:

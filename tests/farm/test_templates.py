@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from locked_tools import node
 
 from gshead_backend.cli.console import parse_frames
 from gshead_backend.errors import ArgumentError
@@ -116,31 +117,59 @@ def test_what_open_job_description_does_not_take_is_refused() -> None:
         Submission("a.blend", "out", [1], blender="/opt/ble\nnder")
 
 
-def test_a_flamenco_job_type_makes_a_task_a_chunk(tmp_path: Path) -> None:
-    """Compiled under a stand-in for the manager's own objects."""
-    node = shutil.which("node")
-    (script,) = write_template("flamenco", ODD, tmp_path / "gshead-render.js")
-    text = script.read_text()
-    assert '"label": "gshead render"' in text
-    if node is None:
-        pytest.skip("SKIPPED: no node here to compile the job type with")
-    stub = """
+FLAMENCO = """'use strict';
 const made = [];
 const author = {
   Task: (name, type) => ({ name, type, commands: [], addCommand(c) { this.commands.push(c); } }),
   Command: (name, parameters) => ({ name, parameters }),
 };
-const frameChunker = (frames, size) => ["1-3,5", "9-10"];
+function frameChunker(frames, size) {
+  const numbers = frames.split(",").flatMap((part) => {
+    const ends = part.split("-").map((end) => parseInt(end));
+    if (ends.length > 2 || ends.some(isNaN)) throw new Error("invalid range " + part);
+    return Array.from({ length: ends.at(-1) - ends[0] + 1 }, (_, i) => ends[0] + i);
+  });
+  const chunks = [];
+  for (let i = 0; i < numbers.length; i += size) chunks.push(numbers.slice(i, i + size).join(","));
+  return chunks;
+}
 """
+"""Stands in for what the manager gives a script, as Flamenco 3.9 does; it compiles scripts strictly."""
+
+
+def test_a_flamenco_job_type_makes_a_task_a_chunk(tmp_path: Path) -> None:
+    (script,) = write_template("flamenco", ODD, tmp_path / "gshead-render.js")
     run = """
 const settings = Object.fromEntries(JOB_TYPE.settings.map((s) => [s.key, s.default]));
 compileJob({ settings, addTask: (task) => made.push(task) });
-console.log(JSON.stringify(made));
+console.log(JSON.stringify({ type: JOB_TYPE, made }));
 """
-    done = subprocess.run([node, "-e", stub + text + run], capture_output=True, text=True, check=True)
-    tasks = json.loads(done.stdout)
-    assert [t["commands"][0]["parameters"]["args"][4] for t in tasks] == ["--frames=1-3,5", "--frames=9-10"]
-    assert tasks[0]["commands"][0]["parameters"]["args"][1] == ODD.blend
+    done = subprocess.run(
+        [node(), "-e", FLAMENCO + script.read_text() + run], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    for setting in found["type"]["settings"]:
+        assert setting["type"] in ("string", "int32", "float", "bool")
+        assert setting.get("subtype", "dir_path") in ("file_path", "dir_path", "file_name", "hashed_file_path")
+        assert setting.get("visible", "web") in ("visible", "hidden", "submission", "web")
+        assert isinstance(setting["default"], int if setting["type"] == "int32" else str)
+    assert found["type"]["label"] == "gshead render"
+    commands = [task["commands"] for task in found["made"]]
+    assert [(task["type"], len(task["commands"])) for task in found["made"]] == [("blender", 1)] * 2
+    assert {(c["name"], c["parameters"]["exe"], *c["parameters"]) for (c,) in commands} == {
+        ("exec", "gshead", "exe", "args")
+    }
+    told = [c["parameters"]["args"] for (c,) in commands]
+    assert [f for args in told for f in parse_frames(args[4].removeprefix("--frames="))] == list(ODD.frames)
+    assert told[0][:4] == ["render-blend", ODD.blend, "--out", ODD.out]
+    assert told[0][5:] == ["--extension", "/x/g.zip", "--blender", "/opt/blender"]
+
+
+def test_flamenco_has_no_frames_below_zero(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"no frames below zero, and this job begins at -5") as refused:
+        write_template("flamenco", Submission("a.blend", "out", [-5, -4, 0]), tmp_path / "x.js")
+    assert "openjd or slurm" in refused.value.remedy
+    assert not (tmp_path / "x.js").exists()
 
 
 def test_what_cannot_be_a_job_is_refused(tmp_path: Path) -> None:

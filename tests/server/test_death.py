@@ -96,14 +96,20 @@ def test_an_avatar_that_kills_the_worker_does_not_kill_it_again(backend):
         assert client.render(make_camera(), [head(good, value=3)]).wait(20).rgba.any()
 
 
+def wear_out(client: ThreadedClient, times: int, told: str) -> str:
+    """Have an avatar kill the render worker until it stays down, as a frame is ``told``; returns the avatar's id."""
+    avatar_id = client.avatar_put(b"GSa").wait(10).avatar_id
+    for _ in range(times):
+        with pytest.raises(BackendDiedError):
+            client.render(make_camera(), [head(avatar_id, 2)]).wait(20)
+    with pytest.raises(BackendError, match=told):
+        client.render(make_camera(), [head(avatar_id)]).wait(20)
+    return avatar_id
+
+
 def test_a_worker_that_always_dies_stays_down_and_says_so(backend):
     with ThreadedClient(backend.endpoint) as client:
-        avatar_id = client.avatar_put(b"GSa").wait(10).avatar_id
-        for _ in range(6):
-            with pytest.raises(BackendDiedError):
-                client.render(make_camera(), [head(avatar_id, 2)]).wait(20)
-        with pytest.raises(BackendError, match="down"):
-            client.render(make_camera(), [head(avatar_id)]).wait(20)
+        avatar_id = wear_out(client, 6, "down")
         client.restart_worker("render").wait(5)
         assert client.render(make_camera(), [head(avatar_id, value=8)]).wait(20).rgba.any()
 
@@ -114,12 +120,7 @@ def test_a_worker_that_stays_down_is_tried_again_by_itself(runtime):
     sooner = "import gshead_backend.server.workers as w; w.RESTARTS, w.RESTART_WINDOW = 1, 8.0; serve("
     backend = start_backend([python, flag, code.replace("serve(", sooner, 1)], directory=runtime)
     with ThreadedClient(backend.endpoint) as client:
-        avatar_id = client.avatar_put(b"GSa").wait(10).avatar_id
-        for _ in range(2):
-            with pytest.raises(BackendDiedError):
-                client.render(make_camera(), [head(avatar_id, 2)]).wait(20)
-        with pytest.raises(BackendError, match="tried again in a minute"):
-            client.render(make_camera(), [head(avatar_id)]).wait(20)
+        avatar_id = wear_out(client, 2, "tried again in a minute")
         time.sleep(8.2)
         assert client.render(make_camera(), [head(avatar_id, value=8)]).wait(20).rgba.any()
     backend.wait(10)

@@ -49,6 +49,7 @@ from gshead_backend.training.loop import train
 from gshead_backend.training.rar_task import RarTask
 from gshead_backend.training.synthetic.sample import Drawing
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPE = {"width": 8, "dim": 16, "depth": 1, "heads": 2, "codes": 6}
 
 
@@ -89,14 +90,6 @@ def folder(head: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     stacked = {key: np.ascontiguousarray(np.stack([item[key] for item in made])) for key in made[0]}
     safetensors.numpy.save_file(stacked, out / "train" / "0.safetensors")
     return out
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def tiny(**changes: Any) -> TrainConfig:

@@ -10,9 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-import safetensors.numpy
-import torch
-from toy_crops import write_crops
+from toy_crops import run, weights, write_crops
 
 from gshead_backend.errors import ArgumentError, MissingWeightsError
 from gshead_backend.methods.sega.identity import load_identity
@@ -21,7 +19,6 @@ from gshead_backend.portrait.nets.weights import weights_folder
 from gshead_backend.training.config import PRESETS, Augment, TrainConfig, load_config
 from gshead_backend.training.data import Crops
 from gshead_backend.training.heads import make_head_chunk
-from gshead_backend.training.loop import Outcome, train
 from gshead_backend.training.sega import ablations as ablations_module
 from gshead_backend.training.sega.decoders_task import DecodersTask
 from gshead_backend.training.sega.identity_task import CLOSE, identity_item
@@ -29,6 +26,7 @@ from gshead_backend.training.sega.motion_task import Movements
 from gshead_backend.training.synthetic.sample import Drawing
 from gshead_backend.training.tasks import make_task
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = {
     "sega_identity": {"w0": 8, "w1": 16, "w2": 16, "dim": 8, "codes": 16},
     "sega_motion": {"size": 64, "w0": 8, "w1": 8, "w2": 16, "latent": 8},
@@ -48,22 +46,6 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crops")
     write_crops(folder, 4)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def run(config: TrainConfig, data: Path, out: Path, **options: Any) -> Outcome:
-    return train(make_task(config), config, data, out, **options)
-
-
-def weights(folder: Path, network: str) -> dict[str, np.ndarray]:
-    return safetensors.numpy.load_file(folder / f"{network}.safetensors")
 
 
 @pytest.mark.parametrize("network", SHAPES)

@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-import safetensors.numpy
 import torch
-from toy_crops import write_crops
+from toy_crops import run, weights, write_crops
 
 from gshead_backend.cli import main
 from gshead_backend.errors import ArgumentError, FileFormatError
@@ -21,11 +20,11 @@ from gshead_backend.training import crops as crops_module
 from gshead_backend.training.config import PRESETS, Augment, TrainConfig, load_config
 from gshead_backend.training.crops import CHUNK, UNKNOWN, crop_sample, prepare
 from gshead_backend.training.data import Crops, Stream, batches
-from gshead_backend.training.loop import Outcome, train
 from gshead_backend.training.parser_task import ParserTask, iou_by_class, parser_item
 from gshead_backend.training.regressor_task import regressor_item, report
 from gshead_backend.training.tasks import make_task
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
     "parser": {"w0": 8, "w1": 8, "w2": 8, "w3": 8, "w4": 8},
     "regressor": {"face": 8, "eye": 8, "hidden": 64},
@@ -45,22 +44,6 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crops")
     write_crops(folder, 8)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def run(config: TrainConfig, crops: Path, out: Path, **options: Any) -> Outcome:
-    return train(make_task(config), config, crops, out, **options)
-
-
-def weights(folder: Path, network: str) -> dict[str, np.ndarray]:
-    return safetensors.numpy.load_file(folder / f"{network}.safetensors")
 
 
 def test_a_small_parser_learns_eight_faces(crops: Path, tmp_path: Path) -> None:

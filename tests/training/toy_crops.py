@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,20 @@ from gshead_backend.portrait.labels import LABEL_INDEX
 from gshead_backend.portrait.matte import FACE_OVAL
 from gshead_backend.portrait.nets.face_inputs import face_window
 from gshead_backend.portrait.nets.inputs import EYE_RINGS, LIP_RING
+from gshead_backend.training.config import TrainConfig
 from gshead_backend.training.crops import FIRST_SEED, STORED
+from gshead_backend.training.loop import Outcome, train
+from gshead_backend.training.tasks import make_task
+
+
+def run(config: TrainConfig, crops: Path, out: Path, **options: Any) -> Outcome:
+    """Train what a configuration says."""
+    return train(make_task(config), config, crops, out, **options)
+
+
+def weights(folder: Path, network: str) -> dict[str, np.ndarray]:
+    """The arrays that a training left, by name."""
+    return safetensors.numpy.load_file(folder / f"{network}.safetensors")
 
 
 def face_points(size: int, rng: np.random.Generator) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 
 import bpy
 import common
+import render_setup
 from mathutils import Vector
 
 AROUND = (-80, -40, 0, 40, 80)
@@ -49,7 +50,7 @@ def main() -> None:
     api.set_light(head, "scene")
     scene.render.engine = "CYCLES"
     scene.cycles.samples = int(common.ARGS.get("samples", 64))
-    ball(middle)
+    render_setup.grey_ball(0.06, Vector(middle) + Vector((0.23, 0, 0)), ALBEDO)
     camera.data.lens *= 0.68
     camera.location.x += 0.09
     bpy.ops.gshead.add_to_compositor()
@@ -71,24 +72,6 @@ def aim(lamp: Any, middle: Any, yaw: float, pitch: float) -> None:
     way = Vector((sin(a) * cos(b), -cos(a) * cos(b), sin(b)))
     lamp.location = Vector(middle) + AWAY * way
     lamp.rotation_euler = way.to_track_quat("Z", "Y").to_euler()
-
-
-def ball(middle: Any) -> None:
-    """A diffuse ball beside the head."""
-    bpy.ops.mesh.primitive_uv_sphere_add(segments=96, ring_count=48, radius=0.06, location=Vector(middle))
-    made = bpy.context.object
-    made.location.x += 0.23
-    for face in made.data.polygons:
-        face.use_smooth = True
-    material = bpy.data.materials.new("White")
-    if material.node_tree is None:
-        material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    shader, output = tree.nodes.new("ShaderNodeBsdfDiffuse"), tree.nodes.new("ShaderNodeOutputMaterial")
-    shader.inputs["Color"].default_value = (ALBEDO, ALBEDO, ALBEDO, 1)
-    tree.links.new(shader.outputs[0], output.inputs["Surface"])
-    made.data.materials.append(material)
 
 
 common.run(main)

@@ -72,15 +72,7 @@ def grey_bytes() -> bytes:
 
 def diffuse(albedo: float) -> Any:
     """A grey matte material."""
-    material = bpy.data.materials.new("grey")
-    if material.node_tree is None:
-        material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    shader, output = tree.nodes.new("ShaderNodeBsdfDiffuse"), tree.nodes.new("ShaderNodeOutputMaterial")
-    shader.inputs["Color"].default_value = (albedo, albedo, albedo, 1)
-    tree.links.new(shader.outputs[0], output.inputs["Surface"])
-    return material
+    return _material("grey", "ShaderNodeBsdfDiffuse", (albedo, albedo, albedo))
 
 
 def render_exr(path: Path, *, frame: int | None = None) -> None:
@@ -118,18 +110,33 @@ def cycles(samples: int = 16) -> None:
 
 def glowing(name: str, color: tuple[float, float, float], mesh: Any) -> Any:
     """An object that shows one colour, whatever the light."""
+    mesh.materials.append(_material(name, "ShaderNodeEmission", color))
+    obj = bpy.data.objects.new(name, mesh)
+    bpy.context.scene.collection.objects.link(obj)
+    return obj
+
+
+def _material(name: str, shader: str, color: tuple[float, float, float]) -> Any:
+    """A material of one shader node."""
     material = bpy.data.materials.new(name)
     if material.node_tree is None:
         material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()
-    shader, output = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
-    shader.inputs["Color"].default_value = (*color, 1.0)
-    tree.links.new(shader.outputs[0], output.inputs["Surface"])
-    mesh.materials.append(material)
-    obj = bpy.data.objects.new(name, mesh)
-    bpy.context.scene.collection.objects.link(obj)
-    return obj
+    node, output = tree.nodes.new(shader), tree.nodes.new("ShaderNodeOutputMaterial")
+    node.inputs["Color"].default_value = (*color, 1.0)
+    tree.links.new(node.outputs[0], output.inputs["Surface"])
+    return material
+
+
+def grey_ball(radius: float, place: Any, albedo: float) -> Any:
+    """A smooth diffuse sphere."""
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=96, ring_count=48, radius=radius, location=place)
+    made = bpy.context.object
+    for face in made.data.polygons:
+        face.use_smooth = True
+    made.data.materials.append(diffuse(albedo))
+    return made
 
 
 def ball(name: str, color: tuple[float, float, float], radius: float, place: tuple[float, float, float]) -> Any:

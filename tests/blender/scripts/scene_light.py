@@ -129,11 +129,7 @@ def with_cycles(scene: Any, made: Any, lamp: Any, out: Path) -> None:
     lamp.rotation_euler = Euler((1.2, 0, -0.6))
     render_setup.cycles(64)
     scene.cycles.max_bounces = 0
-    bpy.ops.mesh.primitive_uv_sphere_add(segments=96, ring_count=48, radius=0.05, location=(0.19, 0, 0))
-    ball = bpy.context.object
-    for face in ball.data.polygons:
-        face.use_smooth = True
-    ball.data.materials.append(render_setup.diffuse(LINEAR))
+    render_setup.grey_ball(0.05, (0.19, 0, 0), LINEAR)
     scene.render.resolution_x, scene.camera.data.lens = 192, 45.0
     bpy.ops.gshead.add_to_compositor(shadows=False, reflections=False)
     render_setup.render_image(out / "cycles.exr")
