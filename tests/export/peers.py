@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from locked_tools import node, npm
+from pxr import Usd, UsdValidation
 
 CACHE = Path(os.environ.get("GSHEAD_TEST_PEERS") or Path.home() / ".cache" / "gshead-test-peers")
 NODE = {"@playcanvas/splat-transform": "2.7.1", "gltf-validator": "2.0.0-dev.3.10"}
@@ -52,6 +53,14 @@ def splat_transform(source: Path, target: Path, *options: str) -> None:
     """Convert with PlayCanvas's splat-transform."""
     script = node_package("@playcanvas/splat-transform") / "bin" / "cli.mjs"
     run([node(), str(script), "-q", "-w", str(source), str(target), *options])
+
+
+def usd_errors(path: Path) -> list[str]:
+    """What OpenUSD's own validators say about a file."""
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    assert len(validators) > 10
+    errors = UsdValidation.ValidationContext(validators).Validate(Usd.Stage.Open(str(path)))
+    return [f"{e.GetName()}: {e.GetMessage()}" for e in errors]
 
 
 def gltf_issues(path: Path) -> list[dict[str, Any]]:
