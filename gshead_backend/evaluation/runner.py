@@ -144,7 +144,8 @@ def run(plan: Plan, date: str, progress: Progress = no_progress) -> Report:
     head = head_for(plan.method, plan.head)
     report = Report(date, plan.device, _options(plan), missing=list(plan.missing))
     started = time.perf_counter()
-    ways = [(quality, fitted) for quality in plan.qualities for fitted in ((False, True) if plan.unfitted else (True,))]
+    fits = (False, True) if plan.unfitted else (True,)
+    ways: list[tuple[Quality, bool]] = [(quality, fitted) for quality in plan.qualities for fitted in fits]
     total = max(1, len(ways) * sum(map(len, (plan.people, plan.photos, plan.multiview, plan.videos))))
     done = 0
 
