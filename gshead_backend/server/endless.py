@@ -2,7 +2,8 @@
 
 ZeroMQ hands a message over when its last part has come, and bounds a part but not their number: until then the parts
 lie where the front cannot see them, and an empty part, two bytes on the wire, takes 64 bytes. So a thread watches what
-the process holds, and which connections have bytes waiting but never bring a message to its end.
+the process holds, and which connections have bytes waiting but never bring a message to its end. Over tcp a connection
+that has not brought one yet, a stranger's perhaps, may send no more than keys and a greeting take.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import contextlib
 import logging
 import os
 import socket
+import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -30,17 +33,24 @@ _LOOK_MS, _IDLE_MS = 50, 200
 _SEEN_OFTEN = 3
 """Looks at which bytes waited before a connection is suspected: a heartbeat may be seen once in a while."""
 _RECENT = 1.0
+_FIRST_BYTES = 2 << 20
+"""Bytes that may come over tcp before a connection's first message, ``hello``, is whole: keys and one header."""
+_TCP_INFO_RECEIVED = 128
+"""Where Linux's ``struct tcp_info`` holds ``tcpi_bytes_received``."""
 _SETTLE = 0.3
 """Seconds from closing a connection until ZeroMQ has let go of what came through it."""
 
 
 @dataclass
 class _Connection:
-    """``file`` tells a socket from a later one of the same number; ``base``: the least memory since it was heard."""
+    """``file`` tells a socket from a later one of the same number; ``base``: the least memory since it was heard;
+    ``greeted``: a whole message has come."""
 
     handle: int
     file: tuple[int, int]
     base: int
+    tcp: bool = False
+    greeted: bool = False
     looks: int = 0
     waiting_at: float = 0.0
 
@@ -76,6 +86,7 @@ class EndlessWatch:
         with contextlib.suppress(zmq.ZMQError, ValueError):
             connection = self._connections.get(int(frame.get(zmq.SRCFD)))
             if connection is not None:
+                connection.greeted = True
                 connection.looks = 0
                 connection.base = 0  # taken anew at the next look
 
@@ -105,11 +116,14 @@ class EndlessWatch:
         handle = int(event["value"])
         if event["event"] == zmq.EVENT_ACCEPTED:
             with contextlib.suppress(OSError):
-                self._connections[handle] = _Connection(handle, _file(handle), 0)
+                self._connections[handle] = _Connection(handle, _file(handle), 0, _received(handle) is not None)
         else:
             self._connections.pop(handle, None)
 
     def _look(self, now: float) -> None:
+        for stranger in [c for c in self._connections.values() if c.tcp and not c.greeted]:
+            if (_received(stranger.handle) or 0) > _FIRST_BYTES:
+                self._cut(stranger, "A connection sent %d MiB before any message; it was closed", _FIRST_BYTES)
         memory = memory_of(os.getpid()) - self._explained()
         for connection in self._connections.values():
             connection.base = min(connection.base or memory, memory)
@@ -122,27 +136,41 @@ class EndlessWatch:
         under_way = sum(now - c.waiting_at < _RECENT for c in suspects)
         worst = max(suspects, key=lambda c: c.looks)
         if memory - worst.base > self._limit * max(under_way, 1):
-            self._cut(worst, memory - worst.base)
+            said = "A client's message did not end after %d MiB; its connection was closed"
+            self._cut(worst, said, memory - worst.base)
+            self._ended.wait(_SETTLE)
+            return_freed_memory()
+            for other in self._connections.values():
+                other.base = 0
 
-    def _cut(self, connection: _Connection, grown: int) -> None:
+    def _cut(self, connection: _Connection, said: str, size: int) -> None:
         self._connections.pop(connection.handle, None)
         try:
             with socket.socket(fileno=os.dup(connection.handle)) as end:
                 if _file(end.fileno()) != connection.file:
                     return
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # the peer is told at once
                 end.shutdown(socket.SHUT_RDWR)  # ZeroMQ sees that its peer has gone, and tidies up
         except OSError:
             return
-        log.error("A client's message did not end after %d MiB; its connection was closed", grown >> 20)
-        self._ended.wait(_SETTLE)
-        return_freed_memory()
-        for other in self._connections.values():
-            other.base = 0
+        log.error(said, size >> 20)
 
 
 def _file(handle: int) -> tuple[int, int]:
     info = os.fstat(handle)
     return info.st_dev, info.st_ino
+
+
+def _received(handle: int) -> int | None:
+    """Bytes that came over a tcp connection; None of another one, or where the system does not tell."""
+    if not sys.platform.startswith("linux"):
+        return None
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(handle)) as end:
+        if end.family in (socket.AF_INET, socket.AF_INET6):
+            info = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            if len(info) >= _TCP_INFO_RECEIVED + 8:
+                return int.from_bytes(info[_TCP_INFO_RECEIVED:][:8], sys.byteorder)
+    return None
 
 
 def _waiting(handle: int) -> bool:

@@ -32,18 +32,18 @@ class Endless:
 
     def __init__(self, endpoint: Endpoint, first: bytes, parts: bytes, at_most: int) -> None:
         self.sent, self.cut = 0, False
-        self._first, self._parts, self._most = first, parts, at_most
-        kind, _, place = endpoint.address.partition("://")
+        self._endpoint, self._first, self._parts, self._most = endpoint, first, parts, at_most
+        self._thread = threading.Thread(target=self._flood)
+
+    def __enter__(self) -> Endless:
+        kind, _, place = self._endpoint.address.partition("://")
         if kind == "ipc":
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.connect(place)
         else:
             host, _, port = place.rpartition(":")
             self._socket = socket.create_connection((host, int(port)))
-        self._thread = threading.Thread(target=self._flood)
-
-    def __enter__(self) -> Endless:
-        self._thread.start()
+        self._thread.start()  # at once: who says nothing is hung up on
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -82,6 +82,9 @@ class Encrypted:
     def __enter__(self) -> Encrypted:
         assert self._monitor.poll(5000), "the keys are the backend's own"
         self._monitor.recv_multipart()
+        self._socket.send(b"{}")  # who has brought no message yet is cut off sooner
+        assert self._socket.poll(5000), "a message that ends is answered"
+        self._socket.recv_multipart()
         self._socket.send_multipart([self._part] * self._count, copy=False)
         return self
 

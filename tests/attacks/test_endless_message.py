@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -110,6 +111,20 @@ def test_who_has_no_key_is_cut_off_before_a_message_begins(
     assert seen.grown < 64 * MIB, f"{seen.grown >> 20} MiB were held"
     assert seen.left < 32 * MIB, f"{seen.left >> 20} MiB stay"
     assert seen.longest < 2.0, f"a proper client waited for {seen.longest:.1f} s"
+
+
+@over_tcp
+def test_many_strangers_hold_no_more_than_one(bounded: tuple[Backend, Client]) -> None:
+    """Each announces a command as large as a part may be, and sends it."""
+    backend, client = bounded
+    assert backend.process is not None
+    avatar, before = client.avatar_put(b"GSx"), psutil.Process(backend.process.pid).memory_info().rss
+    first, parts = STRANGERS["one large command before the keys"]
+    with Highest(backend.process.pid) as highest, contextlib.ExitStack() as crowd:
+        strangers = [crowd.enter_context(Endless(backend.endpoint, first, parts, 2000 * MIB)) for _ in range(10)]
+        assert wait_until(lambda: all(s.cut for s in strangers), 30)
+        assert client.render(make_camera(), [head(avatar)]).rgba.any()
+    assert highest.bytes - before < 200 * MIB, f"{highest.bytes - before >> 20} MiB were held"
 
 
 def test_large_messages_that_end_are_nobodys_endless_ones(bounded: tuple[Backend, Client]) -> None:
