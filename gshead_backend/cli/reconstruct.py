@@ -32,8 +32,8 @@ def reconstruct(
     Args:
         photo: JPEG, PNG, WebP or TIFF, or a folder of them.
         out: the avatar file to write, ending in .gshead; with a folder, the folder to write them to.
-        method: uvfit, rar (uvfit corrected by a trained network), or sega and gagavatar, whose networks you train or
-            fetch ('gshead weights list' says what they need).
+        method: uvfit, rar or sega (uvfit corrected by trained networks), or gagavatar (a published network; 'gshead
+            weights list' says what it needs).
         quality: draft takes a few seconds, standard and high some ten times as long without a GPU.
         name: display name; the photo's name when empty.
         head: an imported head's name, or a head file; with gagavatar the imported FLAME head.
