@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import Cancelled, ExportError, FileFormatError, GsheadError
+from .console import was_interrupted
 
 VERBS = {
     "reconstruct": "a portrait photo becomes an avatar (.gshead)",
@@ -92,6 +93,8 @@ def _run(args: Sequence[str], debug: bool) -> int:
         told.__cause__ = error  # for --debug
         return _report(told, args, debug)
     except Exception as error:
+        if was_interrupted():  # it may have torn a lock's own bookkeeping: "cannot release un-acquired lock"
+            return _report(Cancelled("Interrupted."), args, debug)
         if debug:
             raise
         what = f"{type(error).__name__}: {error}".strip()

@@ -57,6 +57,11 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def was_interrupted() -> bool:
+    """Ctrl-C has come while a :class:`Progress` was shown."""
+    return _interrupted
+
+
 class Progress:
     """Progress on stderr: one line that is redrawn on a terminal, else a line for every tenth.
 
