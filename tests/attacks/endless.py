@@ -55,11 +55,21 @@ class Endless:
     def _flood(self) -> None:
         try:
             self._socket.sendall(self._first)
+            if self._first.endswith(READY):  # parts that come before the other side is ready break the handshake
+                self._await_ready()
             while self.sent < self._most:
                 self._socket.sendall(self._parts)
                 self.sent += len(self._parts)
         except OSError:
             self.cut = True
+
+    def _await_ready(self) -> None:
+        said = b""
+        while b"READY" not in said:
+            more = self._socket.recv(4096)
+            if not more:
+                raise ConnectionResetError
+            said += more
 
 
 class Encrypted:
