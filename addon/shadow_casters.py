@@ -32,10 +32,11 @@ def shadows_on(heads: Sequence[PosedHead], depsgraph: Any) -> list[np.ndarray | 
     ]
     scene = depsgraph.scene_eval
     around = world.world_light(scene.world, compat.world_tree(scene.world))
-    return [_shadow(head, found, around, depsgraph) if head.receives_shadows else None for head in heads]
+    things = _Things(depsgraph)
+    return [_shadow(head, found, around, things) if head.receives_shadows else None for head in heads]
 
 
-def _shadow(head: PosedHead, found: list[lamps.Lamp], around: Any, depsgraph: Any) -> np.ndarray | None:
+def _shadow(head: PosedHead, found: list[lamps.Lamp], around: Any, things: _Things) -> np.ndarray | None:
     avatar = head.stored.avatar
     vertices = head.state.vertices
     if vertices is None:
@@ -45,28 +46,63 @@ def _shadow(head: PosedHead, found: list[lamps.Lamp], around: Any, depsgraph: An
     if np.linalg.det(head.matrix[:3, :3]) < 0:  # mirrored: else its normals point inward
         faces = faces[:, ::-1]
     return shadows.left_of_light(
-        placed.astype(np.float64), faces, found, around, lambda way: _triangles(way, depsgraph, head)
+        placed.astype(np.float64), faces, found, around, lambda way: things.triangles(way, head)
     )
 
 
-def _triangles(way: shadows.Way, depsgraph: Any, head: PosedHead) -> np.ndarray:
-    """(n, 3, 3) world-space triangles of everything but the head itself that reach into a way."""
-    made = [np.zeros((0, 3, 3))]
-    for instance in depsgraph.object_instances:
-        obj = instance.object
-        if not instance.show_self or not can_cast(obj):
-            continue
-        matrix = np.array(instance.matrix_world, np.float64)
-        if storage.is_head(obj.original) and head.is_at(obj.original, matrix):
-            continue
-        box = np.array(obj.bound_box, np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
-        middle = box.mean(0)
-        if not way.meets(middle[None], np.linalg.norm(box - middle, axis=1).max()[None])[0]:
-            continue
-        corners = _mesh_triangles(obj) @ matrix[:3, :3].T + matrix[:3, 3]
-        centres = corners.mean(1)
-        made.append(corners[way.meets(centres, np.linalg.norm(corners - centres[:, None], axis=2).max(1))])
-    return np.concatenate(made)
+class _Things:
+    """What may throw shadows in a depsgraph: where each instance is, at once; its triangles, when a way meets it.
+
+    Scenes have many instances and few that stand between a head and a lamp, so each is read once a frame at most.
+    """
+
+    def __init__(self, depsgraph: Any) -> None:
+        self._depsgraph = depsgraph
+        self._loaded: dict[int, np.ndarray] = {}
+        self._heads: list[tuple[int, Any, np.ndarray]] = []
+        self._number: list[int] = []
+        boxes: dict[int, np.ndarray] = {}
+        local, matrices = [], []
+        for number, instance in enumerate(depsgraph.object_instances):
+            obj = instance.object
+            if not instance.show_self or not can_cast(obj):
+                continue
+            key = obj.as_pointer()
+            if key not in boxes:
+                boxes[key] = np.array(obj.bound_box, np.float64)
+            matrices.append(np.array(instance.matrix_world, np.float64))
+            local.append(boxes[key])
+            if storage.is_head(obj.original):
+                self._heads.append((len(self._number), obj.original, matrices[-1]))
+            self._number.append(number)
+        M = np.array(matrices).reshape(-1, 4, 4)
+        corners = np.einsum("nij,nkj->nki", M[:, :3, :3], np.array(local).reshape(-1, 8, 3)) + M[:, None, :3, 3]
+        self._middle = corners.mean(1)
+        self._radius = np.linalg.norm(corners - self._middle[:, None], axis=2).max(1, initial=0.0)
+
+    def triangles(self, way: shadows.Way, head: PosedHead) -> np.ndarray:
+        """(n, 3, 3) world-space triangles of everything but the head itself that reach into a way."""
+        met = way.meets(self._middle, self._radius)
+        for place, original, matrix in self._heads:
+            met[place] &= not head.is_at(original, matrix)
+        wanted = [self._number[place] for place in np.flatnonzero(met)]
+        self._load({number for number in wanted if number not in self._loaded})
+        made = [np.zeros((0, 3, 3))]
+        for number in wanted:
+            corners = self._loaded[number]
+            centres = corners.mean(1)
+            reach = np.linalg.norm(corners - centres[:, None], axis=2).max(1, initial=0.0)
+            made.append(corners[way.meets(centres, reach)])
+        return np.concatenate(made)
+
+    def _load(self, numbers: set[int]) -> None:
+        """Instances exist while they are iterated over only."""
+        if not numbers:
+            return
+        for number, instance in enumerate(self._depsgraph.object_instances):
+            if number in numbers:
+                matrix = np.array(instance.matrix_world, np.float64)
+                self._loaded[number] = _mesh_triangles(instance.object) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def _mesh_triangles(obj: Any) -> np.ndarray:
