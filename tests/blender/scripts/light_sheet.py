@@ -20,24 +20,14 @@ ALBEDO = 0.6
 
 
 def main() -> None:
-    out, size = Path(common.ARGS["out"]), int(common.ARGS.get("size", 320))
-    common.enable()
+    out = Path(common.ARGS["out"])
+    head, camera = render_setup.stage(0, (0.01, 0.011, 0.012))
     api, scene = common.module("api"), bpy.context.scene
-    head = api.load(common.ARGS["avatar"])
-    camera = api.add_camera(head, size=(size, size), yaw=float(common.ARGS.get("yaw", 0)))
-    api.keep_photo_colors()
-    api.set_light(head, "scene")
-    scene.world = bpy.data.worlds.new("World")
-    if bpy.app.version < (5, 0):
-        scene.world.use_nodes = True
-    shader = next(n for n in scene.world.node_tree.nodes if n.bl_idname == "ShaderNodeBackground")
-    shader.inputs["Color"].default_value = (0.01, 0.011, 0.012, 1)
-    scene.render.film_transparent = False
     data = bpy.data.lights.new("Key", "AREA")
     data.energy, data.size = WATTS, 0.4
     key = bpy.data.objects.new("Key", data)
     scene.collection.objects.link(key)
-    middle = common.module("rig.axes").to_blender(head_middle(head))
+    middle = render_setup.head_middle(head)
     for yaw in AROUND:
         aim(key, middle, yaw, 15)
         api.render_still(out / f"engine_{yaw}.png")
@@ -58,12 +48,6 @@ def main() -> None:
         aim(key, middle, yaw, 15)
         api.render_still(out / f"cycles_{yaw}.png", engine="")
     common.report(done=True)
-
-
-def head_middle(head: Any) -> Any:
-    """(3,) in head space."""
-    person = common.module("storage").read(head.mesh.data).avatar.personal
-    return person.joints[3:5].mean(0) - [0, 0, 0.07]
 
 
 def aim(lamp: Any, middle: Any, yaw: float, pitch: float) -> None:

@@ -27,6 +27,29 @@ def scene_with_head(size: int = 96, count: int = 800, seed: int = 3) -> Any:
     return made
 
 
+def stage(yaw: float, backdrop: tuple[float, float, float]) -> tuple[Any, Any]:
+    """For pictures of the script's avatar: its objects and a camera, in the scene's light, before an even world."""
+    common.enable()
+    api, scene, size = common.module("api"), bpy.context.scene, int(common.ARGS.get("size", 320))
+    head = api.load(common.ARGS["avatar"])
+    camera = api.add_camera(head, size=(size, size), yaw=float(common.ARGS.get("yaw", yaw)))
+    api.keep_photo_colors()
+    api.set_light(head, "scene")
+    scene.world = bpy.data.worlds.new("World")
+    if bpy.app.version < (5, 0):
+        scene.world.use_nodes = True
+    shader = next(n for n in scene.world.node_tree.nodes if n.bl_idname == "ShaderNodeBackground")
+    shader.inputs["Color"].default_value = (*backdrop, 1)
+    scene.render.film_transparent = False
+    return head, camera
+
+
+def head_middle(head: Any) -> Any:
+    """(3,) in Blender's world, of a head that stands at the origin."""
+    person = common.module("storage").read(head.mesh.data).avatar.personal
+    return common.module("rig.axes").to_blender(person.joints[3:5].mean(0) - [0, 0, 0.07])
+
+
 def add_camera(scene: Any, size: int) -> None:
     """A camera 0.8 m in front of the origin, and square frames of ``size`` pixels."""
     data = bpy.data.cameras.new("Camera")

@@ -16,20 +16,10 @@ from mathutils import Vector
 
 
 def main() -> None:
-    out, size = Path(common.ARGS["out"]), int(common.ARGS.get("size", 320))
-    common.enable()
+    out = Path(common.ARGS["out"])
+    head, _ = render_setup.stage(15, (0.2, 0.22, 0.26))
     api, scene = common.module("api"), bpy.context.scene
-    head = api.load(common.ARGS["avatar"])
-    api.add_camera(head, size=(size, size), yaw=float(common.ARGS.get("yaw", 15)))
-    api.keep_photo_colors()
-    api.set_light(head, "scene")
-    scene.world = bpy.data.worlds.new("World")
-    if bpy.app.version < (5, 0):
-        scene.world.use_nodes = True
-    shader = next(n for n in scene.world.node_tree.nodes if n.bl_idname == "ShaderNodeBackground")
-    shader.inputs["Color"].default_value = (0.2, 0.22, 0.26, 1)
-    scene.render.film_transparent = False
-    middle = Vector(common.module("rig.axes").to_blender(head_middle(head)))
+    middle = Vector(render_setup.head_middle(head))
     sun = render_setup.add_lamp("Sun", "SUN", (0, 0, 0), 3.5)
     sun.rotation_euler = (radians(62), 0, radians(38))
     api.render_still(out / "shadow_none.png")
@@ -52,12 +42,6 @@ def main() -> None:
     sun.rotation_euler = (radians(35), 0, radians(20))
     api.render_still(out / "shadow_brim.png", engine="")
     common.report(done=True)
-
-
-def head_middle(head: Any) -> Any:
-    """(3,) in head space."""
-    person = common.module("storage").read(head.mesh.data).avatar.personal
-    return person.joints[3:5].mean(0) - [0, 0, 0.07]
 
 
 def slat(place: Any, toward: Any, up: float) -> Any:
