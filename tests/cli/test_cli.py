@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,33 +12,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import OpenEXR
 import pytest
 from pxr import Usd
-from tiny_avatar import make_tiny_avatar
+from run_cli import ROOT, TAKE, gshead
 
-from gshead_backend.avatar import load_avatar, save_avatar
-from gshead_backend.head import HeadModel
+from gshead_backend.avatar import load_avatar
 from gshead_backend.protocol import Client
 from gshead_backend.protocol.launcher import start_backend
-
-ROOT = Path(__file__).parents[2]
-TAKE = ROOT / "samples" / "take_demo.json"
-
-
-def gshead(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line with the warnings that Python would hide turned into errors of ours."""
-    return subprocess.run(
-        [sys.executable, "-m", "gshead_backend.cli", *map(str, arguments)], capture_output=True, text=True,
-        timeout=240, check=False, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def avatar_file(tiny_head: HeadModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("avatar") / "tiny.gshead"
-    save_avatar(make_tiny_avatar(tiny_head, 800), path)
-    return path
 
 
 def test_version_is_quick_and_loads_nothing_heavy() -> None:
@@ -108,63 +87,6 @@ def test_errors_are_json_when_asked_for_and_tracebacks_when_debugging(tmp_path: 
     assert "Traceback" in done.stderr
 
 
-def test_render_writes_the_frames_it_names(avatar_file: Path, tmp_path: Path) -> None:
-    out = tmp_path / "new" / "folder"
-    done = gshead(
-        "render", avatar_file, "-o", out, "--take", TAKE, "--frames", "6,25,34-36:2", "--size", "96x64", "--json"
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert [Path(f).name for f in result["files"]] == ["0006.png", "0025.png", "0034.png", "0036.png"]
-    assert sorted(p.name for p in out.glob("*.png")) == ["0006.png", "0025.png", "0034.png", "0036.png"]
-    assert json.loads((out / "manifest.json").read_text())["missing"] == []
-    images = [cv2.imread(f, cv2.IMREAD_UNCHANGED) for f in result["files"]]
-    assert all(i.shape == (64, 96, 4) for i in images)
-    assert images[0][..., 3].max() > 200, "the head is there"
-    assert images[0][0, 0, 3] == 0, "the corner is transparent"
-    assert np.abs(images[0].astype(int) - images[1]).max() > 30, "the head turns"
-    assert "100%" in done.stderr
-
-
-def test_render_exr_and_backgrounds(avatar_file: Path, tmp_path: Path) -> None:
-    done = gshead("render", avatar_file, "-o", tmp_path, "--size", "64", "--format", "exr")
-    assert done.returncode == 0, done.stderr
-    with OpenEXR.File(str(tmp_path / "0001.exr"), separate_channels=True) as file:
-        channels = {name: c.pixels for name, c in file.channels().items()}
-    assert set(channels) == set("RGBAZ")
-    seen = channels["A"] > 0.5
-    assert np.isfinite(channels["Z"][seen]).all()
-    assert np.isinf(channels["Z"][0, 0])
-    done = gshead("render", avatar_file, "-o", tmp_path, "--size", "64", "--background", "#ff8000", "--yaw", "30")
-    assert done.returncode == 0, done.stderr
-    image = cv2.imread(str(tmp_path / "0001.png"), cv2.IMREAD_UNCHANGED)
-    assert image.shape == (64, 64, 3)
-    assert image[0, 0].tolist() == [0, 128, 255]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_ends_at_once_and_leaves_only_whole_files(avatar_file: Path, tmp_path: Path) -> None:
-    command = ["render", avatar_file, "-o", tmp_path, "--take", TAKE, "--size", "1024"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "gshead_backend.cli", *map(str, command)], stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "Frame" in line:
-                break
-        process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-        assert process.wait(30) == 130, rest
-    assert "GSH-E103" in rest
-    assert "Traceback" not in rest
-    written = sorted(p.name for p in tmp_path.glob("*.png"))
-    assert 0 < len(written) < 48
-    assert not list((tmp_path / ".gshead").glob("*.claim"))
-    for name in written:
-        assert cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED).shape == (1024, 1024, 4)
-
-
 def test_output_may_be_cut_off_by_its_reader() -> None:
     done = subprocess.run(
         f"'{sys.executable}' -m gshead_backend.cli --help | head -1", shell=True, capture_output=True, text=True,
@@ -210,81 +132,6 @@ def test_a_photo_without_a_face_says_so_and_writes_nothing(tmp_path: Path) -> No
     assert "GSH-E303" in done.stderr
     assert done.stdout == ""
     assert [p.name for p in tmp_path.iterdir()] == ["sky.png"]
-
-
-def test_export_usd_and_ply(avatar_file: Path, tmp_path: Path) -> None:
-    done = gshead("export", avatar_file, "-o", tmp_path / "a.usdc", "--take", TAKE, "--frames", "10-14", "--json")
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert (result["frames"], result["splats"]) == (5, 800)
-    assert result["files"] == [str(tmp_path / "a.usdc"), str(tmp_path / "a_head.png")]
-    assert result["bytes"] == sum(Path(f).stat().st_size for f in result["files"])
-    stage = Usd.Stage.Open(str(tmp_path / "a.usdc"))
-    assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (10, 14)
-    assert stage.GetPrimAtPath("/Camera")
-    done = gshead("export", avatar_file, "-o", tmp_path / "a.ply", "--take", TAKE, "--frames", "35")
-    assert done.returncode == 0, done.stderr
-    assert b"element vertex 800" in (tmp_path / "a.ply").read_bytes()[:200]
-    for out in ("b.usdc", "b.glb"):
-        done = gshead("export", avatar_file, "-o", tmp_path / out, "--take", TAKE, "--frames", "1-48:2")
-        assert (done.returncode, (tmp_path / out).exists()) == (2, False)
-        assert "--frames" in done.stderr
-
-
-def test_export_glb_and_numbered_files(avatar_file: Path, tmp_path: Path) -> None:
-    arguments = ("--take", TAKE, "--frames", "8-10")
-    done = gshead("export", avatar_file, "-o", tmp_path / "a.glb", "--content", "splats", *arguments)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "a.glb").read_bytes()[:4] == b"glTF"
-    for ending in ("ply", "spz"):
-        done = gshead("export", avatar_file, "-o", tmp_path / f"n.{ending}", "--json", *arguments)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["files"] == [str(tmp_path / f"n.{i:04d}.{ending}") for i in (8, 9, 10)]
-    assert sorted(p.name for p in tmp_path.glob("n.*")) == sorted(
-        f"n.{i:04d}.{e}" for i in (8, 9, 10) for e in ("ply", "spz")
-    )
-
-
-def test_tasks_export_the_parts_of_clips_one_by_one(avatar_file: Path, tmp_path: Path) -> None:
-    arguments = ("--take", TAKE, "--frames", "1-20", "--mode", "clips", "--chunk", "8", "--half")
-    for part in ("17-20", "root", "1-8", "9-16"):
-        done = gshead("export", avatar_file, "-o", tmp_path / "s.usda", *arguments, "--part", part)
-        assert done.returncode == 0, done.stderr
-    stage = Usd.Stage.Open(str(tmp_path / "s.usda"))
-    positions = stage.GetPrimAtPath("/Avatar/Splats").GetAttribute("positionsh")
-    assert positions.GetTimeSamples() == list(range(1, 21))
-    assert len(positions.Get(12)) == 800
-    wrong = gshead("export", avatar_file, "-o", tmp_path / "s.usda", *arguments, "--part", "9-17")
-    assert wrong.returncode == 2
-    assert "root, 1-8, 9-16, 17-20" in wrong.stderr
-    wrong = gshead("export", avatar_file, "-o", tmp_path / "s.usda", "--part", "root")
-    assert (wrong.returncode, "--mode clips" in wrong.stderr) == (2, True)
-
-
-def test_usd_comes_back_as_avatar_and_take(tmp_path: Path) -> None:
-    from gshead_backend.avatar import load_take
-    from gshead_backend.head import default_head
-
-    avatar = make_tiny_avatar(default_head(), 300)
-    save_avatar(avatar, tmp_path / "a.gshead")
-    done = gshead("export", tmp_path / "a.gshead", "-o", tmp_path / "a.usdz", "--take", TAKE, "--mode", "rig")
-    assert done.returncode == 0, done.stderr
-    back = gshead(
-        "import-usd", tmp_path / "a.usdz", "-o", tmp_path / "b.gshead", "--take", tmp_path / "b.json", "--json"
-    )
-    assert back.returncode == 0, back.stderr
-    assert json.loads(back.stdout)["frames"] == 48
-    got, want = load_avatar(tmp_path / "b.gshead"), load_avatar(tmp_path / "a.gshead")
-    assert np.array_equal(got.offset, want.offset)
-    assert (got.name, got.provenance) == (want.name, want.provenance)
-    mine, theirs = load_take(TAKE), load_take(tmp_path / "b.json")
-    for frame in (1, 15, 25, 40):
-        vertices = [got.personal.vertices(take.pose(got.head, frame)) for take in (mine, theirs)]
-        assert np.abs(vertices[0] - vertices[1]).max() < 2e-4, f"frame {frame}"
-    (tmp_path / "c.usda").write_text("#usda 1.0\n")
-    foreign = gshead("import-usd", tmp_path / "c.usda", "-o", tmp_path / "c.gshead")
-    assert (foreign.returncode, (tmp_path / "c.gshead").exists()) == (3, False)
-    assert "no head of gshead" in foreign.stderr
 
 
 def test_reduce_writes_a_smaller_avatar_and_says_what_it_refuses(avatar_file: Path, tmp_path: Path) -> None:
@@ -373,46 +220,3 @@ def test_heads_and_assets_are_listed(tmp_path: Path) -> None:
     done = gshead("assets", "fetch", "--from", tmp_path, GSHEAD_ASSETS=str(tmp_path / "to"))
     assert done.returncode == 3
     assert "GSH-E101" in done.stderr
-
-
-def test_render_writes_a_video_or_says_what_is_missing(avatar_file: Path, tmp_path: Path) -> None:
-    arguments = ("render", avatar_file, "--take", TAKE, "--frames", "1-3", "--size", "64x64", "--device", "cpu")
-    bare = {"PATH": str(tmp_path), "GSHEAD_FFMPEG": ""}
-    done = gshead(*arguments, "-o", tmp_path / "a.mp4", "--background", "grey", **bare)
-    if done.returncode != 0:  # the optional extra is not installed here
-        assert (done.returncode, "GSH-E701" in done.stderr) == (1, True), done.stderr
-    recorder = tmp_path / "recorder"
-    recorder.write_text(f"#!{sys.executable}\nimport sys; open(sys.argv[-1], 'wb').write(sys.stdin.buffer.read())\n")
-    recorder.chmod(0o755)
-    out = tmp_path / "b.mp4"
-    done = gshead(*arguments, "-o", out, "--background", "#808080", "--json", GSHEAD_FFMPEG=str(recorder))
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["files"] == [str(out)]
-    pixels = np.frombuffer(out.read_bytes(), np.uint8).reshape(3, 64, 64, 3)
-    assert (pixels[:, 0, 0] == 128).all()
-    assert np.abs(pixels.astype(int) - 128).max() > 20
-    done = gshead(*arguments, "-o", tmp_path / "c.mp4", GSHEAD_FFMPEG=str(recorder))
-    assert (done.returncode, "cannot be transparent" in done.stderr) == (2, True)
-
-
-def test_render_by_a_lamp_from_either_side(avatar_file: Path, tmp_path: Path) -> None:
-    def shot(*how: str) -> np.ndarray:
-        done = gshead("render", avatar_file, "-o", tmp_path, "--size", "64", "--device", "cpu", *how)
-        assert done.returncode == 0, done.stderr
-        pixels = cv2.imread(str(tmp_path / "0001.png"), cv2.IMREAD_UNCHANGED).astype(np.float64)
-        return pixels[..., :3] * pixels[..., 3:] / 255
-
-    left, right, photo = shot("--lamp", "80", "0"), shot("--lamp", "-80", "0"), shot()  # no frame stands for another
-    assert left[:, 32:].mean() > 1.1 * right[:, 32:].mean()
-    assert right[:, :32].mean() > 1.1 * left[:, :32].mean()
-    assert np.abs(photo - left).max() > 20
-    assert gshead("render", avatar_file, "-o", tmp_path, "--lamp", "0", "0", "--soft", "2").returncode == 2
-
-
-def test_relight_writes_any_avatar_in_another_light(avatar_file: Path, tmp_path: Path) -> None:
-    out = tmp_path / "lit.gshead"
-    done = gshead("relight", avatar_file, "-o", out, "--yaw", "60", "--soft", "0.1")
-    assert done.returncode == 0, done.stderr
-    before, after = load_avatar(avatar_file), load_avatar(out)
-    assert np.abs(after.color - before.color).max() > 0.05
-    assert np.shape(after.provenance["light"]) == (9, 3)
