@@ -10,6 +10,7 @@ python3 bootstrap.py build-addon   only the extension zip, for this platform or 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -166,18 +167,28 @@ def run_demo(arguments: argparse.Namespace) -> int:
 
 
 def run_test(arguments: argparse.Namespace) -> int:
-    """`test`: formatting, lint and types first, which take seconds; then pytest, whose summary ends it all."""
+    """`test`: formatting and lint first, which take a second; then pytest, with the types as one of its tests."""
     set_up(arguments, tests=True, blenders=None)
-    checks = {
-        "ruff check": ["ruff", "check", "."],
-        "ruff format --check": ["ruff", "format", "--check", "."],
-        "pyright": ["basedpyright", "--pythonpath", str(BACKEND.python(ROOT))],
-    }
-    for what, (name, *options) in checks.items():
+    for what, *options in (("ruff check", "check", "."), ("ruff format --check", "format", "--check", ".")):
         say(what)
-        run([str(BACKEND.script(ROOT, name)), *options], cwd=ROOT, what=what)
+        run([str(BACKEND.script(ROOT, "ruff")), *options], cwd=ROOT, what=what)
     say("pytest")
-    return subprocess.call([str(BACKEND.python(ROOT)), "-m", "pytest", *arguments.pytest], cwd=ROOT)
+    lanes = [] if names_lanes(arguments.pytest) else side_by_side()
+    return subprocess.call([str(BACKEND.python(ROOT)), "-m", "pytest", *lanes, *arguments.pytest], cwd=ROOT)
+
+
+def names_lanes(options: list[str]) -> bool:
+    """The caller says how tests are spread, or wants to look at single ones while they run."""
+    return any(re.match(r"-n|--numprocesses|--dist|--pdb$|-s$|--capture|-p$", option) for option in options)
+
+
+def side_by_side() -> list[str]:
+    """pytest's options for as many processes as the machine has cores, four at most: each test takes up to 4 GiB.
+
+    A module's tests stay together; those marked ``alone`` run by themselves (tests/side_by_side.py; not on Windows).
+    """
+    lanes = min(os.cpu_count() or 1, 4)
+    return ["-n", str(lanes), "--dist", "loadfile"] if lanes > 1 and os.name != "nt" else []
 
 
 def run_build_addon(arguments: argparse.Namespace) -> int:

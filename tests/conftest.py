@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from side_by_side import plugins
 from skip_budget import SkipBudget
 from tiny import make_tiny_head
 
@@ -44,4 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(SkipBudget(), "skip-budget")
+    if not hasattr(config, "workerinput"):  # one of several processes: the first one counts
+        config.pluginmanager.register(SkipBudget(), "skip-budget")
+    for plugin in plugins(config):
+        config.pluginmanager.register(plugin, "side-by-side")

@@ -17,6 +17,7 @@ from gshead_backend.protocol import Client
 from gshead_backend.protocol.launcher import Backend
 from gshead_backend.protocol.messages import LimitsInfo
 
+pytestmark = pytest.mark.alone
 NULL = greeting(b"NULL") + READY
 CURVE = greeting(b"CURVE")
 STRANGERS = {

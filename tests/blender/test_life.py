@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 from harness import ROOT, Blender, read_line, result, running
 from pxr import Usd, UsdGeom, UsdSkel
 from test_render import read_exr
@@ -38,6 +39,7 @@ def test_the_avatar_stays_with_its_head(blender: Blender, tmp_path: Path) -> Non
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.alone
 def test_a_killed_backend_fails_the_frame_and_the_second_try_works(blender: Blender, tmp_path: Path) -> None:
     seen = blender.run("kill_backend", out=str(tmp_path))
     assert "GSH-E60" in seen["message"]

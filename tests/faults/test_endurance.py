@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import zmq
 from load import Bustle, Viewer, at_once, growth, holds, measure
 from server_harness import POSE_SIZE, head, make_camera, wait_until
@@ -15,6 +16,7 @@ from server_harness import POSE_SIZE, head, make_camera, wait_until
 from gshead_backend.protocol import Client, ThreadedClient
 from gshead_backend.protocol.launcher import Backend
 
+pytestmark = pytest.mark.alone
 DRAWING = 0.05
 FRAMES_OLD = 2.0
 

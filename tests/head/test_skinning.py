@@ -174,6 +174,7 @@ def test_wrong_sizes_are_named(tiny_head: HeadModel):
         pose_from_arkit(tiny_head, np.zeros(51))
 
 
+@pytest.mark.alone
 def test_posing_costs_little():
     """Far above the 1.5 ms it takes, so that a busy machine passes and an accidental slow path does not."""
     head = default_head()

@@ -39,6 +39,7 @@ def _work(client: Client, work: str, avatar_id: str) -> None:
         client.render(make_camera(), [head(avatar_id, 1)])
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("work", ["reconstruct", "render"])
 def test_sigkill_of_the_backend_is_reported_within_a_second(start, runtime, work):
     others = children()  # other tests' helpers, such as multiprocessing's resource tracker
@@ -62,6 +63,7 @@ def test_sigkill_of_the_backend_is_reported_within_a_second(start, runtime, work
     again.wait(10)
 
 
+@pytest.mark.alone
 def test_sigkill_of_the_render_worker_fails_its_frame_only(backend):
     with ThreadedClient(backend.endpoint) as client:
         avatar_id = client.avatar_put(b"GSa").wait(10).avatar_id
@@ -148,6 +150,7 @@ def test_a_hanging_worker_is_reported_and_restarted_at_its_limit(start):
         assert client.render(make_camera(), [head(avatar_id)]).wait(20).rgba.any()
 
 
+@pytest.mark.alone
 def test_a_job_that_ignores_cancel_is_killed(start):
     backend = start()
     with ThreadedClient(backend.endpoint) as client:
@@ -161,6 +164,7 @@ def test_a_job_that_ignores_cancel_is_killed(start):
         assert _pid(client, "jobs") != first
 
 
+@pytest.mark.alone
 def test_while_the_worker_warms_up_only_frames_wait(start):
     backend = start(env={"GSHEAD_FAKE_WARMING": "3"})
     began = time.monotonic()

@@ -210,6 +210,7 @@ def test_reconstruct_answers_with_the_methods_error(client):
     assert client.reconstruct(b"photo").splats > 0
 
 
+@pytest.mark.alone
 def test_cancel_stops_a_reconstruction_and_the_next_one_runs(client):
     cancel = threading.Event()
     threading.Timer(0.5, cancel.set).start()
@@ -222,6 +223,7 @@ def test_cancel_stops_a_reconstruction_and_the_next_one_runs(client):
     assert time.monotonic() - began < 3.0
 
 
+@pytest.mark.alone
 def test_a_long_job_delays_neither_hello_nor_frames_nor_another_client(backend):
     with ThreadedClient(backend.endpoint) as busy:
         job = busy.reconstruct(b"long job")

@@ -46,6 +46,7 @@ def test_a_stream_prepares_frames_off_the_callers_thread(backend):
     assert threading.current_thread() not in threads
 
 
+@pytest.mark.alone
 def test_a_flood_of_wishes_costs_only_the_newest(client):
     avatar_id = client.avatar_put(b"GSa")
     stream = client.stream_open()
@@ -61,6 +62,7 @@ def test_a_flood_of_wishes_costs_only_the_newest(client):
     assert (frame.rgba == 100).all()
 
 
+@pytest.mark.alone
 def test_frames_are_fresh_while_the_consumer_is_slow(client):
     """A 20 ms producer, a 50 ms consumer: what the consumer gets was asked for a moment ago, not a queue ago."""
     avatar_id = client.avatar_put(b"GSa")
@@ -140,6 +142,7 @@ def test_errors_of_a_stream_are_raised_by_its_next_look_and_it_goes_on(client):
         client.stream_update(stream, make_camera(), [], scale=0.0)
 
 
+@pytest.mark.alone
 def test_a_dead_backend_ends_a_waiting_look(start):
     backend = start()
     with Client(backend.endpoint) as client:
