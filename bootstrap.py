@@ -21,6 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 OLDEST, NEWEST = (3, 11), (3, 13)
 NEEDED_GIB = 8
+TESTS_FAILED, NO_TESTS = 1, 5
+"""Exit codes of pytest."""
 
 
 def reexecute_with_newer_python():
@@ -173,8 +175,14 @@ def run_test(arguments: argparse.Namespace) -> int:
         say(what)
         run([str(BACKEND.script(ROOT, "ruff")), *options], cwd=ROOT, what=what)
     say("pytest")
+    pytest = [str(BACKEND.python(ROOT)), "-m", "pytest"]
     lanes = [] if names_lanes(arguments.pytest) else side_by_side()
-    return subprocess.call([str(BACKEND.python(ROOT)), "-m", "pytest", *lanes, *arguments.pytest], cwd=ROOT)
+    code = subprocess.call([*pytest, *lanes, *arguments.pytest], cwd=ROOT)
+    if not lanes or code != TESTS_FAILED:
+        return code
+    say("pytest: what failed, again and by itself: beside others a test may fail for want of time alone")
+    again = subprocess.call([*pytest, "--last-failed", "--last-failed-no-failures=none", *arguments.pytest], cwd=ROOT)
+    return code if again == NO_TESTS else again  # nothing failed but the whole: too much was skipped
 
 
 def names_lanes(options: list[str]) -> bool:

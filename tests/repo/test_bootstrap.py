@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -146,3 +147,32 @@ def test_the_torch_build_is_kept_until_another_one_is_named(repository: Path, he
     stamp = backend.folder(repository) / STAMP
     stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "torch": "cu130"}))
     assert environments.installed_torch(repository) == "cu130"
+
+
+@pytest.mark.parametrize(("options", "codes", "result"), [
+    ((), [0], 0), ((), [1, 0], 0), ((), [1, 1], 1), ((), [1, 5], 1), ((), [2], 2), (("-n", "0"), [1], 1),
+])  # fmt: skip
+def test_what_fails_beside_others_is_run_again_by_itself(
+    root: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], codes: list[int], result: int
+) -> None:
+    spec = importlib.util.spec_from_file_location("bootstrap", root / "bootstrap.py")
+    assert spec is not None
+    assert spec.loader is not None
+    bootstrap = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bootstrap)
+    called: list[list[str]] = []
+
+    def call(command: list[str], **_: object) -> int:
+        called.append(command[3:])
+        return codes[len(called) - 1]
+
+    monkeypatch.setattr(bootstrap, "set_up", lambda *_, **__: [])
+    monkeypatch.setattr(bootstrap, "run", lambda *_, **__: None)
+    monkeypatch.setattr(bootstrap.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(bootstrap.subprocess, "call", call)
+    arguments = bootstrap.parser().parse_args(["test"])
+    arguments.pytest = [*options, "tests/head"]
+    assert bootstrap.run_test(arguments) == result
+    assert len(called) == len(codes)
+    assert called[0] == [*(options or ("-n", "4", "--dist", "loadfile")), "tests/head"]
+    assert called[1:] == [["--last-failed", "--last-failed-no-failures=none", "tests/head"]][: len(codes) - 1]
