@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 from ..errors import ArgumentError, BackendDiedError, Cancelled, GsheadError
@@ -18,7 +16,7 @@ from ..folders import make_private
 from ..head.catalog import load_head
 from ..head.model import HeadModel
 from ..portrait.tracking.clip import PICTURES
-from ..portrait.tracking.tracker import alone
+from ..process_pool import process_pool
 from ..training.footage import SHARDS, split_of
 from ..training.footage_shard import About
 from .capture_source import plan_capture
@@ -108,24 +106,18 @@ def _parallel(
     left: dict[str, tuple[str, str]], folder: Path, settings: Settings, workers: int,
     finish: Callable[[str, SourceRecord | GsheadError], None],
 ) -> None:  # fmt: skip
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process; before they start
-    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=alone) as pool:
+    remedy = "Run again, with fewer --workers: finished sources are kept."
+    with process_pool(workers, "sources were prepared", remedy=remedy) as pool:
         running: dict[Future[SourceRecord | GsheadError], str] = {
             pool.submit(_guarded, path, job, str(folder), settings): path for path, job in left.values()
         }
-        try:
-            while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    path = running.pop(future)
-                    try:
-                        finish(path, future.result())
-                    except BrokenProcessPool:
-                        finish(path, BackendDiedError("A process ended while sources were prepared.",
-                                                      remedy="Run again: finished sources are kept."))  # fmt: skip
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                path = running.pop(future)
+                try:
+                    finish(path, future.result())
+                except BrokenProcessPool:
+                    finish(path, BackendDiedError("A process ended while sources were prepared.", remedy=remedy))
 
 
 def _guarded(

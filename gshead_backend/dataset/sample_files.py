@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ..errors import ArgumentError, BackendDiedError
+from ..errors import ArgumentError
 from ..files import write_atomic
 from ..folders import make_private
 from ..head.catalog import default_head
-from ..portrait.tracking.tracker import alone
+from ..process_pool import process_pool
 from ..training.footage import SHARDS, Footage
 from ..training.footage_shard import META, shard_files
 from ..training.prepared import CROPS, HEADS
@@ -88,23 +85,13 @@ def make_samples(
         for job in jobs:
             count(person_samples(job, portraits))
         return told
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process; before they start
-    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=alone) as pool:
+    again = "Run again, with fewer --workers: who is finished is kept."
+    with process_pool(workers, "samples were made", remedy=again) as pool:
         running = {pool.submit(person_samples, job, portraits) for job in jobs}
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    count(future.result())
-        except BrokenProcessPool as error:
-            raise BackendDiedError(
-                "A process ended while samples were made; perhaps there was too little memory.",
-                remedy="Run again, with fewer --workers: who is finished is kept.",
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                count(future.result())
     return told
 
 

@@ -8,12 +8,10 @@ on where it was; the same seeds give the same bytes, however many processes work
 from __future__ import annotations
 
 import importlib
-import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ import safetensors.numpy
 
 from ..errors import PortraitError
 from ..files import check_writable, write_atomic
-from ..parallel import end_with_parent
 from ..portrait.angles import head_angles, toward_ray
 from ..portrait.crop import Crop, face_height
 from ..portrait.image import Photo
@@ -32,6 +29,7 @@ from ..portrait.matte import head_window
 from ..portrait.nets.face_inputs import face_window
 from ..portrait.nets.inputs import PARSER_SIZE
 from ..portrait.nets.regressor import face_ray
+from ..process_pool import process_pool
 from .synthetic.sample import Drawing
 
 CHUNK = 16
@@ -176,9 +174,8 @@ def prepare(
         while more():
             count(write(*waiting.pop()), 0)
     elif jobs:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process; before they start
-        os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        again = "Run again, with fewer --workers: what is written is kept."
+        with process_pool(workers, "training data were made", remedy=again) as pool:
             running: set[Future[tuple[int, int]]] = set()
             while running or more():
                 while len(running) < workers and more():
@@ -188,8 +185,3 @@ def prepare(
                     count(future.result(), len(running))
     told["left"] = len(waiting)
     return told
-
-
-def _one_thread() -> None:
-    end_with_parent()
-    cv2.setNumThreads(1)

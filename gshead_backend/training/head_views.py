@@ -128,13 +128,21 @@ def nothing(person: TrainingPerson) -> Tensor:
 
 
 def draw(person: TrainingPerson, target: Target, static: Tensor, moved: Tensor | None = None) -> Any:
-    """The corrected splats as the target's camera sees them: see ``raster.rasterize``."""
-    splats: Splats = person.edited.drive(target.pose, person.edited.overrides(static, moved))
-    return rasterize(splats, target.camera)
+    """The corrected splats as the target's camera sees them: see ``raster.rasterize``. In full precision under autocast
+    too: bfloat16 knows a place 0.1 m from the origin to 0.4 mm."""
+    with torch.autocast(static.device.type, enabled=False):
+        edits = person.edited.overrides(static.float(), None if moved is None else moved.float())
+        splats: Splats = person.edited.drive(target.pose, edits)
+        return rasterize(splats, target.camera)
 
 
 def picture_loss(seen: Any, target: Target, grey: float, *, structure: float = 0.2, mask: float = 0.5) -> Tensor:
-    """``.8 L1 + structure (1 - SSIM) + mask |alpha - matte|`` over one grey, clothes counting less."""
+    """``.8 L1 + structure (1 - SSIM) + mask |alpha - matte|`` over one grey, clothes counting less; full precision."""
+    with torch.autocast(seen.color.device.type, enabled=False):
+        return _picture_loss(seen, target, grey, structure, mask)
+
+
+def _picture_loss(seen: Any, target: Target, grey: float, structure: float, mask: float) -> Tensor:
     shown = seen.color + (1 - seen.alpha)[..., None] * grey
     wanted = target.color * target.matte[..., None] + (1 - target.matte)[..., None] * grey
     busy = F.max_pool2d((target.matte + seen.alpha.detach())[None, None], 9, 1, 4)[0, 0] > 0.02

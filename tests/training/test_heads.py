@@ -248,6 +248,19 @@ def test_pictures_that_agree_cost_nothing(folder: Path, head: HeadModel) -> None
     assert float(picture_loss(seen, same, 0.5)) < 1e-3 < float(picture_loss(seen, target, 0.5))
 
 
+def test_autocast_moves_no_splat(folder: Path, head: HeadModel) -> None:
+    """Networks may compute in half precision, what they are judged by may not."""
+    task = RarTask(tiny())
+    person = people_of(first_batch(folder, task, still=True), head)[0]
+    target, asked = person.targets[0], nothing(person)
+    plain = draw(person, target, asked)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = draw(person, target, asked.bfloat16())
+        loss = picture_loss(seen, target, 0.5)
+    assert torch.equal(seen.color, plain.color)
+    assert float(loss) == float(picture_loss(plain, target, 0.5))
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_person() -> None:
     a, b = (head_sample(8 * 2_011, Drawing()) for _ in range(2))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ...errors import ArgumentError, NoFaceError
@@ -18,7 +16,7 @@ from ...head.model import HeadModel
 from ...head.rotation import euler_to_matrix, matrix_to_euler
 from ...head.skinning import PersonalHead
 from ...head.smoothing import HEAD_SECONDS, QUICK_SECONDS, smooth_channels, smoothed
-from ...parallel import end_with_parent
+from ...process_pool import process_pool
 from ..gaze import look_channels
 from ..types import Progress, no_progress
 from .clip import Clip
@@ -117,19 +115,15 @@ def _followed(clip: Clip, workers: int, store: Path | None, progress: Progress) 
         for chunk, start in _chunks(clip, done, near):
             collect(follow(chunk, start))
     else:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process; before they start
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=alone) as pool:
+        again = "Run again, with fewer --workers: what was followed is kept where there is a place for it."
+        with process_pool(workers, "a face was followed", remedy=again) as pool:
             waiting: deque[Future[Seen]] = deque()
-            try:
-                for chunk, start in _chunks(clip, done, near):
-                    waiting.append(pool.submit(follow, chunk, start))
-                    while len(waiting) > workers + 1 or (waiting and waiting[0].done()):
-                        collect(waiting.popleft().result())
-                while waiting:
+            for chunk, start in _chunks(clip, done, near):
+                waiting.append(pool.submit(follow, chunk, start))
+                while len(waiting) > workers + 1 or (waiting and waiting[0].done()):
                     collect(waiting.popleft().result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            while waiting:
+                collect(waiting.popleft().result())
     kept.close()
     return Seen.joined(parts) if parts else follow([], None)
 
@@ -149,15 +143,6 @@ def _chunks(
             chunk = []
     if chunk:
         yield chunk, near
-
-
-def alone() -> None:
-    """For a process of a pool: one thread, and no life without the process that started it."""
-    end_with_parent()
-    cv2.setNumThreads(1)
-    import torch
-
-    torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)

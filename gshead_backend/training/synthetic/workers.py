@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from itertools import groupby
-from multiprocessing import get_context
 from typing import Any, TypeVar
 
-import cv2
-
-from ...parallel import end_with_parent
+from ...process_pool import process_pool
 from .sample import SHOTS, USUAL, Drawing, Sample, draw
 
 T = TypeVar("T")
@@ -34,37 +30,15 @@ def each_sample(
         for person in persons:
             yield from work(person)
         return
-    saved = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(_ONE_THREAD)  # inherited by the processes, before they import numpy
-    try:
-        context = get_context("spawn")  # fork and threads of numba do not go together
-        with ProcessPoolExecutor(min(workers, len(persons) or 1), mp_context=context, initializer=_calm) as pool:
-            waiting: list[Future[list[Any]]] = []
-            rest = iter(persons)
-            try:
-                for person in rest:
-                    waiting.append(pool.submit(work, person))
-                    if len(waiting) >= _AHEAD * workers:
-                        yield from waiting.pop(0).result()
-                while waiting:
-                    yield from waiting.pop(0).result()
-            finally:
-                for future in waiting:
-                    future.cancel()
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-
-
-def _calm() -> None:
-    end_with_parent()
-    cv2.setNumThreads(1)
+    again = "Run again, with fewer --workers."
+    with process_pool(min(workers, len(persons) or 1), "people were drawn", remedy=again) as pool:
+        waiting: list[Future[list[Any]]] = []
+        for person in persons:
+            waiting.append(pool.submit(work, person))
+            if len(waiting) >= _AHEAD * workers:
+                yield from waiting.pop(0).result()
+        while waiting:
+            yield from waiting.pop(0).result()
 
 
 def _draw_person(seeds: Sequence[int], *, how: Drawing, then: Callable[[Sample], Any] | None) -> list[Any]:
