@@ -34,8 +34,8 @@ class Replies:
         size = sum(len(part) for part in parts)
         try:
             tracker = self.send_to(session.identity, message, parts, track=size >= TRACKED)
-            if tracker is not None:
-                session.unsent.append((tracker, size))
+            if size >= TRACKED and tracker is not None:
+                session.note_unsent(tracker, size)
         except zmq.Again:
             if not isinstance(message, Beat):  # news may be skipped, answers may not
                 log.warning("%s does not read its answers; its lease ends", session.label)

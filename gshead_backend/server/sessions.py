@@ -49,6 +49,11 @@ class Session:
     unsent: deque[tuple[zmq.MessageTracker, int]] = field(default_factory=deque)
     ended: bool = False
 
+    def note_unsent(self, tracker: zmq.MessageTracker, size: int) -> None:
+        """A large answer went out; what has left by now is forgotten."""
+        self.unsent_bytes()
+        self.unsent.append((tracker, size))
+
     def unsent_bytes(self) -> int:
         """Of large answers that ZeroMQ still holds because the client does not read."""
         while self.unsent and self.unsent[0][0].done:
