@@ -36,7 +36,7 @@ def process_pool(count: int, doing: str, *, remedy: str) -> Iterator[ProcessPool
             f"A process ended while {doing}; perhaps there was too little memory.", remedy=remedy
         ) from error
     finally:
-        # Not without waiting, nor as a context manager, which calls it again: either way all that waits is done after all.
+        # Not without waiting, nor as a context manager, which calls it again: then all that waits is done after all.
         pool.shutdown(cancel_futures=True)
         for name, value in saved.items():
             if value is None:
