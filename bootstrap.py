@@ -2,7 +2,7 @@
 """Set gshead up, show it and test it, with nothing but a Python interpreter.
 
 python3 bootstrap.py demo          the main job for real: portrait -> rigged head in Blender -> frames, USD
-python3 bootstrap.py test          every check and every test
+python3 bootstrap.py test          every check, and the tests but for those that take long
 python3 bootstrap.py setup         only the environments, the portrait networks and the extension zip
 python3 bootstrap.py build-addon   only the extension zip, for this platform or another one
 """
@@ -196,7 +196,7 @@ def side_by_side() -> list[str]:
     A module's tests stay together; those marked ``alone`` run by themselves (tests/side_by_side.py; not on Windows).
     """
     lanes = min(os.cpu_count() or 1, 4)
-    return ["-n", str(lanes), "--dist", "loadfile"] if lanes > 1 and os.name != "nt" else []
+    return ["-n", str(lanes), "--dist", "loadfile", "--no-loadscope-reorder"] if lanes > 1 and os.name != "nt" else []
 
 
 def run_build_addon(arguments: argparse.Namespace) -> int:
@@ -243,7 +243,9 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(action=run_demo)
 
     command = commands.add_parser(
-        "test", parents=[shared], help="every check and every test; more arguments go to pytest"
+        "test",
+        parents=[shared],
+        help="every check and test but those that take long (test -m slow); more arguments go to pytest",
     )
     command.set_defaults(action=run_test)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from side_by_side import plugins
-from skip_budget import SkipBudget
+from skip_budget import NAMED_ONLY, SkipBudget
 from tiny import make_tiny_head
 
 from gshead_backend.head import HeadModel
@@ -34,14 +35,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.hookimpl(trylast=True)  # other hooks mark tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What runs for hours runs when it is named only."""
-    if "soak" in (config.option.markexpr or ""):
-        return
-    hours = [item for item in items if item.get_closest_marker("soak")]
-    if hours:
-        items[:] = [item for item in items if item not in hours]
-        config.hook.pytest_deselected(items=hours)
+    """What runs for long runs when it is named only; side by side, the modules of few (and long) tests come first."""
+    named = config.option.markexpr or ""
+    long = [item for item in items if any(item.get_closest_marker(m) and m not in named for m in NAMED_ONLY)]
+    if long:
+        left = set(long)
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=long)
+    if hasattr(config, "workerinput"):
+        sizes = Counter(item.path for item in items)
+        items.sort(key=lambda item: (sizes[item.path], item.path))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 FILE = Path(__file__).with_suffix(".toml")
+NAMED_ONLY = ("soak", "slow")
+"""Markers of tests that run when ``-m`` names them; a run without them is a whole one."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class SkipBudget:
         self._note(report)
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        self._deselected = self._deselected or any(item.get_closest_marker("soak") is None for item in items)
+        self._deselected = self._deselected or any(not any(map(item.get_closest_marker, NAMED_ONLY)) for item in items)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

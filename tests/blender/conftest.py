@@ -14,11 +14,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import VERSIONS, Blender, blender_python
 
+# Where versions differ most: with these alone the one between is tested every time.
+IN_EVERY_VERSION = ("test_main_job", "test_enabling", "test_api", "test_file_life", "test_render", "test_composite")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.blender)
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.blender)
+        call = getattr(item, "callspec", None)
+        version = call.params.get("installed") if call else None
+        if version in VERSIONS[1:-1] and item.path.stem not in IN_EVERY_VERSION:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", params=VERSIONS)

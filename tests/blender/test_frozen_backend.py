@@ -25,7 +25,6 @@ def newest(tmp_path: Path) -> Iterator[Blender]:
     shutil.rmtree(runtime, ignore_errors=True)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 def test_a_frozen_backend_hangs_no_blender(newest: Blender, tmp_path: Path) -> None:
     (tmp_path / "settings").mkdir()

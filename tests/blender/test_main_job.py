@@ -13,7 +13,6 @@ from test_render import read_exr
 from gshead_backend.portrait.assets import missing_assets
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_portrait_becomes_a_rendered_animated_exported_head(blender: Blender, tmp_path: Path) -> None:
     if missing_assets():

@@ -96,7 +96,6 @@ def test_output_may_be_cut_off_by_its_reader() -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.slow
 def test_a_photo_becomes_an_avatar_frames_and_usd(tmp_path: Path) -> None:
     """The whole way on the real portrait, on the CPU."""
     avatar = tmp_path / "eileen.gshead"

@@ -47,7 +47,6 @@ def test_what_is_missing_is_said_in_turn(tmp_path: Path) -> None:
         assert text in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_checkpoint_a_flame_file_and_a_photo_become_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The recipe's weights in the released layout; the frames' pixels are those of the network that parity checks."""

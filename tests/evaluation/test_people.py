@@ -78,7 +78,6 @@ def test_unknown_people_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.blender
-@pytest.mark.slow
 def test_blender_renders_a_person_with_exact_truth(tmp_path: Path) -> None:
     try:
         blender = find_blender()

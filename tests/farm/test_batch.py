@@ -99,11 +99,11 @@ def test_ctrl_c_leaves_whole_files_and_again_goes_on(tmp_path):
         _command(photos, "-o", out, "--workers", 2), stderr=subprocess.PIPE, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    _until(lambda: list(out.glob("*.gshead")))
+    _until(lambda: _whole(out))
     run.send_signal(signal.SIGINT)
     _, errors = run.communicate(timeout=40)
     assert (run.returncode, b"GSH-E103" in errors) == (130, True)
-    made = {p.name for p in out.glob("*.gshead")}
+    made = _whole(out)
     assert 0 < len(made) < 6
     assert all(load_avatar(out / name) for name in made)
     noted = {item["photo"].replace("jpg", "gshead") for item in _report(out).values() if item["state"] == "made"}
@@ -117,13 +117,13 @@ def test_sigkill_of_the_runner_leaves_no_process_and_again_goes_on(tmp_path):
     photos = _photos(tmp_path / "in", **{f"p{i}_jpg": b"slow %d" % i for i in range(5)})
     out = tmp_path / "out"
     run = subprocess.Popen(_command(photos, "-o", out, "--workers", 2), stderr=subprocess.DEVNULL)
-    _until(lambda: list(out.glob("*.gshead")))
+    _until(lambda: _whole(out))
     family = psutil.Process(run.pid).children(recursive=True)
     assert len(family) >= 3, "a backend and two workers"
     run.kill()
     run.wait()
     _until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family), 10.0)
-    kept = len(list(out.glob("*.gshead")))
+    kept = len(_whole(out))
     code, result, _ = _run(photos, "-o", out, "--workers", 2)
     assert (code, result["kept"] + result["made"]) == (0, 5)
     assert result["kept"] >= kept - 2, "an avatar that was written a moment before its note is made again"
@@ -217,6 +217,11 @@ def test_the_exit_code_tells_whose_fault_it_was():
     assert _exit_code(["GSH-E303", "GSH-E301"]) == 3
     assert _exit_code(["GSH-E303", "GSH-E601"]) == 4
     assert _exit_code(["GSH-E103"]) == 4
+
+
+def _whole(out: Path) -> set[str]:
+    """Names of the avatars that are there, without hidden files, which are being written."""
+    return {path.name for path in out.glob("[!.]*.gshead")}
 
 
 def _until(condition, seconds: float = 60.0) -> None:

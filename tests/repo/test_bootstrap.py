@@ -174,5 +174,5 @@ def test_what_fails_beside_others_is_run_again_by_itself(
     arguments.pytest = [*options, "tests/head"]
     assert bootstrap.run_test(arguments) == result
     assert len(called) == len(codes)
-    assert called[0] == [*(options or ("-n", "4", "--dist", "loadfile")), "tests/head"]
+    assert called[0] == [*(options or ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")), "tests/head"]
     assert called[1:] == [["--last-failed", "--last-failed-no-failures=none", "tests/head"]][: len(codes) - 1]

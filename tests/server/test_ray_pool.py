@@ -15,7 +15,6 @@ from gshead_backend.protocol import Client
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason='Ray is not installed (extra "ray")'),
-    pytest.mark.slow,
     pytest.mark.timeout(600),
 ]
 STARTED = 240

@@ -261,7 +261,6 @@ def test_autocast_moves_no_splat(folder: Path, head: HeadModel) -> None:
     assert float(loss) == float(picture_loss(plain, target, 0.5))
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_person() -> None:
     a, b = (head_sample(8 * 2_011, Drawing()) for _ in range(2))
     assert a is not None

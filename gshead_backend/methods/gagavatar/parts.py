@@ -68,6 +68,9 @@ class Index(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     format: str = FORMAT
 
 
+_index = msgspec.json.Decoder(Index)
+
+
 def write_parts(weights: Mapping[str, Tensor], folder: Path, index: Index) -> Path:
     """Write half-precision parts, then the index, which names them; older parts go last. Returns the index's path.
 
@@ -133,7 +136,7 @@ def read_index(path: Path) -> tuple[Index, Config]:
             data = file.read(MOST_INDEX + 1)
         if len(data) > MOST_INDEX:
             raise ValueError(f"it is longer than {MOST_INDEX} bytes")
-        index = msgspec.json.decode(data, type=Index)
+        index = _index.decode(data)
         if index.format != FORMAT:
             raise ValueError(f"its format is '{index.format[:40]}'")
         config = config_of(index.config)
