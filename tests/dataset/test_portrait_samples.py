@@ -16,6 +16,7 @@ import safetensors.numpy
 import torch
 from footage_of_people import Shown
 
+from gshead_backend import process_pool
 from gshead_backend.cli import main
 from gshead_backend.dataset import sample_files
 from gshead_backend.dataset.prepare import Outcome
@@ -147,7 +148,7 @@ def test_a_process_that_ends_is_said(sampled: Path, tmp_path: Path, monkeypatch:
         said = {**json.loads(file.metadata()["gshead"]), "person": "somebody else"}
     arrays = safetensors.numpy.load_file(shard)
     safetensors.numpy.save_file(arrays, shard.with_name("other.safetensors"), {"gshead": json.dumps(said)})
-    monkeypatch.setattr(sample_files, "alone", os.abort)  # as if there was no memory
+    monkeypatch.setattr(process_pool, "_begin", os.abort)  # as if there was no memory
     with pytest.raises(BackendDiedError, match="Run again"):
         make_samples(folder, portraits=1, workers=2)
 
