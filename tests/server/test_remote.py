@@ -69,6 +69,7 @@ def _stream(client: Client, stream: int, avatar_id: str, value: int, *, lossy: b
     return frame
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("slow_backend", [(2e6, 0.0)], indirect=True)
 def test_over_a_slow_line_moving_frames_are_jpeg_and_resting_ones_exact(slow_backend):
     client, line = slow_backend
