@@ -15,10 +15,6 @@ from gshead_backend.avatar.types import REGIONS, Avatar
 from gshead_backend.head import HeadModel, default_head
 from gshead_backend.methods import ReconstructOptions
 from gshead_backend.methods.uvfit import reconstruct
-from gshead_backend.methods.uvfit.classes import PixelClasses
-from gshead_backend.methods.uvfit.hanging import find_hanging, hanging_splats
-from gshead_backend.methods.uvfit.photo import View
-from gshead_backend.methods.uvfit.surface import CHIN, NOSE_TIP, head_surface
 from gshead_backend.methods.uvfit.votes import _ear_cut
 from gshead_backend.portrait.labels import LABEL_INDEX
 from gshead_backend.portrait.types import no_progress
@@ -93,49 +89,3 @@ def test_an_ear_is_covered_as_far_down_as_hair_is_seen(hair_above: float, cut: f
     rng = np.random.default_rng(1)
     seen = np.clip((share >= hair_above) + rng.normal(0, 0.2, 200), 0, 1)
     assert _ear_cut(height, rng.uniform(0.02, 0.3, 200), seen) == pytest.approx(cut, abs=0.06)
-
-
-def with_curtains(portrait: Portrait, sides: tuple[int, ...]) -> tuple[PixelClasses, np.ndarray]:
-    """Classes and matte of a portrait with hair that hangs 45 pixels wide beside the face, down to the chin and on."""
-    fit = portrait.fit
-    y, x = np.mgrid[: fit.matte.shape[0], : fit.matte.shape[1]]
-    low, high = fit.landmarks[NOSE_TIP, 1] - 60, fit.landmarks[CHIN, 1] + 30
-    across = x - fit.landmarks[NOSE_TIP, 0]
-    hair = np.zeros(fit.matte.shape, bool)
-    for side in sides:
-        hair |= (y > low) & (y < high) & (side * across > 0) & (np.abs(across) < 150)
-    hair &= fit.matte < 0.5
-    matte = np.maximum(fit.matte, hair).astype(np.float32)
-    zero = np.zeros_like(matte)
-    return PixelClasses((matte * ~hair).astype(np.float32), hair.astype(np.float32), zero, zero), matte
-
-
-def test_long_hair_goes_around_the_neck(neutral: Portrait, head: HeadModel) -> None:
-    surface = head_surface(head)
-    posed = neutral.truth.personal.vertices(neutral.fit.pose).astype(np.float64)
-    view = View.of(posed, surface.faces, neutral.fit.camera)
-    classes, matte = with_curtains(neutral, (-1, 1))
-    fit = replace(neutral.fit, matte=matte)
-    hanging = find_hanging(fit, surface, classes, view, posed)
-    assert hanging is not None
-    outline = np.abs(hanging.reach[20:60] - 150)
-    assert outline.max() < 25  # the camera looks a little from the side, the columns are counted from the neck
-    photo = np.full((*matte.shape, 3), 0.3, np.float32)
-    mass = hanging_splats(fit, photo, classes, hanging, 3000, 0)
-    assert mass is not None
-    neck = np.median(posed[surface.skin & (surface.neck > 0.5)], 0)
-    behind = mass.mean[(np.abs(mass.mean[:, 0]) < 0.02) & (mass.confidence == 0)]
-    assert behind[:, 2].max() < neck[2] - 0.02  # a nape covered in hair, not a gap between two sheets
-    uv = fit.camera.project(mass.mean)[:, :2]
-    assert np.abs(uv[:, 0] - fit.landmarks[NOSE_TIP, 0]).max() < 190
-    assert np.isfinite(mass.mean).all()
-    assert mass.sigma.max() < 0.02
-    assert np.allclose(np.linalg.norm(mass.normal, axis=1), 1, atol=1e-6)
-
-
-def test_short_hair_hangs_nowhere(neutral: Portrait, head: HeadModel) -> None:
-    surface = head_surface(head)
-    posed = neutral.truth.personal.vertices(neutral.fit.pose).astype(np.float64)
-    view = View.of(posed, surface.faces, neutral.fit.camera)
-    classes, matte = with_curtains(neutral, ())
-    assert find_hanging(replace(neutral.fit, matte=matte), surface, classes, view, posed) is None

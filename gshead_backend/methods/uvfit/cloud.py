@@ -71,8 +71,8 @@ def make_cloud(surface: HeadSurface, samples: Samples, shell: Shell, rest: np.nd
     faces = surface.faces[samples.triangle]
     blend = lambda field: np.einsum("nk,nk...->n...", samples.bary.astype(np.float64), field[faces])  # noqa: E731
     outer, outer_posed = rest + shell.displacement, posed + shell.displacement
-    normal = _unit(blend(vertex_normals(outer, surface.faces)))
-    posed_normal = _unit(blend(vertex_normals(outer_posed, surface.faces)))
+    normal = _unit(blend(_normals(outer, surface.faces, shell.folded)))
+    posed_normal = _unit(blend(_normals(outer_posed, surface.faces, shell.folded)))
     n = samples.triangle.size
     s = samples.spacing[:, None]
     sigma = s * np.array([TANGENT_SIGMA, TANGENT_SIGMA, TANGENT_SIGMA * NORMAL_SIGMA])
@@ -96,6 +96,12 @@ def make_cloud(surface: HeadSurface, samples: Samples, shell: Shell, rest: np.nd
         tangent=any_tangent(normal), sigma=sigma, color=np.full((n, 3), 0.5), confidence=np.zeros(n),
         opacity_logit=np.full(n, OPACITY_LOGIT),
     )  # fmt: skip
+
+
+def _normals(vertices: np.ndarray, faces: np.ndarray, empty: np.ndarray) -> np.ndarray:
+    """(V, 3) unit normals of what splats lie on; triangles that are ``empty`` (F,) count where there are no others."""
+    all_around, normal = vertex_normals(vertices, faces), vertex_normals(vertices, faces[~empty])
+    return np.where(np.linalg.norm(normal, axis=1, keepdims=True) > 0.5, normal, all_around)
 
 
 def any_tangent(normal: np.ndarray) -> np.ndarray:

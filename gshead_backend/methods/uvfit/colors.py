@@ -14,6 +14,7 @@ from .photo import View, disc, sample, unit_scale
 from .surface import LIPS_INNER, HeadSurface, smoothstep
 
 _SHADES = (0.03, 0.99)  # quantiles of the seen skin's shading that unseen skin may have
+_HAIR_SHADE = 0.6  # power: light goes through it and around it more than skin tells
 _TOOTH = 0.002  # metres: teeth farther behind others are hidden by them
 
 
@@ -106,7 +107,9 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
     lit = face_like & (cloud.confidence[outer] > 0.25)
     if lit.sum() > 50:  # light fitted to what faces the camera says little about what does not
         shade = np.clip(shade, *np.quantile(shade[lit], _SHADES, axis=0))
-    even = np.where(face_like[:, None], relight(cloud.color[outer], shade, np.ones_like(shade)), cloud.color[outer])
+    shade[group == 1] **= _HAIR_SHADE
+    shade[group == 2] = 1.0  # a coat's folds tell nothing about light from the side
+    even = relight(cloud.color[outer], shade, np.ones_like(shade))
     value, weight = mirrored(cloud.mean[outer], even, cloud.confidence[outer], group)
     result = cloud.color[outer].copy()
     sure = [cloud.confidence[outer] * (group == label) for label in (0, 1, 2)]
@@ -123,10 +126,12 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
         graph = neighbour_graph(cloud.rest[outer[mine]], cloud.normal[outer[mine]])
         w = weight[mine] * (1 - _lashes(surface, cloud, outer[mine], even[mine], skin_median))
         w = w * smoothstep(w, 0.03, 0.25) if label == 0 else w
-        hold = np.where(cloud.lid[outer[mine]], 0.01, 2e-4) if label == 0 else np.full(mine.sum(), 8e-3)
+        # Hair goes on as what it mostly is; a coat goes on as a coat, however much of the shirt shows.
+        hold = (
+            np.where(cloud.lid[outer[mine]], 0.01, 2e-4) if label == 0 else np.full(mine.sum(), (8e-3, 2e-4)[label - 1])
+        )
         solved = screened_poisson(graph, value[mine], w, prior, hold)
-        if label == 0:
-            solved = relight(solved, np.ones(mine.sum()), shade[mine])
+        solved = relight(solved, np.ones_like(shade[mine]), shade[mine])
         firm = 0.55 if label == 1 else 0.4  # a wide seam for hair: photo strands turn into made-up ones
         keep = smoothstep(cloud.confidence[outer[mine]], 0.05, firm)[:, None]
         result[mine] = keep * cloud.color[outer[mine]] + (1 - keep) * solved

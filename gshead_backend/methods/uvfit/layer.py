@@ -1,6 +1,6 @@
 """One layer beyond the head's mesh: a height over a middle plane that faces the camera, and its splats.
 
-The height is ``h = ratio sqrt(2 u)`` with ``-laplace(u) = 1`` inside the region and u = 0 on the matte's outline, which
+The height is ``h = sqrt(2 u)`` with ``-laplace(u) = flat^2`` inside the region and u = 0 on the matte's outline, which
 makes a round bar out of a strip. It is drawn in front and behind.
 """
 
@@ -21,6 +21,8 @@ from .photo import sample, unit_scale
 from .surface import PARTS, HeadSurface
 
 _GRID = 128
+_STRETCH = 10.0
+"""How long splats become where a layer is steep: from the side one would see between them."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,23 @@ class Layer:
     solid: np.ndarray
 
 
-def inflate(mask: np.ndarray, outline: np.ndarray, metres: float) -> np.ndarray:
-    """(H, W) height in metres of ``mask``; zero on pixels of ``outline``, free elsewhere."""
+def inflate(mask: np.ndarray, start: np.ndarray, metres: float, flat: float = 1.0) -> np.ndarray:
+    """(H, W) height in metres of ``mask``.
+
+    Args:
+        start: (H, W) height in metres at pixels beside it, NaN where it is free. flat: of a bar's height to its half
+            width.
+    """
     h, w = mask.shape
     step = max(1, round(max(h, w) / _GRID))
-    small, edge = mask[::step, ::step], outline[::step, ::step]
+    small, fixed = mask[::step, ::step], start[::step, ::step]
+    edge, known = np.isfinite(fixed), 0.5 * np.nan_to_num(fixed) ** 2
     index = np.full(small.shape, -1)
     index[small] = np.arange(small.sum())
     n = int(small.sum())
     if n == 0:
         return np.zeros(mask.shape)
-    diagonal, rows, columns = np.full(n, 1e-5), [], []
+    diagonal, rows, columns, right = np.full(n, 1e-5), [], [], np.full(n, (flat * step * metres) ** 2)
     for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0)):
         other = np.roll(index, (-dy, -dx), (0, 1))
         border = np.roll(edge, (-dy, -dx), (0, 1))
@@ -55,12 +63,13 @@ def inflate(mask: np.ndarray, outline: np.ndarray, metres: float) -> np.ndarray:
         here = small & valid
         inner = here & (other >= 0)
         np.add.at(diagonal, index[inner | (here & border)], 1.0)
+        np.add.at(right, index[here & border], np.roll(known, (-dy, -dx), (0, 1))[here & border])
         rows.append(index[inner])
         columns.append(other[inner])
     r, c = np.concatenate(rows), np.concatenate(columns)
     A = coo_matrix((np.full(r.size, -1.0), (r, c)), (n, n)) + coo_matrix((diagonal, (np.arange(n), np.arange(n))))
     u = np.zeros(small.shape, np.float32)
-    u[small] = np.maximum(np.asarray(spsolve(A.tocsc(), np.full(n, (step * metres) ** 2))), 0)
+    u[small] = np.maximum(np.asarray(spsolve(A.tocsc(), right)), 0)
     height = np.sqrt(2 * cv2.GaussianBlur(u, (0, 0), 1.0))
     return cv2.resize(height, (w, h), interpolation=cv2.INTER_LINEAR).astype(np.float64)
 
@@ -85,14 +94,14 @@ def layer_splats(
     height = sample(layer.height.astype(np.float32), uv).astype(np.float64)
     middle = sample(layer.middle.astype(np.float32), uv).astype(np.float64)
     metres = metres_per_pixel(fit, float(np.median(middle))) if len(uv) else 1.0
-    gy, gx = np.gradient(cv2.GaussianBlur(layer.height.astype(np.float32), (0, 0), 2 * unit_scale(fit.image)) / metres)
-    slope = np.stack([sample(gx.astype(np.float32), uv), sample(gy.astype(np.float32), uv)], 1).astype(np.float64)
+    tilt, slope = (_gradient(field / metres, uv, unit_scale(fit.image)) for field in (layer.middle, layer.height))
     color = sample(photo, uv).astype(np.float64)
     mine = np.dstack([photo * layer.mask[..., None], layer.mask]).astype(np.float32)
     soft = sample(cv2.GaussianBlur(mine, (0, 0), 5 * unit_scale(fit.image)), uv).astype(np.float64)
     behind = 0.88 * soft[:, :3] / np.maximum(soft[:, 3:], 1e-3)
     sides = [(-1.0, color, 1.0), (1.0, behind, 0.0)]
-    parts = [_sheet(fit, surface, layer.region, uv, middle, sign * height, sign * slope, c, trust, stride * metres)
+    spacing = stride * metres
+    parts = [_sheet(fit, surface, layer.region, uv, middle, sign * height, tilt + sign * slope, c, trust, spacing)
              for sign, c, trust in sides]  # fmt: skip
     cloud = parts[0].join(parts[1])
     opacity = np.clip(np.tile(sample(layer.solid.astype(np.float32), uv), 2).astype(np.float64) * 0.95, 1e-4, 0.95)
@@ -100,6 +109,12 @@ def layer_splats(
     cloud = cloud.keep(opacity > 0.02)
     rebind(cloud, surface, posed, np.arange(len(cloud)), steady_triangles(surface, bust=layer.region == "clothes"))
     return cloud
+
+
+def _gradient(field: np.ndarray, uv: np.ndarray, scale: float) -> np.ndarray:
+    """(N, 2) of a (H, W) field, across and down, at pixels ``uv``."""
+    gy, gx = np.gradient(cv2.GaussianBlur(field.astype(np.float32), (0, 0), 2 * scale))
+    return np.stack([sample(gx.astype(np.float32), uv), sample(gy.astype(np.float32), uv)], 1).astype(np.float64)
 
 
 def _sheet(
@@ -119,7 +134,7 @@ def _sheet(
     along = np.where(steep > 1e-6, slope / np.maximum(steep, 1e-6), np.array([1.0, 0.0]))
     tangent = np.column_stack([along, steep])
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-    stretch = np.minimum(np.sqrt(1 + steep[:, 0] ** 2), 3.0)
+    stretch = np.minimum(np.sqrt(1 + steep[:, 0] ** 2), _STRETCH)
     sigma = spacing * TANGENT_SIGMA * np.column_stack([stretch, np.ones(n), np.full(n, NORMAL_SIGMA)])
     index = REGIONS.index(region)
     return Cloud(

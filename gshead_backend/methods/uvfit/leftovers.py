@@ -11,34 +11,43 @@ from ...portrait.types import PortraitFit
 from .bust import rebind, steady_triangles
 from .classes import PixelClasses
 from .cloud import Cloud
-from .hanging import HangingHair, find_hanging, hanging_splats
+from .hanging import HangingHair
 from .layer import Layer, inflate, layer_splats, metres_per_pixel
 from .photo import View, disc, unit_scale
+from .shell import Shell
 from .surface import CHIN, NOSE_TIP, HeadSurface, smoothstep
+from .tresses import hanging_pixels, hanging_splats
+from .zbuffer import far_depth_map
 
-_CLOTHES_DEPTH, _HAIR_DEPTH, _RECEDE = 0.07, 0.028, 0.25
+_CLOTHES_DEPTH, _HAIR_DEPTH, _RECEDE = 0.13, 0.028, 0.25
+_FLAT = 0.5
 _DISSOLVE = {"clothes": (0.12, 0.25), "hair": (0.08, 0.16)}
 
 
 def leftovers(
-    fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, photo: np.ndarray, view: View, posed: np.ndarray,
-    outer: np.ndarray, count: int, seed: int,
+    fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, photo: np.ndarray, view: View, shell: Shell,
+    cloud: Cloud, posed: np.ndarray, hanging: HangingHair | None, count: int, seed: int,
 ) -> Cloud | None:  # fmt: skip
     """At most about ``count`` splats for clothes and hair beyond the shell, bound to parts that never deform.
 
-    ``posed``, ``outer`` (V, 3): the head as in the photo, bare and with the shell.
+    ``posed`` (V, 3): the bare head as in the photo. ``view``: of it with the shell. ``cloud``: the
+    finished splats on that.
     """
-    hanging = find_hanging(fit, surface, classes, view, outer)
-    layers = [_clothes(fit, surface, classes, view), _hair(fit, classes, view, hanging)]
+    outer = posed + shell.displacement
+    behind, _ = far_depth_map(outer, surface.faces, fit.camera)
+    layers = [_clothes(fit, surface, classes, view, behind), _hair(fit, classes, view, hanging)]
     layers = [layer for layer in layers if layer]
     flat = sum(int(layer.mask.sum()) for layer in layers)
-    around = 0.0 if hanging is None else 1.3 * float(hanging.reach.sum())
+    around = 0.0 if hanging is None else hanging_pixels(fit, classes, hanging)
     if flat + around == 0:
         return None
     stride = max(np.sqrt(2.0 * (flat + around) / count), unit_scale(fit.image))
     clouds = [layer_splats(fit, surface, photo, layer, stride, posed) for layer in layers]
     if hanging is not None:
-        mass = hanging_splats(fit, photo, classes, hanging, round(2.0 * around / stride**2), seed)
+        number = round(2.0 * around / stride**2)
+        mass = hanging_splats(
+            fit, surface, photo, classes, hanging, shell, _unseen_hair(cloud), posed, view, number, seed
+        )  # fmt: skip
         if mass is not None:
             rebind(mass, surface, posed, np.arange(len(mass)), steady_triangles(surface, bust=False))
             clouds.append(mass)
@@ -48,7 +57,16 @@ def leftovers(
     return out if out is not None and len(out) else None
 
 
-def _clothes(fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, view: View) -> Layer | None:
+def _unseen_hair(cloud: Cloud) -> np.ndarray:
+    """(3,) colour of the hair at the back of the head."""
+    hair = cloud.hair > 0.5
+    behind = hair & (cloud.confidence < 0.05)
+    return cloud.color[behind if behind.sum() > 100 else hair].mean(0) if hair.any() else np.full(3, 0.2)
+
+
+def _clothes(
+    fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, view: View, behind: np.ndarray
+) -> Layer | None:
     """Clothes beyond the bust's outline; a collar may stand up beside the head if it goes down to the chest."""
     scale = unit_scale(fit.image)
     h = fit.matte.shape[0]
@@ -58,7 +76,9 @@ def _clothes(fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, view
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     deep = np.bincount(labels.ravel(), (mask & (np.arange(h)[:, None] > chin)).ravel()) > 0
     bust = (surface.neck[surface.faces].mean(1) > 0.3)[view.triangle] & (view.triangle >= 0)
-    layer = _beyond(fit, view, mask & deep[labels.astype(np.intp)], 150 * scale**2, _CLOTHES_DEPTH, "clothes", bust)
+    layer = _beyond(
+        fit, view, mask & deep[labels.astype(np.intp)], 150 * scale**2, _CLOTHES_DEPTH, "clothes", bust, behind
+    )
     if layer is None:
         return None
     # A collar that stands beside the head goes around behind the neck; in front of it the chin would hide it.
@@ -78,11 +98,13 @@ def _hair(fit: PortraitFit, classes: PixelClasses, view: View, hanging: HangingH
 
 def _beyond(
     fit: PortraitFit, view: View, mask: np.ndarray, smallest: float, thickest: float, region: str,
-    beside: np.ndarray | None = None,
+    beside: np.ndarray | None = None, behind: np.ndarray | None = None,
 ) -> Layer | None:  # fmt: skip
     """Pixels of ``mask`` that the mesh does not cover, as a lens that starts at the mesh's own rim.
 
-    ``beside`` (H, W) bool: the part of the mesh that it hangs on; all when not given.
+    Args:
+        beside: (H, W) bool, the part of the mesh that it hangs on; all when not given.
+        behind: (H, W) depth of the mesh's other side: the lens goes on as thick as the mesh ends. None: it is free.
     """
     scale = unit_scale(fit.image)
     person = fit.matte > 0.5
@@ -101,13 +123,19 @@ def _beyond(
         labels = cv2.distanceTransformWithLabels(
             (~near).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )[1]
-    table = np.zeros(labels.max() + 1)
-    table[labels[near]] = view.depth[near]
+    half = np.zeros(mask.shape) if behind is None else np.where(near, 0.5 * (behind - view.depth), 0.0)
+    table, thick = np.zeros(labels.max() + 1), np.zeros(labels.max() + 1)
+    table[labels[near]], thick[labels[near]] = view.depth[near] + half[near], half[near]
     middle = cv2.GaussianBlur(table[labels], (0, 0), 8 * scale)
     metres = metres_per_pixel(fit, float(np.median(middle[mask])))
     middle = middle + (distance * metres) ** 2 / (2 * _RECEDE)  # shoulders and hair turn away from the camera
-    height = inflate(mask, ~person | (covered & ~rim), metres)
-    height = thickest * np.tanh(height / thickest)
+    start = np.where(~person | (covered & ~rim), 0.0, np.nan)
+    if behind is None:
+        height = inflate(mask, start, metres)
+        height = thickest * np.tanh(height / thickest)
+    else:
+        start = np.where(covered & person, thick[labels], start)
+        height = np.minimum(inflate(mask, start, metres, _FLAT), thickest)
     overlap = cv2.dilate(mask.astype(np.uint8), disc(1.5 * scale)) > 0
     # Its depth is a guess: it dissolves before it can look like a board from the side.
     solid = 1 - smoothstep(distance * metres, *_DISSOLVE[region])

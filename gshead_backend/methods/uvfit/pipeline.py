@@ -18,11 +18,12 @@ from ...head.skinning import PersonalHead
 from ...portrait.labels import LABEL_INDEX
 from ...portrait.types import PortraitFit, Progress
 from .. import ReconstructOptions
-from .bust import fade_bust, rebind, steady_triangles
+from .bust import fade_bust, rebind, steady_triangles, tuck_in
 from .classes import PixelClasses, classify
 from .cloud import Cloud, bind, make_cloud
 from .colors import complete, observe
 from .eyes import paint_eyes
+from .hanging import find_hanging
 from .leftovers import leftovers
 from .mouth import lengthen_teeth, paint_mouth
 from .optimise import FitInput, optimise
@@ -32,8 +33,11 @@ from .sampling import Samples, sample_surface, vertex_density
 from .shell import Shell, build_shell
 from .strands import comb, grain
 from .surface import HeadSurface, head_surface
+from .texture import go_on
+from .underside import underside
 
 _GLASSES_RIM = 2.5  # pixels at 512 around glasses that belong to their edge
+_BELOW = 0.2  # share of the splats beyond the mesh that close the bust from below
 _log = logging.getLogger(__name__)
 
 
@@ -111,14 +115,20 @@ def build(
     photo = decontaminate(fit.image, fit.matte, classes.hair)
     scene = Scene(fit, surface, classes, photo, rest, posed)
     stages.begin(0.06, "shaping hair")
-    shell = build_shell(fit, surface, classes, rest, posed)
+    hanging = find_hanging(fit, surface, classes, posed)
+    shell = build_shell(fit, surface, classes, rest, posed, hanging)
     cloud, view, samples, outer = _place(scene, shell, preset, seed, stages, at)
     _paint(scene, cloud, view, seed, stages)
     stages.begin(0.23, "adding hair and clothes")
     _steady_hair(surface, cloud, rest)
     on_mesh = len(cloud)
-    beyond = leftovers(fit, surface, classes, photo, view, posed, outer, preset.leftover, seed)
-    return Built(scene, cloud if beyond is None else cloud.join(beyond), view, shell, samples, on_mesh)
+    below = underside(fit, surface, cloud, outer, round(_BELOW * preset.leftover))
+    room = preset.leftover - (0 if below is None else len(below))
+    beyond = leftovers(fit, surface, classes, photo, view, shell, cloud, posed, hanging, room, seed)
+    for more in (below, beyond):
+        cloud = cloud if more is None else cloud.join(more)
+    tuck_in(fit, surface, cloud, posed)
+    return Built(scene, cloud, view, shell, samples, on_mesh)
 
 
 def personalise(
@@ -184,6 +194,7 @@ def _paint(scene: Scene, cloud: Cloud, view: View, seed: int, stages: Stages) ->
     observe(fit, surface, cloud, classes, photo, view)
     stages.begin(0.16, "filling what the photo hides")
     complete(surface, cloud)
+    go_on(surface, cloud)
     stages.begin(0.19, "combing hair")
     comb(fit, surface, cloud, view)
     grain(cloud, surface, photo, (classes.hair > 0.8) & (fit.matte > 0.9), seed)

@@ -10,15 +10,17 @@ from scipy.sparse.linalg import spsolve
 from ...avatar.facing import vertex_normals
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
+from .hanging import HangingHair
 from .outline import Outline
 from .photo import View, sample
 from .surface import CHIN, NOSE_TIP, HeadSurface, nearest, smoothstep
-from .votes import smooth, vote
+from .votes import hair_limit, smooth, vote
 
 _THICKNESS = (0.002, 0.09)
 _PADDING = (0.002, 0.03)
 _NECK = (0.0, 0.012)
 _TAPER = 0.028
+_STEP = 0.003  # metres of hair
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Shell:
         hair, clothes: (V,) 0..1.
         displacement: (V, 3) metres from the neutral mesh to the outer surface, in head space.
         covered_ear: (V,) bool, ears hidden under hair.
-        folded: (F,) bool, triangles of flattened ears that face inward: nothing belongs on them.
+        folded: (F,) bool, triangles of flattened ears that face inward, and steps under hair that hangs on: nothing
+            belongs on them.
     """
 
     hair: np.ndarray
@@ -40,14 +43,19 @@ class Shell:
 
 
 def build_shell(
-    fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, rest: np.ndarray, posed: np.ndarray
-) -> Shell:
-    """Vote for hair and clothes where the photo shows them, then push hair out to the matte's outline."""
+    fit: PortraitFit, surface: HeadSurface, classes: PixelClasses, rest: np.ndarray, posed: np.ndarray,
+    hanging: HangingHair | None = None,
+) -> Shell:  # fmt: skip
+    """Vote for hair and clothes where the photo shows them, then push hair out to the matte's outline.
+
+    Where hair hangs on below (``hanging``) the shell ends as thick as it is.
+    """
     view = View.of(posed, surface.faces, fit.camera)
     hair, clothes, covered_ear = vote(fit, surface, classes, view, posed)
     flat = _flatten(surface, rest, covered_ear)
     outward = _outward(surface, flat)
-    shape = hair_mask(hair) * _taper(surface, flat, hair)
+    goes_on = _goes_on(fit, surface, posed, hanging)
+    shape = hair_mask(hair) * _taper(surface, flat, hair, goes_on)
     crown = surface.crown + flat.mean(0) - surface.vertices.mean(0)
     outline = Outline(fit, surface, classes.hair > 0.4, flat + (posed - rest), hair > 0.3, crown, _THICKNESS)
     reach = np.zeros(hair.size)
@@ -60,7 +68,8 @@ def build_shell(
     bare = 1 - smoothstep(np.maximum(clothes, hair), 0.2, 0.6)
     displacement += _padding(fit, surface, classes.skin, posed, bare * _neck_sides(surface), _NECK)
     displacement[~surface.skin] = 0
-    return Shell(hair, clothes, displacement, covered_ear, _folded(surface, rest + displacement, covered_ear))
+    empty = _folded(surface, rest + displacement, covered_ear) | _steps(surface, reach, goes_on)
+    return Shell(hair, clothes, displacement, covered_ear, empty)
 
 
 def _within(
@@ -95,6 +104,11 @@ def _folded(surface: HeadSurface, outer: np.ndarray, ears: np.ndarray) -> np.nda
     return inward & ears[surface.faces].any(1)
 
 
+def _steps(surface: HeadSurface, reach: np.ndarray, goes_on: np.ndarray) -> np.ndarray:
+    """(F,) bool: from the shell's end in to the skin, where hair hangs on below and nothing tapers."""
+    return goes_on[surface.faces].any(1) & (reach[surface.faces].max(1) > _STEP * surface.scale)
+
+
 def _flatten(surface: HeadSurface, rest: np.ndarray, ears: np.ndarray) -> np.ndarray:
     """Covered ears become the membrane over their rim, so that hair does not bulge over them."""
     flat = rest.astype(np.float64).copy()
@@ -112,8 +126,15 @@ def _outward(surface: HeadSurface, vertices: np.ndarray) -> np.ndarray:
     return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
 
 
-def _taper(surface: HeadSurface, vertices: np.ndarray, hair: np.ndarray) -> np.ndarray:
-    bare = surface.skin & (hair < 0.45)
+def _goes_on(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray, hanging: HangingHair | None) -> np.ndarray:
+    """(V,) bool: skin below the shell over which hair hangs."""
+    if hanging is None:
+        return np.zeros(len(posed), bool)
+    return surface.skin & (hair_limit(surface) < 0.5) & hanging.sides(fit.camera.project(posed)[:, :2])
+
+
+def _taper(surface: HeadSurface, vertices: np.ndarray, hair: np.ndarray, goes_on: np.ndarray) -> np.ndarray:
+    bare = surface.skin & (hair < 0.45) & ~goes_on
     if not bare.any():
         return np.ones(hair.size)
     distance = nearest(vertices[bare], vertices)[0]

@@ -45,7 +45,7 @@ def vote(
     dressed = _dressed_below(surface, p_clothes, weight)
     hidden = 0.05 * dressed
     clothes = (weight * p_clothes + mirrored * p_clothes[mirror] + hidden) / (weight + mirrored + prior + hidden)
-    hair = smooth(surface, _screened(surface, hair, total, 0.15), 4) * _hair_limit(surface)
+    hair = smooth(surface, _screened(surface, hair, total, 0.15), 4) * hair_limit(surface)
     clothes = _screened(surface, clothes, total, 0.25)
     hair = np.where(covered, 1.0, np.where(bare_ear, 0.0, hair))
     hair = np.maximum(hair, _sideburns(surface, posed, covered, view.facing(posed, normals)))
@@ -65,7 +65,7 @@ def _sideburns(surface: HeadSurface, posed: np.ndarray, covered: np.ndarray, fac
     if not covered.any():
         return np.zeros(facing.size)
     distance = nearest(posed[covered], posed)[0] / surface.scale
-    return (1 - smoothstep(distance, 0.012, 0.032)) * (1 - smoothstep(facing, 0.3, 0.5)) * _hair_limit(surface)
+    return (1 - smoothstep(distance, 0.012, 0.032)) * (1 - smoothstep(facing, 0.3, 0.5)) * hair_limit(surface)
 
 
 def _covered_ears(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray, posed: np.ndarray) -> np.ndarray:
@@ -131,7 +131,7 @@ def _dressed_below(surface: HeadSurface, p_clothes: np.ndarray, weight: np.ndarr
     return smoothstep(np.interp(y, 0.5 * (edges[1:] + edges[:-1]), share), 0.3, 0.7) * (surface.neck > 0.1)
 
 
-def _hair_limit(surface: HeadSurface) -> np.ndarray:
+def hair_limit(surface: HeadSurface) -> np.ndarray:
     """(V,) 0 on jaw, throat and lower neck: hair that hangs there is no shell of the head (see ``leftovers``)."""
     y, z, s = surface.vertices[:, 1], surface.vertices[:, 2], surface.scale
     nose, mouth = surface.landmarks[2, 1], surface.landmarks[13, 1]

@@ -45,3 +45,17 @@ def depth_map(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> tuple[
     triangle = np.full(depth.shape, -1, np.int32)
     _rasterize(camera.project(np.asarray(vertices, np.float64)), np.ascontiguousarray(faces), depth, triangle)
     return depth, triangle
+
+
+def far_depth_map(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Farthest depth (H, W) in metres, -inf outside, and triangle index (H, W), -1 outside: the mesh's other side."""
+    points = camera.project(np.asarray(vertices, np.float64))
+    nearest = points[:, 2].min()
+    depth = np.full((camera.height, camera.width), np.inf)
+    triangle = np.full(depth.shape, -1, np.int32)
+    if nearest <= 1e-6:
+        return -depth, triangle
+    turned = 2.0 / nearest  # what is farther comes first when 1 / z, which is linear in the picture, is taken from it
+    points[:, 2] = 1.0 / (turned - 1.0 / points[:, 2])
+    _rasterize(points, np.ascontiguousarray(faces), depth, triangle)
+    return np.where(np.isfinite(depth), 1.0 / (turned - 1.0 / depth), -np.inf), triangle
