@@ -48,6 +48,7 @@ def into_outline(fit: PortraitFit, points: np.ndarray) -> np.ndarray:
     _, label = cv2.distanceTransformWithLabels(
         (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    label = label.astype(np.intp)
     place = np.zeros((label.max() + 1, 2))
     place[label[inside]] = np.argwhere(inside)[:, ::-1]
     pixel = np.floor(fit.camera.project(points)[:, :2] - [x0, y0])
