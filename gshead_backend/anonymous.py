@@ -14,9 +14,13 @@ _PATH = re.compile(
     r"|(?P<scheme>ipc|file)://[^\s'\"]*"
 )
 _Z85 = r"0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#"
+# A key has 40 characters; one in a million lacks capitals or small letters, three in a million other signs.
+_MIXED = "".join(rf"(?=[{_Z85}]{{0,39}}[{kind}])" for kind in ("A-Z", "a-z", r"^\w\s"))
+_OPEN = rf"(?:(?<![{_Z85}])|(?<=[=:(<\[{{]))"
+_CLOSE = rf"(?:(?![{_Z85}])|(?=[)>\]}}.:]{{1,3}}(?![{_Z85}])))"
 _SECRETS = (
     (re.compile(r"(?P<before>\bclient \d+ \()(?:'(?:[^'\\\n]|\\.)*'|\"[^\"\n]*\")"), r"\g<before><name>"),
-    (re.compile(rf"(?<![{_Z85}])(?=[{_Z85}]*[^\w])(?=[{_Z85}]*\d)[{_Z85}]{{40}}(?![{_Z85}])"), "<key>"),
+    (re.compile(rf"{_OPEN}{_MIXED}[{_Z85}]{{40}}{_CLOSE}"), "<key>"),
     (re.compile(r"\b[0-9a-fA-F]{32,}\b"), "<id>"),
     (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "<mail>"),
     (re.compile(r"\b(?!127\.0\.0\.1\b)\d{1,3}(?:\.\d{1,3}){3}\b"), "<address>"),
