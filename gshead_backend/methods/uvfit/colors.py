@@ -97,7 +97,7 @@ def _not_dark(color: np.ndarray, skin_weight: np.ndarray) -> np.ndarray:
 
 
 def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
-    """Fill unseen skin, hair and clothes; returns the nine light coefficients of the photo."""
+    """Fill unseen skin, hair and clothes; returns the (9, 3) light coefficients of the photo."""
     outer = np.flatnonzero(cloud.is_part("skin"))
     group = np.where(cloud.hair > 0.5, 1, np.where(cloud.clothes > 0.5, 2, 0))[outer]
     face_like = group == 0
@@ -127,9 +127,8 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
         w = weight[mine] * (1 - _lashes(surface, cloud, outer[mine], even[mine], skin_median))
         w = w * smoothstep(w, 0.03, 0.25) if label == 0 else w
         # Hair goes on as what it mostly is; a coat goes on as a coat, however much of the shirt shows.
-        hold = (
-            np.where(cloud.lid[outer[mine]], 0.01, 2e-4) if label == 0 else np.full(mine.sum(), (8e-3, 2e-4)[label - 1])
-        )
+        hold = np.full(mine.sum(), (2e-4, 8e-3, 2e-4)[label])
+        hold[cloud.lid[outer[mine]] & (label == 0)] = 0.01
         solved = screened_poisson(graph, value[mine], w, prior, hold)
         solved = relight(solved, np.ones_like(shade[mine]), shade[mine])
         firm = 0.55 if label == 1 else 0.4  # a wide seam for hair: photo strands turn into made-up ones

@@ -42,7 +42,7 @@ def underside(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, outer: np.nd
     ring = ring[np.argsort(np.arctan2(ring[:, 0] - middle[0], ring[:, 2] - middle[2]))]  # it is seen around from inside
     point, normal, shade, spacing = _straight_down(fit, surface, outer, ring, middle, count)
     below = below_end(into_outline(fit, point))
-    if below.mean() > _CUT_OUT:
+    if below.sum() > _CUT_OUT * len(point):
         lid = _lid(ring, spacing)
         point, normal = (
             np.concatenate([point[~below], lid]),

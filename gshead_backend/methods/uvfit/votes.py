@@ -132,7 +132,7 @@ def _dressed_below(surface: HeadSurface, p_clothes: np.ndarray, weight: np.ndarr
 
 
 def hair_limit(surface: HeadSurface) -> np.ndarray:
-    """(V,) 0 on jaw, throat and lower neck: hair that hangs there is no shell of the head (see ``leftovers``)."""
+    """(V,) 0 on jaw, throat and lower neck: hair that hangs there is no shell of the head (see ``hanging``)."""
     y, z, s = surface.vertices[:, 1], surface.vertices[:, 2], surface.scale
     nose, mouth = surface.landmarks[2, 1], surface.landmarks[13, 1]
     behind = smoothstep(surface.ear_z - z, 0.012 * s, 0.03 * s)
