@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from .crop import Crop, face_height, head_crop
+from .guided import GuidedFilter
 from .networks import run
 
 NET = 256
@@ -180,7 +181,7 @@ def _refine(image: np.ndarray, soft: np.ndarray, mask: np.ndarray, unit: float) 
     trust = length2 / (length2 + 1.5 * (front_var + back_var) + 2e-3)
     trust = trust * trust
     alpha = np.where(band, trust * mixed + (1 - trust) * soft, inner).astype(np.float32)
-    smooth = _guided(color, alpha, max(2, round(0.012 * unit)), 2e-4)
+    smooth = GuidedFilter(color, max(2, round(0.012 * unit)), 2e-4)(alpha)
     out = np.where(band, np.clip(smooth, 0, 1), inner)
     reach = cv2.GaussianBlur(soft, (0, 0), 0.02 * unit)  # nothing far from where the network saw a person
     out = out * np.clip(reach / 0.12, 0, 1)
@@ -207,46 +208,3 @@ def _local_color(color: np.ndarray, weight: np.ndarray, sigma: float) -> tuple[n
     total = spread(colors) / np.maximum(spread(weight), 1e-6)[..., None]
     mean = total[..., :3]
     return mean, np.maximum(total[..., 3] - (mean**2).sum(-1), 0)
-
-
-def _guided(guide: np.ndarray, values: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
-    """Guided filter with a colour guide (He, Sun, Tang 2013, eqs. 19-21).
-
-    Large images get their coefficients at half the resolution (He, Sun 2015, "Fast guided filter").
-    """
-    h, w = values.shape
-    full = guide
-    if max(h, w) > 640:
-        guide = cv2.resize(guide, (w // 2, h // 2), interpolation=cv2.INTER_AREA)
-        values = cv2.resize(values, (w // 2, h // 2), interpolation=cv2.INTER_AREA)
-        radius = max(1, radius // 2)
-    size = (2 * radius + 1, 2 * radius + 1)
-
-    def box(a: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(a, -1, size, borderType=cv2.BORDER_REFLECT)
-
-    mean, mean_v = box(guide), box(values)
-    covariance = box(guide * values[..., None]) - mean * mean_v[..., None]
-    moments = [box(guide[..., i] * guide[..., j]) - mean[..., i] * mean[..., j] for i, j in _UPPER]
-    a = _solve3(moments, covariance, epsilon)
-    b = mean_v - (a * mean).sum(-1)
-    slope, offset = box(a), box(b)
-    if full is not guide:
-        slope = cv2.resize(slope, (w, h), interpolation=cv2.INTER_LINEAR)
-        offset = cv2.resize(offset, (w, h), interpolation=cv2.INTER_LINEAR)
-    return np.einsum("hwc,hwc->hw", slope, full) + offset
-
-
-_UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-
-
-def _solve3(m: list[np.ndarray], v: np.ndarray, ridge: float) -> np.ndarray:
-    """Symmetric 3x3 systems by cofactors: m holds the six upper entries (H, W), v is (H, W, 3)."""
-    a, b, c, d, e, f = m
-    a, d, f = a + ridge, d + ridge, f + ridge
-    c00, c01, c02 = d * f - e * e, c * e - b * f, b * e - c * d
-    c11, c12, c22 = a * f - c * c, b * c - a * e, a * d - b * b
-    determinant = np.maximum(a * c00 + b * c01 + c * c02, 1e-14)
-    x, y, z = v[..., 0], v[..., 1], v[..., 2]
-    out = np.stack([c00 * x + c01 * y + c02 * z, c01 * x + c11 * y + c12 * z, c02 * x + c12 * y + c22 * z], -1)
-    return out / determinant[..., None]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 from gshead_backend.head import HeadModel, HeadPose, PersonalHead, default_head
 from gshead_backend.portrait.angles import head_angles
@@ -153,3 +154,36 @@ def test_developing_is_repeatable_and_keeps_the_order_of_light() -> None:
         assert (np.diff(columns[::16]) > -2).all()
     plain = develop(np.full((8, 8, 3), 0.2140), np.random.default_rng(0), 0.0)
     assert abs(int(plain[0, 0, 0]) - 127) <= 1
+
+
+def test_thin_hair_lets_more_of_the_forehead_through(head: HeadModel, person: PersonalHead) -> None:
+    made = [hair_surfels(head, person, style(hair="short", length=0.03, hairline=0.2, density=d, seed=7),
+                         np.random.default_rng(3), splats=12_000) for d in (1.0, 0.0)]  # fmt: skip
+    (thick, thick_cap), (thin, thin_cap) = made
+    assert len(thin) < 0.7 * len(thick)
+    marks = landmark_points(head, person)
+    brow = head.region_mask("scalp", "skin") & (np.abs(person.rest[:, 1] - marks[10, 1] - 0.02) < 0.01)
+    ahead = brow & (person.rest[:, 2] > marks[10, 2] - 0.05)
+    assert thin_cap[ahead].mean() < 0.6 * thick_cap[ahead].mean()
+
+
+def test_scarves_are_shaded_smoothly(head: HeadModel, person: PersonalHead) -> None:
+    """Neighbouring pieces of one cloth face nearly the same way; a pebbled scarf looks like hair to a network."""
+    for seed in range(4):
+        made = headwear_surfels(
+            head, person, style(hat="headscarf", pattern="plain", seed=seed), np.random.default_rng(seed)
+        )
+        sound(made, "hat")
+        near = KDTree(made.means).query(made.means, 5)[1][:, 1:]
+        turn = np.degrees(np.arccos(np.clip((made.normals[:, None] * made.normals[near]).sum(-1), -1, 1)))
+        assert np.median(turn) < 8, (seed, np.median(turn))
+
+
+def test_some_dark_lenses_mirror_the_room(head: HeadModel, person: PersonalHead) -> None:
+    brightest = []
+    for seed in range(12):
+        made = glasses_surfels(head, person, style(glasses="sunglasses", seed=seed), np.random.default_rng(0))
+        lens = np.isclose(made.opacities, 0.9)
+        brightest.append(made.albedo[lens].max())
+    assert min(brightest) < 0.02  # and some nothing
+    assert max(brightest) > 0.2

@@ -12,8 +12,8 @@ import numpy as np
 
 from ...errors import ArgumentError, FileFormatError
 from ..crop import face_height
+from ..guided import GuidedFilter
 from ..labels import LABEL_INDEX, LABELS
-from ..matte import _guided as guided
 from ..matte import people
 from .inputs import PARSER_SIZE, parser_input
 from .weights import load_weights, weights_folder
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 NAME = "parser"
 _ENCLOSING = 0.35  # of the matte: what counts as this person around a hole
+_OUTLINE_REACH, _CLASS_REACH = 0.012, 0.03  # face heights around a pixel that say where its edges lie
+_OUTLINE_CONTRAST, _CLASS_CONTRAST = 2e-4, 5e-5  # variance of the colours below which there is no edge
 OF_THE_FACE = tuple(LABEL_INDEX[name] for name in ("brows", "eyes", "lips", "mouth"))
 
 
@@ -105,17 +107,17 @@ def _holes_filled(
 
 
 def _at_full_size(image: np.ndarray, classes: np.ndarray, matte: np.ndarray, unit: float) -> Parsing:
-    """Enlarge, let the outline and the hair follow the picture's edges, and the classes agree with the matte."""
+    """Enlarge, let the outline and the classes follow the picture's edges, and the classes agree with the matte."""
     size = image.shape[0]
-    large = [cv2.resize(c, (size, size), interpolation=cv2.INTER_LINEAR) for c in (*classes, matte)]
     color = image.astype(np.float32) / 255
-    radius = max(2, round(0.012 * unit))
-    alpha = np.clip(guided(color, large[-1], radius, 2e-4), 0, 1)
-    alpha = np.where((large[-1] < 0.01) | (large[-1] > 0.99), large[-1], alpha)
-    hair = LABEL_INDEX["hair"]
-    large[hair] = np.clip(guided(color, large[hair], radius, 4e-4), 0, 1)
-    probabilities = np.stack(large[:-1])
-    inside = probabilities[1:]
+    large = cv2.resize(matte, (size, size), interpolation=cv2.INTER_LINEAR)
+    alpha = np.clip(GuidedFilter(color, max(2, round(_OUTLINE_REACH * unit)), _OUTLINE_CONTRAST)(large), 0, 1)
+    alpha = np.where((large < 0.01) | (large > 0.99), large, alpha)
+    follow = GuidedFilter(color, max(2, round(_CLASS_REACH * unit)), _CLASS_CONTRAST)
+    probabilities = np.zeros((len(classes), size, size), np.float32)
+    for i in 1 + np.flatnonzero(classes[1:].max((1, 2)) > 0.01):
+        probabilities[i] = follow(cv2.resize(classes[i], (size, size), interpolation=cv2.INTER_LINEAR))
+    inside = np.clip(probabilities, 0, 1, out=probabilities)[1:]
     inside *= alpha / np.maximum(inside.sum(0), 1e-4)
     probabilities[0] = np.maximum(1 - inside.sum(0), 0)
     return Parsing(probabilities.astype(np.float16), alpha.astype(np.float32))

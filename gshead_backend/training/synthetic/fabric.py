@@ -22,7 +22,8 @@ def sheet(
     shading = normal + 0.16 * tilt
     shading /= np.maximum(np.linalg.norm(shading, axis=1, keepdims=True), 1e-9)
     albedo = paint_cloth(pattern_at, np.asarray(color, float), np.asarray(second, float), pattern, rng)
-    albedo = albedo * np.exp(0.05 * folds + 0.05 * rng.standard_normal(n))[:, None]
+    grain = rng.uniform(0.0, 0.05)  # silk to felt
+    albedo = albedo * np.exp(0.05 * folds + grain * rng.standard_normal(n))[:, None]
     sigma = 0.62 * spacing
     return Surfels(
         at, facing_quats(normal), np.stack([sigma, sigma, 0.15 * sigma], 1), np.full(n, opacity),

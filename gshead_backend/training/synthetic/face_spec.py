@@ -141,6 +141,6 @@ def _iris(rng: np.random.Generator, melanin: float) -> str:
 
 
 def _beard(rng: np.random.Generator, femininity: float, age: float) -> str:
-    if femininity > 0.45 or rng.random() < 0.35:
+    if femininity > 0.45 or rng.random() < 0.3:
         return "none"
-    return str(rng.choice(BEARDS[1:], p=[0.36, 0.13, 0.15, 0.26, 0.10]))
+    return str(rng.choice(BEARDS[1:], p=[0.27, 0.23, 0.14, 0.26, 0.10]))

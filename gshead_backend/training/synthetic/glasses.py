@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...head.model import HeadModel
@@ -91,4 +93,25 @@ def _lens(outline: np.ndarray, style: StyleSpec, rng: np.random.Generator) -> Su
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     glass = sheet(at, normal, np.full(len(at), step), at, tint, tint, "plain", "glasses", rng,
                   opacity=0.9 if dark else 0.035, gloss=1.0)  # fmt: skip
-    return glass
+    mirrored = _mirrored(p / np.abs(p).max(0), np.random.default_rng([style.seed, 8]))  # the same room in both
+    shine = np.where(mirrored > 0, mirrored, 0)[:, None]
+    return replace(
+        glass, albedo=np.clip(glass.albedo + shine * (0.5 if dark else 0.3), 0, 0.9),
+        opacities=glass.opacities if dark else glass.opacities + 0.2 * shine[:, 0],
+    )  # fmt: skip
+
+
+def _mirrored(p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(N,) 0..1, how bright the room is that a lens mirrors at points (N, 2) in -1..1: sky, windows, blinds."""
+    kind = rng.random()
+    if kind < 0.35:
+        return np.zeros(len(p))
+    out = rng.uniform(0, 0.35) * np.clip(p[:, 1] + rng.uniform(-0.3, 0.5), 0, 1)
+    for _ in range(rng.integers(0, 3)):
+        middle, half = rng.uniform(-0.8, 0.8, 2), rng.uniform(0.12, 0.6, 2)
+        q = (p - middle) @ np.array([[1, rng.normal(0, 0.25)], [rng.normal(0, 0.25), 1]])
+        pane = (np.abs(q) < half).all(1) * rng.uniform(0.3, 1)
+        if rng.random() < 0.4:
+            pane *= np.abs(q).min(1) > 0.06  # with a cross
+        out = np.maximum(out, pane)
+    return out

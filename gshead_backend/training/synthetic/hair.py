@@ -49,6 +49,7 @@ def hair_surfels(
     skull = Skull(position[outer], normal[outer])
     steps = _STEPS[style.hair]
     count = min(splats // steps, {"buzz": 16_000}.get(style.hair, 8_500))
+    count = round(count * (0.45 + 0.55 * style.density))
     weight = cover * c.spacing**2 * outer
     pick = rng.choice(len(weight), count, p=weight / weight.sum())
     center = np.array([0, c.surface.crown[1], c.surface.crown[2]])
@@ -83,7 +84,8 @@ def scalp_cover(c: Canvas, style: StyleSpec) -> np.ndarray:
     ear_top = m[[127, 356], 1].mean() - 0.01 * s
     nape = m[152, 1] + 0.005 * s
     jagged = 0.003 * noise(c.rest, 0.012, rng)
-    above = step(y + jagged, top + temples, top + temples + 0.010)
+    soft = 0.008 + 0.05 * (1 - style.density) ** 2  # where hair is thin, the forehead shows through a wide hem of it
+    above = step(y + jagged, top + temples, top + temples + soft)
     behind = step(z + jagged, side_z, side_z - 0.012)
     burns = step(y, ear_top - 0.02, ear_top)
     low = np.where(z < side_z - 0.045, step(y, nape - 0.006, nape + 0.008), burns)

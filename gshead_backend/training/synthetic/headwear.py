@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...avatar.facing import vertex_normals
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
 from .fabric import sheet
@@ -11,14 +12,18 @@ from .hair import CANVAS
 from .hairs import no_surfels
 from .paint import noise, step
 from .style_spec import StyleSpec
-from .surface import Canvas, canvas, personal_frame
+from .surface import canvas, personal_frame
 from .surfels import Surfels, join
+
+CLOTH_CANVAS = 60_000
 
 
 def headwear_surfels(head: HeadModel, person: PersonalHead, style: StyleSpec, rng: np.random.Generator) -> Surfels:
     """What is worn on the head; nothing when ``style.hat`` is "none"."""
     if style.hat == "none":
         return no_surfels()
+    if style.hat in ("headscarf", "turban"):
+        return _wrapped(head, person, style, rng)
     c = canvas(head, CANVAS)
     at, normal = personal_frame(c, person)
     m, s = c.surface.landmarks, c.surface.scale
@@ -28,8 +33,6 @@ def headwear_surfels(head: HeadModel, person: PersonalHead, style: StyleSpec, rn
     tilt = y - band - 0.22 * np.minimum(z - m[10, 2] + 0.03, 0)  # hats sit lower behind
     hair = 0.004 if style.hair in ("bald", "balding", "buzz") else 0.011
     depth = hair + 0.003 * (1 + noise(c.rest, 0.02, rng))
-    if style.hat in ("headscarf", "turban"):
-        return _wrapped(style, rng, c, at, normal, m, outer, depth, band)
     if style.hat == "band":
         keep = outer & (np.abs(tilt - 0.012) < 0.014) & (c.ear < 0.2)
         cloth, spacing = at[keep] + 0.014 * normal[keep], c.spacing[keep] * 1.3
@@ -71,25 +74,45 @@ def _brim(style: StyleSpec, rng: np.random.Generator, shell: np.ndarray, tilt: n
     return join(top, sheet(below, -up, np.full(count, 0.0022), at, dim, style.second_color, "plain", "hat", rng))
 
 
-def _wrapped(
-    style: StyleSpec, rng: np.random.Generator, c: Canvas, at: np.ndarray, normal: np.ndarray, m: np.ndarray,
-    outer: np.ndarray, depth: np.ndarray, band: float,
-) -> Surfels:  # fmt: skip
-    """A scarf around the face and throat, or cloth wound about the head."""
-    x, y, z = c.rest.T
+def _wrapped(head: HeadModel, person: PersonalHead, style: StyleSpec, rng: np.random.Generator) -> Surfels:
+    """A scarf around the face and throat, or cloth wound about the head.
+
+    Cloth is what its folds do to light, so normals are those of the lifted surface.
+    """
+    c = canvas(head, CLOTH_CANVAS)
+    surface = c.surface
+    rest = np.concatenate([c.rest, surface.vertices])
+    neck, torso = (np.concatenate([a, v]) for a, v in ((c.neck, surface.neck), (c.torso, head.region_mask("torso"))))
+    m, outer = surface.landmarks, c.part == 0
+    band = m[10, 1] - (0.004 - 0.02 * style.volume) * surface.scale
+    x, y, z = rest.T
+    hair = 0.004 if style.hair in ("bald", "balding", "buzz") else 0.011
+    lift = hair + 0.002 * (1.5 + noise(rest, 0.09, rng))
+    n = len(c.rest)
     if style.hat == "turban":
-        keep = outer & (y > band + 0.003 - 0.3 * np.minimum(z - m[10, 2] + 0.03, 0) * 0.2) & (c.ear < 0.3)
+        keep = outer & (y > band + 0.003 - 0.06 * np.minimum(z - m[10, 2] + 0.03, 0))[:n] & (c.ear < 0.3)
         folds = 0.006 * np.sin((y * 1.0 + 0.55 * np.abs(x)) * 2 * np.pi / 0.022)
-        lift = depth + 0.024 * step(y, band, band + 0.03) + folds
+        lift += 0.024 * step(y, band, band + 0.03) + folds
     else:
-        oval = ((x / 0.066) ** 2 + ((y - (m[10, 1] + m[152, 1]) / 2) / (0.62 * (m[10, 1] - m[152, 1]))) ** 2) < 1
-        face = oval & (z > m[[127, 356], 2].mean() + 0.004)
-        hem = m[152, 1] - rng.uniform(0.07, 0.22)  # ends at the throat, or lies over shoulders and chest
-        keep = outer & ~face & ((c.torso < 0.9) | (y > hem + 0.012 * noise(c.rest, 0.05, rng)))
-        loose = rng.uniform(0.4, 1.6)
-        fold = 0.004 * np.sin((y + 0.3 * x) * 2 * np.pi / 0.05 + 2 * noise(c.rest, 0.06, rng))
-        lift = depth + 0.006 * loose + loose * fold + 0.018 * np.maximum(c.neck, c.torso)
+        middle, half = (m[10, 1] + m[152, 1]) / 2, m[10, 1] - m[152, 1]
+        around = np.sqrt((x / 0.066) ** 2 + ((y - middle) / (rng.uniform(0.57, 0.66) * half)) ** 2)
+        ahead = z > m[[127, 356], 2].mean() + rng.uniform(-0.004, 0.006)
+        hem = m[152, 1] - rng.uniform(0.07, 0.25)  # ends at the throat, or lies over shoulders and chest
+        low = (torso > 0.9) & (y < hem + 0.012 * noise(rest, 0.05, rng))
+        keep = outer & ~((around < 1) & ahead | low)[:n]
+        loose = rng.uniform(0.3, 1.8)
+        way = rng.normal((0, 0.6, 0), 0.4)
+        along = np.where(y > m[152, 1], 0.06 * around * rng.uniform(0.3, 1.5), rest @ way)  # about the face; across
+        width, strength = rng.uniform(0.02, 0.07), 0.09 * rng.random()
+        folds = np.sin(along * 2 * np.pi / width + rng.uniform(0.3, 1.5) * noise(rest, 0.15, rng))
+        lift += loose * (0.006 + strength * width * folds) + 0.018 * np.maximum(neck, torso)
+        lift += rng.uniform(0, 0.012) * np.exp(-(((around - 1.12) / 0.12) ** 2)) * ahead  # rolled about the face
+    own = person.rest.astype(np.float64)
+    cloth = own + vertex_normals(own, surface.faces) * lift[n:, None]
+    at, flat = personal_frame(c, person)
+    at = at + flat * lift[:n, None]
+    normal = c.at(vertex_normals(cloth, surface.faces))
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     pattern = style.pattern if style.pattern != "knit" else "plain"
-    cloth = (at + normal * lift[:, None])[keep]
-    return sheet(cloth, normal[keep], c.spacing[keep] * 1.6, c.rest[keep], style.hat_color, style.second_color, pattern,
-                 "hat", rng)  # fmt: skip
+    return sheet(at[keep], normal[keep], c.spacing[keep] * 1.5, c.rest[keep], style.hat_color, style.second_color,
+                 pattern, "hat", rng)  # fmt: skip

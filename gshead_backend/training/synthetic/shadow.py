@@ -14,6 +14,7 @@ SKY_DIRECTIONS = 48
 SKY_BLUR = 0.008  # metres: single strands must not leave blotches on a cheek
 BIAS, RAMP = 0.003, 0.004
 """Metres behind the nearest splat at which shadow begins, and over which it becomes full."""
+SLANT = 1.5  # times its own radius: the map knows discs, and a large one that slants must not shade its neighbours
 VOLUME_RAMP = 0.016
 """The same for hair, which lets light through."""
 OPAQUE = 0.3
@@ -55,7 +56,8 @@ def visibility(
     _fill(points, axes, low, pixel, kernel_array(radii), kernel_array(opacities), OPAQUE, local, nearest)
     wanted = np.arange(len(local)) if targets is None else np.asarray(targets)
     taps = _taps(max(blur / pixel, 0.7), TAPS if size >= SUN_MAP else FEW_TAPS)
-    return _compare(local, kernel_array(wanted, np.int64), kernel_array(ramp), taps, BIAS, nearest)
+    bias = BIAS + SLANT * kernel_array(radii)
+    return _compare(local, kernel_array(wanted, np.int64), kernel_array(ramp), taps, bias, nearest)
 
 
 def sky_transfer(
@@ -125,7 +127,7 @@ def _fill(
 
 @njit(cache=True, nogil=True)
 def _compare(
-    local: np.ndarray, wanted: np.ndarray, ramp: np.ndarray, taps: np.ndarray, bias: float, nearest: np.ndarray
+    local: np.ndarray, wanted: np.ndarray, ramp: np.ndarray, taps: np.ndarray, bias: np.ndarray, nearest: np.ndarray
 ) -> np.ndarray:
     size = nearest.shape[0]
     out = np.empty(wanted.shape[0], np.float32)
@@ -135,7 +137,7 @@ def _compare(
         for t in range(taps.shape[0]):
             x = min(max(int(local[i, 0] + taps[t, 0]), 0), size - 1)
             y = min(max(int(local[i, 1] + taps[t, 1]), 0), size - 1)
-            behind = (local[i, 2] - nearest[y, x] - bias) / ramp[i]
+            behind = (local[i, 2] - nearest[y, x] - bias[i]) / ramp[i]
             lit += 1.0 - min(max(behind, 0.0), 1.0)
         out[n] = lit / taps.shape[0]
     return out

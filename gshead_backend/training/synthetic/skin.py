@@ -44,7 +44,7 @@ def face_surfels(
     torso = (c.torso > 0.5) | (c.neck > 0.97)
     bare = Surfels(
         position, facing_quats(normal), np.stack([sigma, sigma, THICKNESS * sigma], 1), np.full(n, 0.97), albedo,
-        shading, gloss, labels(c), np.where(torso, ANCHORS.index("torso"), 0).astype(np.uint8),
+        shading, gloss, labels(c, cap), np.where(torso, ANCHORS.index("torso"), 0).astype(np.uint8),
     )  # fmt: skip
     return join(
         bare, brows(c, position, normal, face, rng), lashes(c, position, normal, face, rng),
@@ -82,9 +82,11 @@ def _shaven(c: Canvas, face: FaceSpec, color: np.ndarray) -> np.ndarray:
     return mix(color, face.brow_color + 0.05 * face.skin_color, 0.3 * face.brow_density * near.max(1) * c.front)
 
 
-def labels(c: Canvas) -> np.ndarray:
-    """(N,) uint8 of the bare surface."""
+def labels(c: Canvas, cap: np.ndarray | None = None) -> np.ndarray:
+    """(N,) uint8 of the bare surface. Scalp painted with the colour of the hair that covers it is hair."""
     out = np.full(len(c.rest), LABEL_INDEX["skin"], np.uint8)
+    if cap is not None:
+        out[c.at(cap) * (c.part == 0) > 0.5] = LABEL_INDEX["hair"]
     out[c.ear > 0.5] = LABEL_INDEX["ears"]
     out[(np.maximum(c.lips, step(c.lip, 0.0006, -0.0006)) * c.front) > 0.5] = LABEL_INDEX["lips"]
     out[c.is_part("eye_left", "eye_right")] = LABEL_INDEX["eyes"]

@@ -21,7 +21,8 @@ class StyleSpec:
 
     Attributes:
         hair: of ``HAIRSTYLES``. hair_color, length: metres of the strands. curl: 0..1. parting: metres from the middle,
-            to the person's left. hairline: 0 low .. 1 receding. volume: 0..1.
+            to the person's left. hairline: 0 low .. 1 receding. density: 0 thinning .. 1 thick.
+            volume: 0..1.
         hat, glasses, clothes, pattern: of the tuples above. clothes_color, second_color: of the cloth and its pattern.
         seed: of everything that is random about them.
     """
@@ -32,6 +33,7 @@ class StyleSpec:
     curl: float
     parting: float
     hairline: float
+    density: float
     volume: float
     hat: str
     hat_color: np.ndarray
@@ -50,21 +52,24 @@ def draw_style(rng: np.random.Generator, face: FaceSpec) -> StyleSpec:
     hair = _hairstyle(rng, face)
     length = {"buzz": 0.005, "balding": 0.018, "short": rng.uniform(0.022, 0.05), "fringe": rng.uniform(0.05, 0.08),
               "curly": rng.uniform(0.05, 0.12), "afro": rng.uniform(0.05, 0.10), "bob": rng.uniform(0.17, 0.23),
-              "long": rng.uniform(0.2, 0.32), "wavy": rng.uniform(0.2, 0.32)}.get(hair, 0.1)  # fmt: skip
+              "long": rng.uniform(0.2, 0.42), "wavy": rng.uniform(0.2, 0.36)}.get(hair, 0.1)  # fmt: skip
     color = face.hair_color
     if hair not in ("bald", "balding") and rng.random() < 0.06:  # dyed
         color = rng.dirichlet([0.6, 0.6, 0.6]) * rng.uniform(0.15, 0.7) + 0.01
     curl = {"curly": rng.uniform(0.5, 1), "afro": 1.0, "wavy": rng.uniform(0.3, 0.6)}.get(hair, rng.uniform(0, 0.15))
-    hat = "none" if rng.random() > 0.16 else str(rng.choice(HATS[1:], p=[0.2, 0.22, 0.1, 0.3, 0.08, 0.1]))
-    glasses = "none" if rng.random() > 0.27 else str(rng.choice(GLASSES[1:], p=[0.24, 0.26, 0.14, 0.2, 0.16]))
+    hat = "none" if rng.random() > 0.22 else str(rng.choice(HATS[1:], p=[0.17, 0.2, 0.09, 0.38, 0.07, 0.09]))
+    glasses = "none" if rng.random() > 0.27 else str(rng.choice(GLASSES[1:], p=[0.26, 0.22, 0.12, 0.2, 0.2]))
     clothes = str(rng.choice(CLOTHES, p=[0.19, 0.17, 0.16, 0.14, 0.09, 0.09, 0.09, 0.07]))
+    if hat == "headscarf" and rng.random() < 0.8:  # whose cloth lies over what is worn below
+        clothes = str(rng.choice(["t-shirt", "sweater", "v-neck"]))
     pattern = "plain" if clothes == "suit" else str(rng.choice(PATTERNS, p=[0.5, 0.14, 0.11, 0.14, 0.11]))
     frames = np.array([[0.01, 0.01, 0.01], [0.08, 0.04, 0.02], [0.3, 0.3, 0.32], [0.25, 0.17, 0.06], [0.2, 0.02, 0.02]])
     return StyleSpec(
         hair=hair, hair_color=np.asarray(color, float), length=float(length), curl=float(curl),
         parting=float(rng.choice([0, rng.uniform(0.015, 0.04), -rng.uniform(0.015, 0.04)])),
         hairline=float(np.clip(rng.beta(1.5, 4) + 0.4 * max(0, face.age - 35) / 50 * (1 - face.femininity), 0, 1)),
-        volume=float(rng.random()), hat=hat, hat_color=_cloth(rng, face), glasses=glasses,
+        density=float(rng.beta(2.0, 1.2)), volume=float(rng.random()), hat=hat, hat_color=_cloth(rng, face),
+        glasses=glasses,
         frame_color=frames[rng.integers(len(frames))], clothes=clothes, pattern=pattern,
         clothes_color=_suit(rng) if clothes == "suit" else _cloth(rng, face), second_color=_cloth(rng, face),
         earrings=bool(rng.random() < 0.5 * face.femininity), seed=int(rng.integers(2**31)),
