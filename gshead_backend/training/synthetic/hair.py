@@ -49,7 +49,8 @@ def hair_surfels(
     skull = Skull(position[outer], normal[outer])
     steps = _STEPS[style.hair]
     count = min(splats // steps, {"buzz": 16_000}.get(style.hair, 8_500))
-    count = round(count * (0.45 + 0.55 * style.density))
+    if style.hair in ("buzz", "balding", "short"):  # fewer strands of long hair look like ropes
+        count = round(count * (0.45 + 0.55 * style.density))
     weight = cover * c.spacing**2 * outer
     pick = rng.choice(len(weight), count, p=weight / weight.sum())
     center = np.array([0, c.surface.crown[1], c.surface.crown[2]])
