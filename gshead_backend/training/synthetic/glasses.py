@@ -93,18 +93,16 @@ def _lens(outline: np.ndarray, style: StyleSpec, rng: np.random.Generator) -> Su
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     glass = sheet(at, normal, np.full(len(at), step), at, tint, tint, "plain", "glasses", rng,
                   opacity=0.9 if dark else 0.035, gloss=1.0)  # fmt: skip
-    mirrored = _mirrored(p / np.abs(p).max(0), np.random.default_rng([style.seed, 8]))  # the same room in both
-    shine = np.where(mirrored > 0, mirrored, 0)[:, None]
+    shine = _mirrored(p / np.abs(p).max(0), np.random.default_rng([style.seed, 8]))  # the same room in both
     return replace(
-        glass, albedo=np.clip(glass.albedo + shine * (0.5 if dark else 0.3), 0, 0.9),
-        opacities=glass.opacities if dark else glass.opacities + 0.2 * shine[:, 0],
+        glass, albedo=np.clip(glass.albedo + shine[:, None] * (0.5 if dark else 0.3), 0, 0.9),
+        opacities=glass.opacities if dark else glass.opacities + 0.2 * shine,
     )  # fmt: skip
 
 
 def _mirrored(p: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(N,) 0..1, how bright the room is that a lens mirrors at points (N, 2) in -1..1: sky, windows, blinds."""
-    kind = rng.random()
-    if kind < 0.35:
+    if rng.random() < 0.35:
         return np.zeros(len(p))
     out = rng.uniform(0, 0.35) * np.clip(p[:, 1] + rng.uniform(-0.3, 0.5), 0, 1)
     for _ in range(rng.integers(0, 3)):

@@ -21,8 +21,7 @@ class StyleSpec:
 
     Attributes:
         hair: of ``HAIRSTYLES``. hair_color, length: metres of the strands. curl: 0..1. parting: metres from the middle,
-            to the person's left. hairline: 0 low .. 1 receding. density: 0 thinning .. 1 thick.
-            volume: 0..1.
+            to the person's left. hairline: 0 low .. 1 receding. density: 0 thinning .. 1 thick. volume: 0..1.
         hat, glasses, clothes, pattern: of the tuples above. clothes_color, second_color: of the cloth and its pattern.
         seed: of everything that is random about them.
     """
