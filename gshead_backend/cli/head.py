@@ -23,15 +23,16 @@ def import_(path: tyro.conf.Positional[Path], /, *, name: str = "", json: bool =
     a UV map, regions) is worked out here, which takes a minute; the result is stored as safetensors.
 
     Args:
-        path: a FLAME model file (.pkl or .npz) or a compact ICT-FaceKit file (.npz).
-        name: what to call it; the file's own name when empty.
+        path: a FLAME model file (.pkl or .npz), ICT-FaceKit's folder of OBJ files (FaceXModel), or its compact file
+            (.npz).
+        name: what to call it; the name of the file or folder when empty.
         json: print the result as one JSON object.
     """
     from ..head import load_head
     from ..head.importing import import_head
 
-    if not path.is_file():
-        raise FileFormatError(f"There is no file '{path}'.")
+    if not path.exists():
+        raise FileFormatError(f"There is no file or folder '{path}'.")
     print("Importing; this takes a minute.", file=sys.stderr, flush=True)
     stored = import_head(path, name or None)
     head = load_head(stored)

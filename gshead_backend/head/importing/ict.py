@@ -1,10 +1,12 @@
-"""ICT-FaceKit as a ``HeadModel``, from its compact .npz (MIT licence, USC Institute for Creative Technologies)."""
+"""ICT-FaceKit as a ``HeadModel``, from its tables (MIT licence, USC Institute for Creative Technologies)."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from ...errors import FileFormatError
@@ -63,14 +65,17 @@ def build_ict_head(arrays: dict[str, np.ndarray], name: str, detector: Detector)
     source = default_head()
     template = arrays["v_template"].astype(np.float32)
     names = tuple(str(n) for n in arrays["expression_names"])
-    uv, uv_faces = _atlas(arrays["uv"].astype(np.float64), arrays["uv_faces"].astype(np.int64))
+    kind, faces = arrays["region"], arrays["faces"].astype(np.int32)
+    uv, uv_faces = _atlas(
+        arrays["uv"].astype(np.float64), arrays["uv_faces"].astype(np.int64), faces, kind[faces[:, 0]]
+    )
     weights = arrays["skin_weights"].astype(np.float32)
     joints = arrays["joints"].astype(np.float32)
     identity = arrays["identity_dirs"].astype(np.float32)
     head = HeadModel(
         name=name, license=LICENSE, template=template, identity_dirs=identity,
         expression_dirs=arrays["expression_dirs"].astype(np.float32), expression_names=names,
-        faces=arrays["faces"].astype(np.int32), uv=uv, uv_faces=uv_faces, joints=joints,
+        faces=faces, uv=uv, uv_faces=uv_faces, joints=joints,
         joints_identity=_joints_identity(template, identity, weights, joints),
         skin_weights=weights / weights.sum(1, keepdims=True), arkit_expression=_arkit(names),
         arkit_jaw=np.zeros((52, 3), np.float32), arkit_eyes=source.arkit_eyes.copy(),
@@ -79,7 +84,6 @@ def build_ict_head(arrays: dict[str, np.ndarray], name: str, detector: Detector)
         landmark_triangles=np.zeros(468, np.int32), landmark_bary=np.full((468, 3), 1 / 3, np.float32),
         landmark_sigma=np.full(468, 0.002, np.float32),
     )  # fmt: skip
-    kind = arrays["region"]
     head = dataclasses.replace(head, region=_inner_regions(head, kind))
     opened = np.stack([_opened(names, share) for share in (0.0, 0.35, 0.7)])
     head = with_landmarks(head, detector, expressions=opened, allowed=kind == _SKIN)
@@ -129,11 +133,39 @@ def _joints_identity(template: np.ndarray, identity: np.ndarray, weights: np.nda
     return out
 
 
-def _atlas(uv: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The tiles that lie side by side in u, put into one square; a triangle belongs to the tile of its middle."""
-    corner = uv[faces]
+def _atlas(uv: np.ndarray, corners: np.ndarray, faces: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tiles that lie side by side in u, put into one square; a triangle belongs to the tile of its middle.
+
+    ICT-FaceKit lays whites and irises over the face's tile, for textures of their own. In one texture they would be
+    painted onto the face, so they move in with the teeth, which shrink to a quarter of their tile.
+
+    Args:
+        uv: (T, 2). corners: (F, 3) indices into it. faces: (F, 3) vertices. kind: (F,) of the surface.
+    Returns:
+        (T', 2) in 0..1 and (F, 3) indices into it.
+    """
+    corner = uv[corners]
     tile = np.clip(np.floor(corner[:, :, 0].mean(1)), 0, _TILES**2 - 1).astype(int)
     local = np.clip(corner - np.stack([tile, np.zeros_like(tile)], 1)[:, None], 0.002, 0.998)
-    cell = np.stack([tile % _TILES, tile // _TILES], 1)[:, None]
-    flat, index = np.unique(((local + cell) / _TILES).reshape(-1, 2).astype(np.float32), axis=0, return_inverse=True)
+    size = np.full(len(faces), 1 / _TILES)
+    origin = np.stack([tile % _TILES, tile // _TILES], 1) / _TILES
+    eyes = np.isin(kind, _EYES)
+    size[eyes | (kind == _TEETH)] = 0.5 / _TILES
+    piece = _pieces(faces[eyes])
+    quarter = 1 + piece // 4 % 3  # of the teeth's tile: three for the eyes, of four places each
+    teeth = origin[kind == _TEETH][:1] if (kind == _TEETH).any() else np.full((1, 2), 1 - 1 / _TILES)
+    step = np.stack([quarter % 2, quarter // 2], 1) / 2 + np.stack([piece % 2, piece // 2 % 2], 1) / 4
+    origin[eyes] = teeth + step / _TILES
+    size[eyes] = 0.25 / _TILES
+    placed = origin[:, None] + local * size[:, None, None]
+    flat, index = np.unique(placed.reshape(-1, 2).astype(np.float32), axis=0, return_inverse=True)
     return flat, index.reshape(faces.shape).astype(np.int32)
+
+
+def _pieces(faces: np.ndarray) -> np.ndarray:
+    """(F,) which connected piece of the mesh each triangle belongs to."""
+    n = int(faces.max(initial=-1)) + 1
+    rows = np.concatenate([faces[:, 0], faces[:, 1]])
+    links = coo_matrix((np.ones(len(rows)), (rows, np.concatenate([faces[:, 1], faces[:, 2]]))), shape=(n, n))
+    component = connected_components(links, directed=False)[1]
+    return np.unique(component[faces[:, 0]], return_inverse=True)[1]

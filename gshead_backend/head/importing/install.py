@@ -1,4 +1,4 @@
-"""``import_head``: from a FLAME or ICT-FaceKit file to a head file that ``load_head`` finds by name."""
+"""``import_head``: from a FLAME file or ICT-FaceKit to a head file that ``load_head`` finds by name."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .chart import head_chart
 from .flame import FlameTables, flame_tables, read_tables
 from .graft import graft_mouth
 from .ict import build_ict_head, check_ict, is_ict
+from .ict_folder import read_ict_folder
 from .landmarks import with_landmarks
 from .transfer import carry_expressions, carry_regions, overlay
 
@@ -28,20 +29,20 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def import_head(path: str | os.PathLike[str], name: str | None = None, *, detector: Detector | None = None) -> Path:
-    """Convert a FLAME or ICT-FaceKit model file and install it.
+    """Convert a FLAME model file or ICT-FaceKit and install it.
 
     FLAME's licences forbid passing the model on: such a head stays in the user's data folder, and avatars made on it
     name it by its hash instead of carrying it.
 
     Args:
-        path: .pkl or .npz of a FLAME release, the compact .npz of ICT-FaceKit, or a head file (.safetensors) to
-            install as it is.
+        path: .pkl or .npz of a FLAME release, ICT-FaceKit's folder of OBJ files or its compact .npz, or a head file
+            (.safetensors) to install as it is.
         name: how ``load_head`` will find it; the file's own name when absent.
         detector: finds 468 landmarks on an image; the portrait room's network when absent.
     Returns:
         The installed head file.
     Raises:
-        FileFormatError, UnsafePickleError: the file holds no plain tables of either.
+        FileFormatError, UnsafePickleError: the file or folder holds neither, or is broken.
         MissingAssetError: the landmark network is not installed. HeadError: no face is found on the head's renders.
     """
     path = Path(path)
@@ -54,7 +55,7 @@ def import_head(path: str | os.PathLike[str], name: str | None = None, *, detect
     stored = heads_folder() / f"{name}.safetensors"
     if path.suffix.lower() == ".safetensors":
         return _store(dataclasses.replace(read_head(path), name=name), stored)
-    arrays = read_tables(path)
+    arrays = read_ict_folder(path) if path.is_dir() else read_tables(path)
     if is_ict(arrays):
         check_ict(arrays, path.name)
     tables = None if is_ict(arrays) else flame_tables(arrays, path.name)
