@@ -76,7 +76,9 @@ def test_bald_people_have_no_hair(head: HeadModel, person: PersonalHead) -> None
 @pytest.mark.parametrize("name", GLASSES[1:])
 def test_glasses_sit_before_the_eyes(head: HeadModel, person: PersonalHead, name: str) -> None:
     made = glasses_surfels(head, person, style(glasses=name), np.random.default_rng(0))
-    sound(made, "glasses")
+    frame = made.labels == LABEL_INDEX["glasses"]
+    sound(made.keep(frame), "glasses")
+    assert frame.all() == (name == "sunglasses")  # clear lenses have no label of their own
     marks = landmark_points(head, person)
     for corners in ((33, 133), (263, 362)):
         centre = marks[list(corners)].mean(0)
@@ -84,8 +86,8 @@ def test_glasses_sit_before_the_eyes(head: HeadModel, person: PersonalHead, name
         assert near.sum() > 50
         assert made.means[near, 2].min() > centre[2]
     assert made.means[:, 2].min() < marks[[234, 454], 2].mean() + 0.01  # the temples reach the ears
-    lens = made.opacities[np.abs(made.means[:, :2] - marks[[33, 133]].mean(0)[:2]).max(1) < 0.008]
-    assert (lens.max() > 0.5) == (name == "sunglasses")
+    lens = frame[np.abs(made.means[:, :2] - marks[[33, 133]].mean(0)[:2]).max(1) < 0.008]
+    assert lens.any() == (name == "sunglasses")
 
 
 @pytest.mark.parametrize("name", HATS[1:])
@@ -97,12 +99,48 @@ def test_hats_are_hats(head: HeadModel, person: PersonalHead, name: str) -> None
     assert (face & (made.means[:, 2] > marks[234, 2])).mean() < 0.02
 
 
+def dressed(head: HeadModel, person: PersonalHead, **worn: object) -> tuple[Surfels, Surfels]:
+    """Cloth, and the skin that goes on below the bust where there is no cloth."""
+    face = draw_face(np.random.default_rng(1))
+    made = clothes_surfels(head, person, face, style(earrings=False, **worn), np.random.default_rng(0))
+    assert set(made.anchor) == {ANCHORS.index("torso")}
+    cloth = made.labels == LABEL_INDEX["clothes"]
+    return made.keep(cloth), made.keep(~cloth)
+
+
 @pytest.mark.parametrize("name", CLOTHES)
 def test_clothes_hang_on_the_shoulders(head: HeadModel, person: PersonalHead, name: str) -> None:
-    made = clothes_surfels(head, person, style(clothes=name, earrings=False), np.random.default_rng(0))
-    sound(made, "clothes")
-    assert set(made.anchor) == {ANCHORS.index("torso")}
-    assert np.percentile(made.means[:, 1], 95) < landmark_points(head, person)[152, 1] + 0.01
+    cloth, skin = dressed(head, person, clothes=name)
+    sound(cloth, "clothes")
+    chin = landmark_points(head, person)[152, 1]
+    assert np.percentile(cloth.means[:, 1], 95) < chin + 0.01
+    if name in ("scoop", "tank", "bare"):
+        sound(skin, "skin")
+        assert skin.means[:, 1].min() < chin - 0.12
+
+
+def test_wide_necklines_leave_chest_and_shoulders_bare(head: HeadModel, person: PersonalHead) -> None:
+    chin = landmark_points(head, person)[152]
+
+    def near(s: Surfels, x: float, low: float, high: float) -> bool:
+        at = s.means
+        return bool(
+            (
+                (np.abs(np.abs(at[:, 0]) - x) < 0.012)
+                & (at[:, 1] > low)
+                & (at[:, 1] < high)
+                & (at[:, 2] > chin[2] - 0.08)
+            ).any()
+        )
+
+    for seed in range(4):
+        parts = {n: dressed(head, person, clothes=n, seed=seed)[0] for n in ("t-shirt", "scoop", "tank", "bare")}
+        chest = {n: near(s, 0.0, chin[1] - 0.115, chin[1] - 0.1) for n, s in parts.items()}
+        assert chest == {"t-shirt": True, "scoop": False, "tank": False, "bare": False}
+        shoulder = {
+            n: any(near(s, x, chin[1] - 0.11, chin[1]) for x in np.arange(0.05, 0.14, 0.01)) for n, s in parts.items()
+        }
+        assert shoulder == {"t-shirt": True, "scoop": True, "tank": True, "bare": False}
 
 
 def test_styles_are_balanced_and_repeatable() -> None:

@@ -7,52 +7,51 @@ import numpy as np
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
 from .fabric import sheet
+from .face_spec import FaceSpec
 from .glasses import landmark_points
 from .hair import CANVAS
 from .hairs import no_surfels
+from .necklines import COLLARLESS, Neckline, neckline
 from .paint import step
+from .skin import bare_albedo
 from .style_spec import StyleSpec
 from .surface import Canvas, canvas, personal_frame
 from .surfels import Surfels, join
 
-_NECKLINE = {"t-shirt": -0.052, "shirt": -0.030, "suit": -0.034, "sweater": -0.042, "turtleneck": 0.02, "hoodie": -0.03,
-             "v-neck": -0.06, "scarf": 0.005}  # fmt: skip
-"""Metres above the middle of the throat at which cloth begins."""
 
-
-def clothes_surfels(head: HeadModel, person: PersonalHead, style: StyleSpec, rng: np.random.Generator) -> Surfels:
-    """Everything worn below the chin."""
+def clothes_surfels(
+    head: HeadModel, person: PersonalHead, face: FaceSpec, style: StyleSpec, rng: np.random.Generator
+) -> Surfels:
+    """Everything worn below the chin, and the body below the bust, bare down to the neckline."""
     c = canvas(head, CANVAS)
     at, normal = personal_frame(c, person)
     marks = landmark_points(head, person)
     chin = marks[152]
-    x, y, z = at.T
     throat = chin[1] - 0.045
-    line = throat + _NECKLINE[style.clothes] + 0.16 * np.abs(x)
-    line = line + np.where(z < chin[2] - 0.07, 0.028, 0.0)  # higher behind
-    if style.clothes in ("v-neck", "suit", "shirt"):
-        depth = {"v-neck": 0.09, "suit": 0.10, "shirt": 0.035}[style.clothes]
-        line = line - depth * np.clip(1 - np.abs(x) / 0.055, 0, 1) * (z > chin[2] - 0.07)
-    line = np.where(np.abs(x) > 0.085, np.inf, line)
+    begins = neckline(style, chin, throat)
+    y, line = at[:, 1], begins(at)
     below = (c.neck > 0.02) | (c.torso > 0.02)
     low = below & (y < line) & (c.part == 0) & (y < chin[1] - 0.004)
     thick = 0.006 + 0.008 * (style.clothes in ("sweater", "hoodie", "suit", "scarf"))
     lift = thick * step(np.minimum(line - y, 1.0), 0.0, 0.012) + 0.0015
     cloth = (at + normal * lift[:, None])[low]
     color, second = np.asarray(style.clothes_color), np.asarray(style.second_color)
-    parts = [
-        sheet(cloth, normal[low], 1.5 * c.spacing[low], c.rest[low], color, second, style.pattern, "clothes", rng,
-              anchor="torso")
-    ]  # fmt: skip
-    parts.append(_below(at[c.torso > 0.5], thick, style, rng))
+    parts = []
+    if low.any():
+        parts.append(sheet(cloth, normal[low], 1.5 * c.spacing[low], c.rest[low], color, second, style.pattern,
+                           "clothes", rng, anchor="torso"))  # fmt: skip
+    skin = bare_albedo(c, face)[0][c.torso > 0.5]
+    parts.append(_below(at[c.torso > 0.5], thick, begins, skin.mean(0), style, rng))
     parts.append(_collar(style, marks, at, c, rng, throat))
     if style.earrings and style.hat not in ("headscarf",):
         parts.append(_earrings(c, at, rng))
     return join(*parts)
 
 
-def _below(bust: np.ndarray, thick: float, style: StyleSpec, rng: np.random.Generator) -> Surfels:
-    """Shoulders, chest and arms below the cut of the bust, as a loft of flat ovals."""
+def _below(
+    bust: np.ndarray, thick: float, begins: Neckline, skin: np.ndarray, style: StyleSpec, rng: np.random.Generator
+) -> Surfels:
+    """Shoulders, chest and arms below the cut of the bust, as a loft of flat ovals, dressed up to the neckline."""
     if len(bust) < 10:
         return no_surfels()
     count = 16_000
@@ -72,8 +71,14 @@ def _below(bust: np.ndarray, thick: float, style: StyleSpec, rng: np.random.Gene
         [np.sign(cx) * np.abs(cx) ** (p - 1) / a, 0.25 * (1 - drop) / half, np.sign(sz) * np.abs(sz) ** (p - 1) / b], 1
     )
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    return sheet(at, normal, 0.0062 + 0.008 * u, at, np.asarray(style.clothes_color), np.asarray(style.second_color),
-                 style.pattern, "clothes", rng, anchor="torso")  # fmt: skip
+    worn, spacing = at[:, 1] < begins(at), 0.0062 + 0.008 * u
+    parts = [sheet(at[worn], normal[worn], spacing[worn], at[worn], np.asarray(style.clothes_color),
+                   np.asarray(style.second_color), style.pattern, "clothes", rng, anchor="torso")]  # fmt: skip
+    if not worn.all():
+        bare = at[~worn] - thick * normal[~worn]
+        parts.append(sheet(bare, normal[~worn], spacing[~worn], bare, skin, skin, "plain", "skin", rng,
+                           anchor="torso", gloss=0.3))  # fmt: skip
+    return join(*parts)
 
 
 def _collar(
@@ -81,7 +86,7 @@ def _collar(
 ) -> Surfels:
     """A band around the neck: shirt and suit collars, turtlenecks, hoods and scarves."""
     kind = style.clothes
-    if kind in ("t-shirt", "v-neck"):
+    if kind in COLLARLESS:
         return no_surfels()
     ring = at[(np.abs(at[:, 1] - throat) < 0.008) & (c.part == 0)]
     if len(ring) < 8:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
+from ...portrait.labels import LABEL_INDEX
 from .fabric import sheet
 from .hairs import along, no_surfels, surfels
 from .style_spec import StyleSpec
@@ -75,7 +76,8 @@ def _wire(at: np.ndarray, radius: float, color: np.ndarray, opacity: float) -> S
 
 
 def _lens(outline: np.ndarray, style: StyleSpec, rng: np.random.Generator) -> Surfels:
-    """The glass: dark in sunglasses, else a breath of reflection that hides nothing."""
+    """The glass: dark in sunglasses, else clear, with what it mirrors. Clear glass is labelled background: it says
+    nothing of what lies behind it, which keeps its own label."""
     centre, step = outline.mean(0), 0.0011
     low, high = outline.min(0), outline.max(0)
     x, y = np.meshgrid(np.arange(low[0], high[0], step), np.arange(low[1], high[1], step))
@@ -93,10 +95,14 @@ def _lens(outline: np.ndarray, style: StyleSpec, rng: np.random.Generator) -> Su
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     glass = sheet(at, normal, np.full(len(at), step), at, tint, tint, "plain", "glasses", rng,
                   opacity=0.9 if dark else 0.035, gloss=1.0)  # fmt: skip
-    shine = _mirrored(p / np.abs(p).max(0), np.random.default_rng([style.seed, 8]))  # the same room in both
+    room = np.random.default_rng([style.seed, 8])  # the same in both lenses
+    shine = _mirrored(p / np.abs(p).max(0), room)
+    if dark:
+        return replace(glass, albedo=np.clip(glass.albedo + 0.5 * shine[:, None], 0, 0.9))
     return replace(
-        glass, albedo=np.clip(glass.albedo + shine[:, None] * (0.5 if dark else 0.3), 0, 0.9),
-        opacities=glass.opacities if dark else glass.opacities + 0.2 * shine,
+        glass, albedo=np.clip(glass.albedo + 0.3 * shine[:, None], 0, 0.9),
+        opacities=glass.opacities + room.uniform(0.1, 0.75) * shine,
+        labels=np.full(len(glass), LABEL_INDEX["background"], np.uint8),
     )  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def make_person(
     skin = face_surfels(head, personal, face, stream(3), splats=round(splats * SKIN_SHARE), cap=cap)
     surfels = join(
         skin, hair, headwear_surfels(head, personal, style, stream(4)),
-        glasses_surfels(head, personal, style, stream(5)), clothes_surfels(head, personal, style, stream(6)),
+        glasses_surfels(head, personal, style, stream(5)), clothes_surfels(head, personal, face, style, stream(6)),
     )  # fmt: skip
     triangle, bary = find_triangles(head, personal.rest, surfels)
     avatar = bind(surfels, head, personal, triangle, bary, f"synthetic-{seed}")

@@ -30,6 +30,7 @@ ALWAYS_IN_HEAD = ("skin", "scalp", "ear", "lips", "lids")
 SHADOW_REACH = 0.06  # metres from what casts a shadow to where it falls, typically: nose, brow, hair
 IRIS_RADIANS = 0.40
 BRIGHTEST = 4.0  # what a splat may be above white
+GLASS_ALONE = 0.1  # of a pixel's light from what has a label, below which only clear glass is there
 FADING = 0.03  # alpha below which colour is not worth dividing by
 
 
@@ -101,13 +102,15 @@ def render(
     features = np.zeros((len(splats), 6 + count), np.float32)
     features[:, :3] = linear_to_srgb(np.clip(radiance, 0, BRIGHTEST))
     features[:, 3:6] = person.avatar.color
-    features[np.arange(len(splats)), 5 + person.surfels.labels.astype(int)] = 1
+    told = np.flatnonzero(person.surfels.labels)  # clear glass tells nothing
+    features[told, 5 + person.surfels.labels[told].astype(int)] = 1
     seen = _rasterize(replace(splats, colors=features), camera, device)
     color, alpha = seen.color, np.clip(seen.alpha, 0, 1)
     straight = color[..., :6] / np.maximum(alpha, FADING)[..., None]
     linear = srgb_to_linear(straight[..., :3]) * alpha[..., None]
     albedo = srgb_to_linear(np.clip(straight[..., 3:], 0, 1)) * (alpha > FADING)[..., None]
-    labels = np.where(alpha < 0.5, 0, 1 + color[..., 6:].argmax(-1)).astype(np.uint8)
+    empty = (alpha < 0.5) | (color[..., 6:].sum(-1) < GLASS_ALONE)
+    labels = np.where(empty, 0, 1 + color[..., 6:].argmax(-1)).astype(np.uint8)
     return linear, albedo, alpha, labels
 
 
