@@ -212,7 +212,7 @@ def test_scarves_are_shaded_smoothly(head: HeadModel, person: PersonalHead) -> N
             head, person, style(hat="headscarf", pattern="plain", seed=seed), np.random.default_rng(seed)
         )
         sound(made, "hat")
-        near = KDTree(made.means).query(made.means, 5)[1][:, 1:]
+        near = np.asarray(KDTree(made.means).query(made.means, 5)[1])[:, 1:]
         turn = np.degrees(np.arccos(np.clip((made.normals[:, None] * made.normals[near]).sum(-1), -1, 1)))
         assert np.median(turn) < 8, (seed, np.median(turn))
 
