@@ -13,6 +13,7 @@ from ..errors import ArgumentError, EvaluationError
 from ..files import check_writable
 from .console import Progress, emit, parse_actions, warn
 from .evaluate_blind import blind
+from .evaluate_stages import networks, portraits, tracking
 
 CLIPS = ("14-young-fair", "02-suit-dark-hair")
 
@@ -161,63 +162,5 @@ def clips(
     return 0
 
 
-def tracking(
-    *, clips: tuple[Path, ...] = (), head: str = "default", smooth: float = 1.0, json: bool = False,
-) -> int:  # fmt: skip
-    """Track rendered clips as 'gshead track' does and compare with their truth.
-
-    Args:
-        clips: folders that 'gshead evaluate clips' made; all in its folder when not given.
-        head: an imported head's name, or a head file.
-        smooth: as of 'gshead track'.
-        json: print the result as one JSON object.
-    """
-    from ..evaluation.benchmarks.tracking import run_clip
-    from ..evaluation.runner import clips_folder
-    from ..head import load_head
-
-    found = clips or tuple(sorted(p.parent for p in clips_folder().glob("*/clip.json")))
-    if not found:
-        raise EvaluationError("There are no clips with truth.", remedy="Render some: 'gshead evaluate clips'.")
-    model, progress, measured = load_head(head), Progress(), {}
-    try:
-        for i, folder in enumerate(found):
-            measured[folder.name] = run_clip(
-                folder, model, smooth=smooth, progress=progress.part(i / len(found), (i + 1) / len(found))
-            )
-    finally:
-        progress.close()
-    rows = [f"{name:18}" + "".join(f"{_told(m[name]):>18}" for m in measured.values()) for name in
-            next(iter(measured.values()))]  # fmt: skip
-    emit(measured, "\n".join([" " * 18 + "".join(f"{n[:17]:>18}" for n in measured), *rows]), as_json=json)
-    return 0
-
-
-def portraits(*, people: int = 60, hair_meshes: str = "", json: bool = False) -> int:
-    """Fit synthetic portraits with known truth: head pose, distance (which is focal length), shape of the neutral face.
-
-    Args:
-        people: how many; three photographs of each, of which those turned further than 40 or 20 degrees are left out.
-        hair_meshes: a folder of OBJ hair that half of the people with hair wear.
-        json: print the result as one JSON object.
-    """
-    if people < 1:
-        raise ArgumentError(f"--people must be at least 1, got {people}.")
-    from ..evaluation.benchmarks.portraits import run_portraits
-    from ..training.synthetic.sample import Drawing
-
-    progress = Progress()
-    try:
-        measured = run_portraits(people, Drawing(hair_meshes=hair_meshes), progress)
-    finally:
-        progress.close()
-    emit(measured, "\n".join(f"{k:24}{_told(v):>10}" for k, v in measured.items()), as_json=json)
-    return 0
-
-
-def _told(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
 ACTIONS = {"run": run, "people": people, "clips": clips, "tracking": tracking,
-           "portraits": portraits, "compare": compare, "blind": blind}  # fmt: skip
+           "portraits": portraits, "networks": networks, "compare": compare, "blind": blind}  # fmt: skip

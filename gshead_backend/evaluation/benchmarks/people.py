@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,74 +17,20 @@ from ...portrait.angles import head_angles
 from ...portrait.labels import LABELS
 from ...portrait.types import Progress
 from ..align import LANDMARKS, head_marks
-from ..metrics import confusion_of, iou, mean_iou
+from ..metrics import confusion_of, iou
 from ..multiview import Scene, View, read_scene
 from ..pictures import GREY, row, with_marks
 from ..regions import eye_distance
 from ..truth import (
-    BLINKS,
     angle_between,
     arkit_of_pose,
-    channel_scores,
     gaze_directions,
     gaze_of_pose,
     similarity_error,
 )
 from .common import Candidate, Clock, Item, Metrics, Shot, mean_metrics, take_shot
-from .scenes import Placed, describe, held_out_expressions, novel_views, place, turn
-
-# background, skin, hair, clothes: all that the classical classes tell apart
-_TO_MERGED = np.array(
-    [0 if n == "background" else 2 if n in ("hair", "hat") else 3 if n == "clothes" else 1 for n in LABELS]
-)
-
-
-@dataclass
-class Readings:
-    """What was read in the front pictures of all frames; summed over people before ratios are taken.
-
-    Attributes:
-        truth, fitted, read: lists of (52,) ARKit weights: true, of the fit, of the regressor.
-        parser, merged_parser, merged_classical: confusions (12, 12), (4, 4), (4, 4), rows truth.
-    """
-
-    truth: list[np.ndarray]
-    fitted: list[np.ndarray]
-    read: list[np.ndarray]
-    parser: np.ndarray
-    merged_parser: np.ndarray
-    merged_classical: np.ndarray
-
-    @classmethod
-    def empty(cls) -> Readings:
-        return cls([], [], [], np.zeros((12, 12)), np.zeros((4, 4)), np.zeros((4, 4)))
-
-    def add(self, other: Readings) -> None:
-        self.truth += other.truth
-        self.fitted += other.fitted
-        self.read += other.read
-        self.parser += other.parser
-        self.merged_parser += other.merged_parser
-        self.merged_classical += other.merged_classical
-
-    def metrics(self) -> Metrics:
-        """``arkit_*`` of the fit, ``regressor_*``, ``zero_mae``, ``parser_miou`` and its kin."""
-        out: Metrics = {}
-        truth = np.array(self.truth)
-        for name, values in (("arkit", self.fitted), ("regressor", self.read)):
-            if values and len(values) == len(truth):
-                scores = channel_scores(truth, np.array(values))
-                out |= {f"{name}_{k}": scores[k] for k in ("mae", "corr", "blink_recall", "quiet")}
-                out["zero_mae"] = scores["mae_zero"]
-        for name, confusion in (
-            ("parser_miou", self.parser), ("parser_miou4", self.merged_parser),
-            ("classical_miou4", self.merged_classical),
-        ):  # fmt: skip
-            if confusion.sum():
-                out[name], each = mean_iou(confusion)
-                if name == "parser_miou":
-                    out |= {f"parser_iou_{n}": float(v) for n, v in zip(LABELS, each, strict=True) if np.isfinite(v)}
-        return out
+from .readings import TO_MERGED, Readings, eyes_open, fronts, reading_errors
+from .scenes import Placed, describe, held_out_expressions, novel_views, place
 
 
 def run_person(folder: Path, candidate: Candidate, progress: Progress) -> tuple[Item, Readings]:
@@ -122,15 +67,11 @@ def read_fronts(scene: Scene, placed: Placed, candidate: Candidate, item: Item) 
     """Fit the most frontal picture of every frame; gaze, head angles, landmarks, expression, classes, matte."""
     total, scored = Readings.empty(), []
     source = scene.views[scene.source]
-    for frame in scene.frames.values():
-        views = [v for v in scene.views if v.frame == frame.name]
-        if not views:
-            continue
-        view = source if frame.name == source.frame else min(views, key=lambda v: turn(source, v))
+    for view in fronts(scene):
         try:
             shot = placed.shot if view is source else take_shot(view.image.read_bytes(), candidate.head)
         except PortraitError as error:
-            item.notes.append(f"{frame.name}: {error.message}")
+            item.notes.append(f"{view.frame}: {error.message}")
             continue
         scored.append(_read_one(scene, view, shot, placed.avatar.head, total))
         if view is source:
@@ -144,19 +85,14 @@ def _read_one(scene: Scene, view: View, shot: Shot, model: HeadModel, total: Rea
     fit, frame, out = shot.fit, scene.frames[view.frame], Metrics()
     head = PersonalHead.create(model, fit.betas, fit.vertex_offsets)
     if frame.gaze is not None:
-        open_eyes = frame.arkit is None or frame.arkit[list(BLINKS)].max() < 0.5  # nobody sees where closed eyes look
-        if open_eyes:
+        if eyes_open(frame):
             out["gaze_deg"] = angle_between(gaze_of_pose(fit.pose), gaze_directions(frame.gaze))
         fitted, true = fit.camera.viewmat[:3, :3], view.camera.viewmat[:3, :3]
         out["head_deg"] = float(np.degrees(np.linalg.norm(matrix_to_axis_angle(fitted @ true.T))))
         for name, a, b in zip(("yaw", "pitch", "roll"), head_angles(fitted), head_angles(true), strict=True):
             out[f"head_{name}_deg"] = abs((np.degrees(a - b) + 180) % 360 - 180)
         if fit.reading is not None:
-            read = gaze_directions(fit.reading.gaze.astype(float))
-            if open_eyes:
-                out["regressor_gaze_deg"] = angle_between(read, gaze_directions(frame.gaze))
-            for name, a, b in zip(("yaw", "pitch"), fit.reading.head, head_angles(true), strict=False):
-                out[f"regressor_{name}_deg"] = abs((np.degrees(float(a) - b) + 180) % 360 - 180)
+            out |= reading_errors(fit.reading, frame, view)
     known = scene.marks(view)
     if known is not None:
         unit = eye_distance(known)
@@ -191,12 +127,12 @@ def _classes(view: View, shot: Shot, head: PersonalHead, total: Readings) -> Met
     if fit.parsing is not None:
         best = fit.parsing.argmax(0)
         total.parser += confusion_of(truth[seen], best[seen], len(LABELS))
-        total.merged_parser += confusion_of(_TO_MERGED[truth[seen]], _TO_MERGED[best[seen]], 4)
+        total.merged_parser += confusion_of(TO_MERGED[truth[seen]], TO_MERGED[best[seen]], 4)
     posed = head.vertices(fit.pose).astype(np.float64)
     classes = classify_by_color(fit, head_surface(head.model), posed)
     stack = np.stack([classes.skin, classes.hair, classes.clothes])
     best = np.where(fit.matte > 0.5, 1 + stack.argmax(0), 0)
-    total.merged_classical += confusion_of(_TO_MERGED[truth[seen]], best[seen], 4)
+    total.merged_classical += confusion_of(TO_MERGED[truth[seen]], best[seen], 4)
     return out
 
 
