@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -60,19 +61,21 @@ def reconstruct(
         raise ArgumentError("--workers, --pool, --connection and --again are for a folder of photos.")
     if out.suffix != ".gshead":
         raise ArgumentError(f"The avatar file '{out}' must end in .gshead.")
+    from ..methods import ReconstructOptions, get_method, head_for
+
+    options = ReconstructOptions(quality, seed=seed, splats=splats)
     data = _read(photo)
     check_writable(out)
     progress, started = Progress(), time.perf_counter()
     progress(0.0, "Loading")
     from ..avatar import avatar_from_bytes, avatar_to_bytes, describe_avatar
     from ..farm.portraits import display_name
-    from ..methods import ReconstructOptions, get_method, head_for
     from ..portrait.fit import fit_portrait
     from ..server.devices import resolve_device
 
     function = get_method(method)
     model = head_for(method, head)
-    options = ReconstructOptions(quality, name or display_name(photo), seed, resolve_device(device), splats)
+    options = replace(options, name=name or display_name(photo), device=resolve_device(device))
     try:
         fit = fit_portrait(data, model, progress=progress.part(0.0, 0.1))
         avatar = function(fit, model, options, progress.part(0.1, 0.98))

@@ -23,7 +23,7 @@ def reconstruct_folder(
     """
     from ..farm.batch import Runner, only_one, pool_client
     from ..farm.portraits import REPORT, Batch, photos_in
-    from ..methods import METHODS
+    from ..methods import METHODS, ReconstructOptions
     from ..server.pool import parse_pool
     from .batch_table import BatchTable
 
@@ -31,6 +31,7 @@ def reconstruct_folder(
         raise UnsupportedError(
             f"There is no method '{options['method']}'.", remedy=f"Use one of: {', '.join(METHODS)}."
         )
+    ReconstructOptions(seed=options["seed"], splats=options["splats"] or None)  # its errors hold for every photo
     if connection is not None and (pool or workers):
         raise ArgumentError("--connection names a backend that has its own pool: leave --pool and --workers away.")
     parse_pool(pool or "local", workers)

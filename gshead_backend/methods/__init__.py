@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ..avatar.types import Avatar
-from ..errors import UnsupportedError
+from ..errors import ArgumentError, UnsupportedError
 from ..head.catalog import find_head, load_head
 from ..head.model import HeadModel
 from ..portrait.types import PortraitFit, Progress
@@ -16,6 +16,9 @@ from ..portrait.types import PortraitFit, Progress
 Quality = Literal["draft", "standard", "high"]
 METHODS = ("uvfit", "rar", "sega", "gagavatar")
 DEFAULT_METHOD = "uvfit"
+SPLATS = (2_000, 500_000)
+MAX_STEPS = 10_000
+MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class ReconstructOptions:
             which tells what the fit changes.
         preview: called at most once, with the avatar as it is before the longest part of the work; same head, same
             shape, and already worth keying.
+    Raises:
+        ArgumentError: a number outside ``SPLATS``, ``MAX_STEPS`` or ``MAX_SEED``.
     """
 
     quality: Quality = "standard"
@@ -42,6 +47,14 @@ class ReconstructOptions:
     splats: int | None = None
     fit_steps: int | None = None
     preview: Callable[[Avatar], None] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ArgumentError(f"A seed is 0 to {MAX_SEED}, not {self.seed}.")
+        if self.splats is not None and not SPLATS[0] <= self.splats <= SPLATS[1]:
+            raise ArgumentError(f"An avatar has {SPLATS[0]} to {SPLATS[1]} splats, not {self.splats}.")
+        if self.fit_steps is not None and not 0 <= self.fit_steps <= MAX_STEPS:
+            raise ArgumentError(f"The fit takes 0 to {MAX_STEPS} steps, not {self.fit_steps}.")
 
 
 class Reconstruct(Protocol):

@@ -26,11 +26,11 @@ def reconstruct(
     start = time.perf_counter()
     function = get_method(method)
     head = head_for(method)
-    fit = fit_portrait(portrait, head, progress=lambda f, text: progress(0.25 * f, text))
     options = ReconstructOptions(
         quality=quality, name=name, seed=seed, device=device, splats=splats or None,
         preview=lambda unfinished: preview(avatar_to_bytes(unfinished)),
     )  # fmt: skip
+    fit = fit_portrait(portrait, head, progress=lambda f, text: progress(0.25 * f, text))
     avatar = function(fit, head, options, lambda f, text: progress(0.25 + 0.7 * f, text))
     progress(0.96, "Packing the avatar")
     return Made(avatar_to_bytes(avatar), tuple(fit.warnings), time.perf_counter() - start)

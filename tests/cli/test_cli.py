@@ -20,6 +20,8 @@ from gshead_backend.avatar import load_avatar
 from gshead_backend.protocol import Client
 from gshead_backend.protocol.launcher import start_backend
 
+SAMPLE = str(Path(ROOT) / "samples" / "astronaut.png")
+
 
 def test_version_is_quick_and_loads_nothing_heavy() -> None:
     code = (
@@ -52,6 +54,9 @@ def test_version_is_quick_and_loads_nothing_heavy() -> None:
         (["reconstruct", "absent.jpg", "-o", "x.gshead"], 3, "stderr", "GSH-E101: 'absent.jpg' cannot be read"),
         (["reconstruct", __file__, "-o", f"{__file__}/x.gshead"], 1, "stderr", "GSH-E700"),
         (["reconstruct", "absent.jpg", "-o", "x.jpg"], 2, "stderr", "must end in .gshead"),
+        (["reconstruct", SAMPLE, "-o", "x.gshead", "--seed", "-5"], 2, "stderr", "GSH-E100: A seed is 0 to"),
+        (["reconstruct", SAMPLE, "-o", "x.gshead", "--splats", "5"], 2, "stderr", "GSH-E100: An avatar has 2000"),
+        (["reconstruct", str(Path(SAMPLE).parent), "-o", "x", "--seed", "-5"], 2, "stderr", "GSH-E100: A seed is"),
         (["reconstruct", "a" * 300 + ".jpg", "-o", "x.gshead"], 3, "stderr", "cannot be used: File name too long"),
         (
             ["farm", "template", "slurm", "a.blend", "-o", "x", "--frames", "1-2", "--job", f"{__file__}/a.sh"],

@@ -285,7 +285,7 @@ def test_number_of_splats_is_chosen_apart_from_quality(
     assert len(few) == len(reconstruct(smiling.fit, head, replace(options, quality="draft"), no_progress))
     assert few.dynamic is None  # nothing of the reconstruction is left to run per frame
     with pytest.raises(ArgumentError, match="2000 to 500000"):
-        reconstruct(smiling.fit, head, replace(options, splats=10), no_progress)
+        replace(options, splats=10)
 
 
 def test_background_is_taken_out_of_hair_that_lets_it_through() -> None:

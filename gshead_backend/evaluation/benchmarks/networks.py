@@ -50,9 +50,7 @@ def run_networks(folders: Sequence[Path], progress: Progress = no_progress) -> d
             sums[group].add(own)
             errors[group] += mine
     if not sums[ALL].parser.any() and not sums[ALL].read:
-        raise EvaluationError(
-            "No face was found on any picture.", remedy="Render people: 'gshead evaluate people'."
-        )
+        raise EvaluationError("No face was found on any picture.", remedy="Render people: 'gshead evaluate people'.")
     for group in (ALL, SEEN) if 0 < len(errors[SEEN]) < len(errors[ALL]) else (ALL,):
         told[group] = _summary(sums[group], errors[group])
     return told

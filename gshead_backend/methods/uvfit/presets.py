@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...errors import ArgumentError
 from .. import Quality, ReconstructOptions
 
 
@@ -24,23 +23,14 @@ PRESETS: dict[Quality, Preset] = {
     "standard": Preset(54_000, 9_000, 90, 640),
     "high": Preset(132_000, 20_000, 150, 832),
 }
-LIMITS = (2_000, 500_000)
-MAX_STEPS = 10_000
 
 
 def chosen(options: ReconstructOptions) -> Preset:
-    """The quality's preset, with the caller's own numbers of splats and of steps where they are given.
-
-    Raises ``ArgumentError`` when one of them is outside its ``LIMITS``, ``MAX_STEPS``.
-    """
+    """The quality's preset, with the caller's own numbers of splats and of steps where they are given."""
     preset = PRESETS[options.quality]
     if options.fit_steps is not None:
-        if not 0 <= options.fit_steps <= MAX_STEPS:
-            raise ArgumentError(f"The fit takes 0 to {MAX_STEPS} steps, not {options.fit_steps}.")
         preset = replace(preset, iterations=options.fit_steps)
     if options.splats is None:
         return preset
-    if not LIMITS[0] <= options.splats <= LIMITS[1]:
-        raise ArgumentError(f"An avatar has {LIMITS[0]} to {LIMITS[1]} splats, not {options.splats}.")
     beyond = options.splats // 7
     return replace(preset, splats=options.splats - beyond, leftover=beyond)
