@@ -69,7 +69,7 @@ class Job(ABC):
 
 
 class ReconstructJob(Job):
-    """Portrait to avatar in the background.
+    """Portrait to avatar in the background; ``wish`` as for ``Session.reconstruct``.
 
     Attributes:
         preview: an unfinished head's bytes, once there are some. summary, data: the result once ``done``.
@@ -77,12 +77,12 @@ class ReconstructJob(Job):
 
     what = "reconstruction"
 
-    def __init__(self, session: Session, portrait: bytes, *, quality: str, method: str, name: str) -> None:
+    def __init__(self, session: Session, portrait: bytes, **wish: str) -> None:
         super().__init__()
         self.preview = b""
         self.summary: Any = None
         self.data = b""
-        self._wish = session, portrait, {"quality": quality, "method": method, "name": name}
+        self._wish = session, portrait, wish
         self.start()
 
     def work(self) -> None:

@@ -190,16 +190,21 @@ class Session:
         request = client.threaded.render(spec(camera), [instance for instance, _ in heads], dtype="float32", depth=True)
         return request.wait(timeout, cancel=_Asked(cancelled))  # type: ignore[arg-type]
 
+    def head_models(self) -> list[str]:
+        """Names of the head models on the backend's machine; none while there is no connection."""
+        client = self.current()
+        return [] if client is None else list(client.hello().heads)
+
     def reconstruct(
-        self, portrait: bytes, *, quality: Any, name: str, method: str = "uvfit",
+        self, portrait: bytes, *, quality: Any, name: str, method: str = "uvfit", head: str = "",
         on_progress: Callable[[float, str], None] | None = None, on_preview: Callable[[bytes], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> tuple[Any, bytes]:  # fmt: skip
         """Portrait bytes to (summary, ``.gshead`` bytes); blocks. Raises ``GsheadError``."""
         client = self.client(start=True)
         summary = client.reconstruct(
-            portrait, method=method, quality=quality, name=name, on_progress=on_progress, on_preview=on_preview,
-            cancel=cancel,
+            portrait, method=method, quality=quality, name=name, head=head, on_progress=on_progress,
+            on_preview=on_preview, cancel=cancel,
         )  # fmt: skip
         data = client.avatar_get(summary.avatar_id, timeout=60)
         self.uploads(client).note(summary.avatar_id)

@@ -51,7 +51,7 @@ def stop_backend() -> None:
 
 def reconstruct(
     portrait: str | Path | bytes, *, quality: Quality = "standard", name: str = "", method: str = "uvfit",
-    on_progress: Progress | None = None, cancel: threading.Event | None = None,
+    model: str = "", on_progress: Progress | None = None, cancel: threading.Event | None = None,
 ) -> HeadObjects:  # fmt: skip
     """Make a rigged head from a photo and add it to the active collection; seconds to minutes.
 
@@ -60,6 +60,8 @@ def reconstruct(
         quality: about 20, 60 or 150 thousand splats. name: of the objects; the file's by default.
         method: "uvfit", "rar", "sega", or "gagavatar" where its weights and a FLAME head are installed
             (docs/methods.md).
+        model: the head model that it is made on, as installed on the backend's machine (docs/head-model.md); the
+            method's own when empty.
         on_progress: called with (fraction 0..1, text). cancel: set it, from there or another thread, to stop.
     Returns:
         Its objects: ``.mesh`` and ``.rig``.
@@ -72,7 +74,7 @@ def reconstruct(
     data = portrait if isinstance(portrait, bytes) else read_portrait(path)
     name = name or (path.stem if path is not None else "") or "Head"
     _, avatar = runtime.session.reconstruct(
-        data, quality=quality, name=name, method=method, on_progress=on_progress, cancel=cancel
+        data, quality=quality, name=name, method=method, head=model, on_progress=on_progress, cancel=cancel
     )
     return scene_heads.add_head(bpy.context, avatar, name)
 

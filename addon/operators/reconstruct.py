@@ -32,6 +32,13 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
     )
 
     method: bpy.props.EnumProperty(name="Method", description="What makes and draws the head", items=METHODS)
+    model: bpy.props.StringProperty(
+        name="Head Model",
+        description="The head model that the head is made on, such as an imported FLAME or ICT-FaceKit; empty for the "
+        "method's own. Those that are installed on the backend's machine are suggested",
+        maxlen=64,
+        search=lambda _, context, text: runtime.session.head_models(),
+    )
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         if self.filepath:  # dropped into the viewport
@@ -43,6 +50,7 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
         if self.filepath and context.area.type != "FILE_BROWSER":
             self.layout.label(text=Path(self.filepath).name, icon="IMAGE_DATA")
         self.layout.prop(self, "method")
+        self.layout.prop(self, "model")
         column = self.layout.column(align=True)
         column.active = self.method == "uvfit"  # the others have one quality
         for identifier, label, _ in QUALITIES:
@@ -54,7 +62,7 @@ class GSHEAD_OT_reconstruct(ModalJob, bpy.types.Operator):
         portrait = read_portrait(path)
         self._name = path.stem or "Head"
         self._shown = 0  # session uid of the mesh object that stands in until the head is finished
-        wish = {"quality": self.quality, "method": self.method, "name": self._name}
+        wish = {"quality": self.quality, "method": self.method, "name": self._name, "head": self.model}
         if bpy.app.background:
             return self._finish(context, *runtime.session.reconstruct(portrait, **wish))
         return self.start_job(context, ReconstructJob(runtime.session, portrait, **wish))

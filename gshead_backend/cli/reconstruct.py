@@ -48,11 +48,12 @@ def reconstruct(
         json: print the result as one JSON object.
     """
     if photo.is_dir():
-        if head != "default" or name:
-            raise ArgumentError("--head and --name are for a single photo.")
+        if name:
+            raise ArgumentError("--name is for a single photo.")
         from .reconstruct_folder import reconstruct_folder
 
         options = {"method": method, "quality": quality, "seed": seed, "splats": splats or 0}
+        options |= {} if head == "default" else {"head": head}
         return reconstruct_folder(
             photo, out, options, device=device, pool=pool, workers=workers, connection=connection, again=again,
             json=json,

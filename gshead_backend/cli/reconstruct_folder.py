@@ -18,11 +18,13 @@ def reconstruct_folder(
     """Make the avatars that are not there yet; returns the exit code.
 
     Args:
-        options: ``method``, ``quality``, ``seed``, ``splats`` (0: the quality's own number).
+        options: ``method``, ``quality``, ``seed``, ``splats`` (0: the quality's own number), ``head`` where one was
+            named.
         command: what runs ``gshead serve``; this very gshead by default.
     """
     from ..farm.batch import Runner, only_one, pool_client
     from ..farm.portraits import REPORT, Batch, photos_in
+    from ..head import installed_heads
     from ..methods import METHODS, ReconstructOptions
     from ..server.pool import parse_pool
     from .batch_table import BatchTable
@@ -32,6 +34,11 @@ def reconstruct_folder(
             f"There is no method '{options['method']}'.", remedy=f"Use one of: {', '.join(METHODS)}."
         )
     ReconstructOptions(seed=options["seed"], splats=options["splats"] or None)  # its errors hold for every photo
+    if connection is None and options.get("head", "default") not in ("default", *(known := installed_heads())):
+        raise ArgumentError(
+            f"With a folder, --head is the name of an installed head, not '{options['head']}'.",
+            remedy=f"Use one of: {', '.join(known)}, or import it with 'gshead head import FILE'.",
+        )
     if connection is not None and (pool or workers):
         raise ArgumentError("--connection names a backend that has its own pool: leave --pool and --workers away.")
     parse_pool(pool or "local", workers)

@@ -49,7 +49,7 @@ class Connection:
 
     def reconstruct(
         self, portrait: str | Path | bytes, *, quality: Quality = "standard", name: str = "", method: str = "uvfit",
-        on_progress: ProgressCallback | None = None, cancel: threading.Event | None = None,
+        model: str = "", on_progress: ProgressCallback | None = None, cancel: threading.Event | None = None,
         timeout: float | None = None,
     ) -> Head:  # fmt: skip
         """A portrait photo to a head; takes seconds to minutes.
@@ -58,17 +58,21 @@ class Connection:
             portrait: path or bytes of an image file that shows one face from the front.
             quality: ``"draft"``, ``"standard"`` or ``"high"``: about 20, 60 or 150 thousand splats.
             name: of the head; the file's by default.
+            model: the head model that it is made on, as installed on the backend's machine (``gshead head list``); the
+                method's own when empty.
             on_progress: called in this thread with (fraction 0..1, text).
             cancel: set it from another thread to stop; ``Cancelled`` is raised then.
             timeout: seconds; None for as long as the backend lives.
         Raises:
-            FileFormatError: the file cannot be read. PortraitError: no usable face. BackendError: it failed or died.
+            HeadError: the backend has no such head model. FileFormatError: the file cannot be read. PortraitError: no
+                usable face. BackendError: it failed or died.
         """
         data = portrait if isinstance(portrait, bytes) else _read(Path(portrait))
         name = name or ("head" if isinstance(portrait, bytes) else Path(portrait).stem)
         summary = self.client.reconstruct(
-            data, method=method, quality=quality, name=name, on_progress=on_progress, cancel=cancel, timeout=timeout
-        )
+            data, method=method, quality=quality, name=name, head=model, on_progress=on_progress, cancel=cancel,
+            timeout=timeout,
+        )  # fmt: skip
         return Head(self.client, summary.avatar_id, self.client.avatar_get(summary.avatar_id), summary.warnings)
 
     def load(self, path: str | Path) -> Head:

@@ -49,19 +49,21 @@ class Client:
 
     def reconstruct(
         self, portrait: bytes, *, method: str = "uvfit", quality: Quality = "standard", name: str = "head",
-        on_progress: ProgressCallback | None = None, on_preview: Callable[[bytes], None] | None = None,
-        cancel: threading.Event | None = None, timeout: float | None = None,
+        head: str = "", on_progress: ProgressCallback | None = None,
+        on_preview: Callable[[bytes], None] | None = None, cancel: threading.Event | None = None,
+        timeout: float | None = None,
     ) -> AvatarSummary:  # fmt: skip
         """Portrait bytes to an avatar held by the backend.
 
         Args:
+            head: one of ``hello().heads``, the backend's installed head models; "" for the method's own.
             on_progress: called in this thread with (fraction, text).
             on_preview: called in this thread, at most once, with the ``.gshead`` bytes of the unfinished head: of the
                 final one's shape, with splats that still wait for the fit to the photo.
             cancel: set it from any thread to stop; the call then raises ``Cancelled``.
         """
         request = self.threaded.reconstruct(
-            portrait, method=method, quality=quality, name=name, preview=on_preview is not None
+            portrait, method=method, quality=quality, name=name, preview=on_preview is not None, head=head
         )
         return request.wait(timeout, on_progress=on_progress, on_preview=on_preview, cancel=cancel)
 

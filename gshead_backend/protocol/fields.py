@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL_VERSION = (1, 1)
+PROTOCOL_VERSION = (1, 2)
 """(major, minor) of the protocol, apart from the package's version."""
 
 Dtype = Literal["uint8", "float16", "float32"]
@@ -15,6 +15,7 @@ Motion = Literal["neck", "head", "none"]
 WorkerState = Literal["starting", "warming", "ready", "busy", "hung", "failed", "stopped"]
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
+HeadName = Annotated[str, Meta(max_length=64, pattern="^([A-Za-z0-9][A-Za-z0-9._-]*)?$")]
 AvatarId = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Pixels = Annotated[int, Meta(ge=1, le=16384)]

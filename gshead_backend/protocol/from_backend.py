@@ -21,7 +21,8 @@ from .fields import (
 class HelloReply(Message, tag="hello.reply"):
     """Answer to ``hello``. ``session`` (in the header) is the token to use from now on.
 
-    ``boot_id`` changes with every start of the backend: a client that sees a new one puts its avatars again.
+    ``boot_id`` changes with every start of the backend: a client that sees a new one puts its avatars again. ``heads``
+    are the head models that were installed when the client connected, the default one first.
     """
 
     boot_id: str
@@ -32,6 +33,7 @@ class HelloReply(Message, tag="hello.reply"):
     features: list[str]
     workers: list[WorkerInfo]
     beat_seconds: float = 1.0
+    heads: list[str] = field(default_factory=list)
 
 
 class Done(Message, tag="done"):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from .fields import AvatarId, CameraSpec, Count, Dtype, InstanceSpec, Message, Motion, Name, Quality
+from .fields import AvatarId, CameraSpec, Count, Dtype, HeadName, InstanceSpec, Message, Motion, Name, Quality
 
 
 class Hello(Message, tag="hello"):
@@ -34,12 +34,14 @@ class Reconstruct(Message, tag="reconstruct"):
     """Payload: one part, the portrait file's bytes. Answered by ``progress``\\* then ``reconstructed``.
 
     With ``preview``, also by at most one ``preview``, when there is something to show before the longest part of it.
+    ``head`` is one of the backend's installed head models (``hello.reply`` names them), "" for the method's own.
     """
 
     method: Name = "uvfit"
     quality: Quality = "standard"
     name: Name = "head"
     preview: bool = False
+    head: HeadName = ""
 
 
 class BatchMake(Message, tag="batch.make"):
@@ -54,6 +56,7 @@ class BatchMake(Message, tag="batch.make"):
     name: Name = "head"
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     splats: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    head: HeadName = ""
 
 
 class Track(Message, tag="track"):

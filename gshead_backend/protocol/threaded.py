@@ -93,16 +93,21 @@ class ThreadedClient:
 
     def reconstruct(
         self, portrait: bytes, *, method: str = "uvfit", quality: m.Quality = "standard", name: str = "head",
-        preview: bool = False,
+        preview: bool = False, head: str = "",
     ) -> Request[AvatarSummary]:  # fmt: skip
-        """Portrait file bytes to an avatar; ``Request.progress`` tells how far it is, ``.preview`` shows it early."""
+        """Portrait file bytes to an avatar; ``Request.progress`` tells how far it is, ``.preview`` shows it early.
+
+        ``head``: one of ``hello.heads``, "" for the method's own. Raises ``UnsupportedError`` when an older backend is
+        asked for one.
+        """
+        self._check_head(head)
         check_size(len(portrait), self._limits.portrait_bytes, "The portrait")
-        message = m.Reconstruct(method=method, quality=quality, name=name[:120] or "head", preview=preview)
+        message = m.Reconstruct(method=method, quality=quality, name=name[:120] or "head", preview=preview, head=head)
         return self._ask(message, (portrait,), answers.reconstructed)
 
     def batch_make(
         self, portrait: bytes, *, method: str = "uvfit", quality: m.Quality = "standard", name: str = "head",
-        seed: int = 0, splats: int = 0,
+        seed: int = 0, splats: int = 0, head: str = "",
     ) -> Request[MadeAvatar]:  # fmt: skip
         """One portrait of many to the backend's pool; as many as ``limits.batch`` may be under way.
 
@@ -111,8 +116,17 @@ class ThreadedClient:
         if "pool" not in self.hello.features:
             raise UnsupportedError("That backend has no pool.", remedy="Start it with 'gshead serve --pool local:2'.")
         check_size(len(portrait), self._limits.portrait_bytes, "The portrait")
-        message = m.BatchMake(method=method, quality=quality, name=name[:120] or "head", seed=seed, splats=splats)
+        self._check_head(head)
+        message = m.BatchMake(
+            method=method, quality=quality, name=name[:120] or "head", seed=seed, splats=splats, head=head
+        )
         return self._ask(message, (portrait,), answers.made)
+
+    def _check_head(self, head: str) -> None:
+        if head and "heads" not in self.hello.features:
+            raise UnsupportedError(
+                f"That backend is too old to be asked for the head model '{head}'.", remedy="Update it to this version."
+            )
 
     def track(
         self, clip: str | Path | bytes, *, name: str = "take", fps: float = 0.0, smooth: float = 1.0,

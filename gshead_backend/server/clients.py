@@ -11,6 +11,7 @@ import zmq
 
 from .. import __version__
 from ..errors import AuthenticationError, GsheadError, LimitError, ProtocolError, UnknownIdError
+from ..head.catalog import installed_heads
 from ..methods import METHODS
 from ..protocol import messages as m
 from ..protocol.framing import check_parts, decode_request
@@ -34,6 +35,7 @@ FEATURES = (
     "light",
     "codecs",
     "status",
+    "heads",
 )
 PATHS = "track.path"
 POOL = "pool"
@@ -116,7 +118,7 @@ class Clients:
         reply = m.HelloReply(
             parent=message.id, session=token, boot_id=self._boot_id, package=__version__, pid=self._pid,
             limits=self._limits, methods=list(METHODS), features=self._features(), workers=self._workers(),
-            beat_seconds=BEAT_SECONDS,
+            beat_seconds=BEAT_SECONDS, heads=list(installed_heads()),
         )  # fmt: skip
         self._house.replies.send(session, reply)
 

@@ -255,12 +255,14 @@ class Engine:
 
     def reconstruct(
         self, portrait: bytes, method: str, quality: str, name: str, progress: Progress, preview: Preview, *,
-        seed: int = 0, splats: int = 0,
+        seed: int = 0, splats: int = 0, head: str = "",
     ) -> Made:  # fmt: skip
         """See ``making.reconstruct``."""
         from .making import reconstruct
 
-        return reconstruct(portrait, method, quality, name, self.device, progress, preview, seed=seed, splats=splats)
+        return reconstruct(
+            portrait, method, quality, name, self.device, progress, preview, seed=seed, splats=splats, head=head
+        )
 
     def track(
         self, path: str, clip: bytes, progress: Progress, *, name: str, fps: float, smooth: float, motion: Motion,

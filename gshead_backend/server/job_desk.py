@@ -184,4 +184,4 @@ def _order(job: Job) -> link.Work | link.Follow:
             task=job.task, path=m.path, name=m.name, fps=m.fps, smooth=m.smooth, motion=m.motion, center=m.center
         )
     assert isinstance(m, Reconstruct)
-    return link.Work(task=job.task, method=m.method, quality=m.quality, name=m.name)
+    return link.Work(task=job.task, method=m.method, quality=m.quality, name=m.name, head=m.head)

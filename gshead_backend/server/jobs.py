@@ -52,7 +52,7 @@ def job_key(message: Reconstruct | BatchMake | Track, payload: bytes) -> str:
     if isinstance(message, Track):
         return secrets.token_hex(16)
     digest = hashlib.sha256(hashlib.sha256(payload).digest())
-    options = (message.method, message.quality, message.name)
+    options = (message.method, message.quality, message.name, message.head)
     if isinstance(message, BatchMake):
         options = (*options, str(message.seed), str(message.splats))
     for text in options:

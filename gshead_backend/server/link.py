@@ -67,6 +67,7 @@ class Work(LinkMessage, tag="work"):
     name: str
     seed: int = 0
     splats: int = 0
+    head: str = ""
 
 
 class Follow(LinkMessage, tag="follow"):

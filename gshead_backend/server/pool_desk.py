@@ -182,7 +182,8 @@ class PoolDesk:
         m = job.message
         assert isinstance(m, BatchMake)
         order = link.Work(
-            task=job.task, method=m.method, quality=m.quality, name=m.name, seed=m.seed, splats=m.splats
+            task=job.task, method=m.method, quality=m.quality, name=m.name, seed=m.seed, splats=m.splats,
+            head=m.head,
         )  # fmt: skip
         member.worker.send(order, [job.payload])
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import GsheadError, LimitError, ProtocolError, UnknownIdError, UnsupportedError
+from ..errors import GsheadError, HeadError, LimitError, ProtocolError, UnknownIdError, UnsupportedError
+from ..head.catalog import installed_heads
 from ..methods import METHODS
 from ..protocol import messages as m
 from ..protocol.framing import check_parts
@@ -121,6 +122,11 @@ class Requests:
             raise ProtocolError(
                 f"There is no method '{message.method}'.", remedy=f"Use one of: {', '.join(METHODS)}."
             )  # fmt: skip
+        if message.head not in ("", "default", *(known := installed_heads())):
+            raise HeadError(
+                f"The backend has no head model '{message.head}'; installed are: {', '.join(known)}.",
+                remedy="Import it on the backend's machine with 'gshead head import FILE'.",
+            )
 
     def _track(self, session: Session, message: m.Track, parts: Parts) -> None:
         check_track(message, [len(part) for part in parts], self._limits)

@@ -88,6 +88,7 @@ class EngineLike(Protocol):
         *,
         seed: int,
         splats: int,
+        head: str,
     ) -> Made: ...
     def track(
         self,

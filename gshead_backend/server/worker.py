@@ -206,7 +206,7 @@ class Loop:
             made = self.engine.reconstruct(
                 bytes(parts[0]), message.method, message.quality, message.name, progress,
                 lambda data: link.send(self._socket, link.Shown(task=message.task), [data]),
-                seed=message.seed, splats=message.splats,
+                seed=message.seed, splats=message.splats, head=message.head,
             )  # fmt: skip
             answer = link.Made(task=message.task, warnings=list(made.warnings), seconds=made.seconds)
             link.send(self._socket, answer, [made.data])

@@ -22,6 +22,9 @@ def test_a_portrait_becomes_a_rendered_animated_exported_head(blender: Blender, 
         take=str(ROOT / "samples" / "take_demo.json"), kill=blender.version == "5.0",
     )  # fmt: skip
     assert "GSH-E301" in seen["refused"]
+    assert "no head model 'nobody'; installed are: gshead-default, twin" in seen["unknown"]
+    assert seen["models"] == ["gshead-default", "twin"]
+    assert seen["made_on"] == "twin"
     if blender.version == "5.0":
         assert "GSH-E60" in seen["killed"]
         assert seen["took"] < 1.0

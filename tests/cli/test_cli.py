@@ -57,6 +57,7 @@ def test_version_is_quick_and_loads_nothing_heavy() -> None:
         (["reconstruct", SAMPLE, "-o", "x.gshead", "--seed", "-5"], 2, "stderr", "GSH-E100: A seed is 0 to"),
         (["reconstruct", SAMPLE, "-o", "x.gshead", "--splats", "5"], 2, "stderr", "GSH-E100: An avatar has 2000"),
         (["reconstruct", str(Path(SAMPLE).parent), "-o", "x", "--seed", "-5"], 2, "stderr", "GSH-E100: A seed is"),
+        (["reconstruct", str(Path(SAMPLE).parent), "-o", "x", "--head", "nobody"], 2, "stderr", "of an installed head"),
         (["reconstruct", "a" * 300 + ".jpg", "-o", "x.gshead"], 3, "stderr", "cannot be used: File name too long"),
         (
             ["farm", "template", "slurm", "a.blend", "-o", "x", "--frames", "1-2", "--job", f"{__file__}/a.sh"],

@@ -16,7 +16,7 @@ from gshead_backend.server.shots import Made
 
 
 class PortraitEngine(FakeEngine):
-    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0):
+    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0, head=""):
         if note := os.environ.get("GSHEAD_TEST_BEGUN"):
             with open(note, "a", encoding="utf-8") as file:
                 file.write(f"{os.getpid()} {name}\n")

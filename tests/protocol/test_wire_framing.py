@@ -58,7 +58,7 @@ def test_every_request_and_reply_round_trips():
 def test_versions_extra_fields_and_unknown_types():
     newer = json.loads(encode(m.Goodbye(id=5)))
     assert decode_request(json.dumps({**newer, "v": [1, 7], "later": [1, {"a": None}]}).encode()).id == 5
-    with pytest.raises(VersionError, match=r"1\.1.*2\.3") as caught:
+    with pytest.raises(VersionError, match=r"1\.\d+, the client 2\.3") as caught:
         decode_request(json.dumps({**newer, "v": [2, 3]}).encode())
     assert caught.value.sender_id == 5
     assert caught.value.remedy

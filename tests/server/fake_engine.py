@@ -104,7 +104,7 @@ class FakeEngine:
             raise RuntimeError(CUDA_FAILURES[command])
         return int(expression[1]) if len(expression) > 1 and expression[1] else value
 
-    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0):
+    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0, head=""):
         if portrait == b"noface":
             raise NoFaceError("There is no face in the photo.")
         if portrait == b"die":
@@ -119,7 +119,7 @@ class FakeEngine:
                 sum(range(10**13))
             progress(i / steps, f"step {i}")
             time.sleep(0.05 if steps > 3 else 0.0)
-        return Made(b"GS" + portrait + quality.encode() + name.encode(), ("a warning",), 0.5)
+        return Made(b"GS" + portrait + quality.encode() + name.encode() + head.encode(), ("a warning",), 0.5)
 
     def track(self, path, clip, progress, *, name, fps, smooth, motion, center):
         if clip == b"noface":
@@ -144,7 +144,7 @@ class CalmEngine(FakeEngine):
     def _obey(self, expression, value: int) -> int:
         return value
 
-    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0):
+    def reconstruct(self, portrait, method, quality, name, progress, preview, *, seed=0, splats=0, head=""):
         return super().reconstruct(b"photo", method, quality, name, progress, preview)
 
     def track(self, path, clip, progress, **options):

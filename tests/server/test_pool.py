@@ -14,6 +14,7 @@ from gshead_backend.errors import (
     BackendDiedError,
     BackendError,
     Cancelled,
+    HeadError,
     LimitError,
     MissingAssetError,
     NoFaceError,
@@ -73,6 +74,8 @@ def test_bad_photos_and_unknown_methods_are_named(start):
             client.threaded.batch_make(b"noface").wait(30)
         with pytest.raises(Exception, match="There is no method 'magic'"):
             client.threaded.batch_make(b"photo", method="magic").wait(30)
+        with pytest.raises(HeadError, match="no head model 'nobody'"):
+            client.threaded.batch_make(b"photo", head="nobody").wait(30)
 
 
 def test_cancel_and_the_end_of_a_session_free_the_workers(start):

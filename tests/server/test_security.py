@@ -13,6 +13,7 @@ from server_harness import head, make_camera, serve_command
 from gshead_backend.errors import AuthenticationError, BackendError, BackendTimeoutError, GsheadError
 from gshead_backend.protocol import Client, Endpoint
 from gshead_backend.protocol.curve import new_keypair
+from gshead_backend.protocol.fields import PROTOCOL_VERSION
 from gshead_backend.protocol.launcher import start_backend
 
 TCP = "tcp://127.0.0.1:0"
@@ -115,7 +116,7 @@ def test_versions(backend):
     with Raw(backend.endpoint) as raw:
         answer = raw.say({"type": "hello", "v": [2, 0], "id": 7})
         assert (answer["code"], answer["parent"]) == ("GSH-E501", 7)
-        assert "1.1" in answer["message"]
+        assert "{}.{}".format(*PROTOCOL_VERSION) in answer["message"]
         assert "2.0" in answer["message"]
         assert answer["remedy"]
         answer = raw.say({"type": "hello", "v": [1, 99], "id": 8, "news": {"from": "the future"}})

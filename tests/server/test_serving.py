@@ -16,12 +16,14 @@ from gshead_backend.errors import (
     Cancelled,
     FileFormatError,
     GsheadError,
+    HeadError,
     LimitError,
     NoFaceError,
     OutOfMemoryError,
     ProtocolError,
     RenderError,
     UnknownIdError,
+    UnsupportedError,
 )
 from gshead_backend.protocol import Client, Instance, ThreadedClient
 from gshead_backend.protocol.launcher import live_endpoint
@@ -211,6 +213,26 @@ def test_reconstruct_answers_with_the_methods_error(client):
 
 
 @pytest.mark.alone
+def test_a_head_model_is_one_that_the_backend_has(start, tmp_path):
+    (tmp_path / "heads").mkdir()
+    (tmp_path / "heads" / "other.safetensors").write_bytes(b"the engine would read it")
+    backend = start(env={**os.environ, "GSHEAD_DATA_DIR": str(tmp_path)})
+    with Client(backend.endpoint) as client:
+        assert client.hello().heads == ["gshead-default", "other"]
+        own = client.reconstruct(b"photo")
+        other = client.reconstruct(b"photo", head="other")
+        assert client.avatar_get(own.avatar_id).endswith(b"head")
+        assert client.avatar_get(other.avatar_id).endswith(b"headother")
+        with pytest.raises(HeadError, match="no head model 'nobody'; installed are: gshead-default, other"):
+            client.reconstruct(b"photo", head="nobody")
+        with pytest.raises(ProtocolError, match="head"):  # never a path on the backend's machine
+            client.reconstruct(b"photo", head="../heads/other")
+        client.hello().features.remove("heads")  # an older backend would make it on its own head and say nothing
+        with pytest.raises(UnsupportedError, match="too old"):
+            client.reconstruct(b"photo", head="other")
+        assert client.reconstruct(b"photo").avatar_id == own.avatar_id
+
+
 def test_cancel_stops_a_reconstruction_and_the_next_one_runs(client):
     cancel = threading.Event()
     threading.Timer(0.5, cancel.set).start()

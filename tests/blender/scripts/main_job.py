@@ -1,7 +1,9 @@
-"""The main job: portrait, rig, take, three frames, saved and reopened, USD; a backend that dies on the way first."""
+"""The main job on an imported head: portrait, rig, take, three frames, saved and reopened, USD; a backend that dies on
+the way first."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -13,6 +15,16 @@ import common
 import render_setup
 
 FRAMES = (1, 15, 35)
+
+
+def install_twin(data: Path) -> None:
+    """The default head under another name, as an imported one, where the backend will look for heads."""
+    from gshead_backend.head import default_head
+    from gshead_backend.head.file import save_head
+
+    os.environ["GSHEAD_DATA_DIR"] = str(data)
+    (data / "heads").mkdir(parents=True)
+    save_head(dataclasses.replace(default_head(), name="twin"), data / "heads" / "twin.safetensors")
 
 
 def killed_while_reconstructing(portrait: str) -> tuple[str, float]:
@@ -37,6 +49,7 @@ def killed_while_reconstructing(portrait: str) -> tuple[str, float]:
 def main() -> None:
     common.enable()
     out, portrait = Path(common.ARGS["out"]), common.ARGS["portrait"]
+    install_twin(out / "data")
     scene = bpy.context.scene
     not_an_image = out / "text.jpg"
     not_an_image.write_text("this is no picture")
@@ -45,10 +58,16 @@ def main() -> None:
         bpy.ops.gshead.reconstruct(filepath=str(not_an_image), quality="draft")
     except RuntimeError as error:
         refused = str(error)
+    unknown = ""
+    try:
+        bpy.ops.gshead.reconstruct(filepath=portrait, quality="draft", model="nobody")
+    except RuntimeError as error:
+        unknown = str(error)
+    models = common.module("runtime").session.head_models()
     killed, took = killed_while_reconstructing(portrait) if common.ARGS["kill"] else ("", 0.0)
     empty = len(bpy.data.objects)
     started = time.monotonic()
-    bpy.ops.gshead.reconstruct(filepath=portrait, quality="draft")
+    bpy.ops.gshead.reconstruct(filepath=portrait, quality="draft", model="twin")
     seconds = time.monotonic() - started
     rig = bpy.context.object
     head = common.module("heads").mesh_of(rig)
@@ -64,13 +83,14 @@ def main() -> None:
     bpy.ops.gshead.export_usd(filepath=str(out / "head.usdc"))
     file = str(out / "head.blend")
     bpy.ops.wm.save_as_mainfile(filepath=file, compress=True)
-    splats = len(common.module("storage").read(head.data).avatar)
+    avatar = common.module("storage").read(head.data).avatar
+    splats, made_on = len(avatar), avatar.head.name
     bpy.ops.gshead.stop_backend()
     bpy.ops.wm.open_mainfile(filepath=file)
     for frame in FRAMES:
         render_setup.render_exr(out / f"again_{frame}.exr", frame=frame)
     common.report(refused=refused, killed=killed, took=took, empty=empty, seconds=seconds, splats=splats,
-                  frames=FRAMES)  # fmt: skip
+                  frames=FRAMES, unknown=unknown, models=models, made_on=made_on)  # fmt: skip
 
 
 common.run(main)
