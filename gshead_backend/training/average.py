@@ -39,6 +39,8 @@ def average_weights(files: Sequence[Path], shares: Sequence[float] = ()) -> tupl
                 raise ArgumentError(
                     f"{file} has another {name} than {files[0]}: {getattr(header, name)}, not {getattr(first, name)}."
                 )
+        if header.scale.keys() != first.scale.keys():
+            raise ArgumentError(f"{file} and {files[0]} do not scale the same outputs.")
         if {k: a.shape for k, a in others.items()} != {k: a.shape for k, a in arrays.items()}:
             raise ArgumentError(f"{file} and {files[0]} do not hold the same arrays.")
     mixed = {k: np.tensordot(part, np.stack([other[k] for _, other in read]), 1).astype(np.float32) for k in arrays}

@@ -37,6 +37,7 @@ def test_arrays_and_scales_are_the_weighted_mean(tmp_path: Path) -> None:
     [
         ({"network": "parser"}, (), "another network"),
         ({"shape": {"face": 8}}, (), "another shape"),
+        ({"scale": {}}, (), "do not scale the same outputs"),
         ({}, ("1", "2", "3"), "need 2 shares"),
         ({}, ("1", "0"), "above 0"),
     ],

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from ...errors import FileFormatError
@@ -14,6 +12,7 @@ from ..arkit import ARKIT_NAMES
 from ..bake.landmarks import Detector
 from ..catalog import default_head
 from ..model import HeadModel
+from .chart import islands
 from .landmarks import with_landmarks
 from .transfer import carry_regions, overlay
 
@@ -77,7 +76,7 @@ def build_ict_head(arrays: dict[str, np.ndarray], name: str, detector: Detector)
         expression_dirs=arrays["expression_dirs"].astype(np.float32), expression_names=names,
         faces=faces, uv=uv, uv_faces=uv_faces, joints=joints,
         joints_identity=_joints_identity(template, identity, weights, joints),
-        skin_weights=weights / weights.sum(1, keepdims=True), arkit_expression=_arkit(names),
+        skin_weights=weights / weights.sum(1, keepdims=True), arkit_expression=arkit_shapes(names),
         arkit_jaw=np.zeros((52, 3), np.float32), arkit_eyes=source.arkit_eyes.copy(),
         region=np.zeros(len(template), np.uint8), region_names=source.region_names,
         mirror=np.asarray(KDTree(template).query(template * [-1, 1, 1])[1]).astype(np.int32),
@@ -91,7 +90,7 @@ def build_ict_head(arrays: dict[str, np.ndarray], name: str, detector: Detector)
     return dataclasses.replace(head, region=np.where(kind == _SKIN, region, head.region).astype(np.uint8))
 
 
-def _arkit(names: tuple[str, ...]) -> np.ndarray:
+def arkit_shapes(names: tuple[str, ...]) -> np.ndarray:
     """(52, E): a channel drives the shape of its own name, or both sides' where ICT-FaceKit splits it."""
     out = np.zeros((52, len(names)), np.float32)
     for i, channel in enumerate(ARKIT_NAMES):
@@ -151,7 +150,7 @@ def _atlas(uv: np.ndarray, corners: np.ndarray, faces: np.ndarray, kind: np.ndar
     origin = np.stack([tile % _TILES, tile // _TILES], 1) / _TILES
     eyes = np.isin(kind, _EYES)
     size[eyes | (kind == _TEETH)] = 0.5 / _TILES
-    piece = _pieces(faces[eyes])
+    piece = np.unique(islands(faces[eyes], int(faces.max()) + 1)[faces[eyes, 0]], return_inverse=True)[1]
     quarter = 1 + piece // 4 % 3  # of the teeth's tile: three for the eyes, of four places each
     teeth = origin[kind == _TEETH][:1] if (kind == _TEETH).any() else np.full((1, 2), 1 - 1 / _TILES)
     step = np.stack([quarter % 2, quarter // 2], 1) / 2 + np.stack([piece % 2, piece // 2 % 2], 1) / 4
@@ -160,12 +159,3 @@ def _atlas(uv: np.ndarray, corners: np.ndarray, faces: np.ndarray, kind: np.ndar
     placed = origin[:, None] + local * size[:, None, None]
     flat, index = np.unique(placed.reshape(-1, 2).astype(np.float32), axis=0, return_inverse=True)
     return flat, index.reshape(faces.shape).astype(np.int32)
-
-
-def _pieces(faces: np.ndarray) -> np.ndarray:
-    """(F,) which connected piece of the mesh each triangle belongs to."""
-    n = int(faces.max(initial=-1)) + 1
-    rows = np.concatenate([faces[:, 0], faces[:, 1]])
-    links = coo_matrix((np.ones(len(rows)), (rows, np.concatenate([faces[:, 1], faces[:, 2]]))), shape=(n, n))
-    component = connected_components(links, directed=False)[1]
-    return np.unique(component[faces[:, 0]], return_inverse=True)[1]

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import FileFormatError
-from ..arkit import ARKIT_NAMES
+from .ict import arkit_shapes
+from .transfer import similarity
 
 NEUTRAL = "generic_neutral_mesh.obj"
 METRES = 0.01  # the release's unit
@@ -52,7 +53,9 @@ def read_ict_folder(folder: Path) -> dict[str, np.ndarray]:
     mesh = _read_mesh(folder / NEUTRAL)
     used, faces = np.unique(mesh.faces, return_inverse=True)
     identities = sorted(f for f in folder.glob("identity*.obj") if re.fullmatch(r"identity\d{3}", f.stem))
-    shapes = sorted(f for f in folder.glob("*.obj") if f.stem in _shape_names())
+    others = sorted(f for f in folder.glob("*.obj") if f not in identities and f.name != NEUTRAL)
+    driven = np.flatnonzero(arkit_shapes(tuple(f.stem for f in others)).sum(0))
+    shapes = [others[k] for k in driven]
     if not identities or len(identities) > _MAX_IDENTITIES or not any(f.stem == "jawOpen" for f in shapes):
         raise FileFormatError(
             f"'{folder}' holds {len(identities)} identity components and {len(shapes)} expressions; at least one, at "
@@ -78,23 +81,14 @@ def read_ict_folder(folder: Path) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def _shape_names() -> set[str]:
-    """ARKit's names as the release spells them: sides as _L and _R, also where ARKit moves both at once."""
-    sides = {n.replace("Left", "_L").replace("Right", "_R") for n in ARKIT_NAMES if n.endswith(("Left", "Right"))}
-    return set(ARKIT_NAMES) | sides | {n + side for n in ARKIT_NAMES for side in ("_L", "_R")}
-
-
 def _rig(template: np.ndarray, region: np.ndarray, opened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(5, 3) joints and (V, 5) weights of root, neck, jaw, left and right eye."""
     lower = (region == 2) & (np.linalg.norm(opened, axis=1) > _MOVED)
     if lower.sum() < 4 or not all((region == eye).sum() > 4 for eye in (3, 4)):
         raise FileFormatError("The folder's jawOpen moves no teeth, or there are no eyeballs.", remedy=_REMEDY)
-    before, after = template[lower], (template + opened)[lower]
-    u, _, vt = np.linalg.svd((after - after.mean(0)).T @ (before - before.mean(0)))
-    R = (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
-    t = after.mean(0) - R @ before.mean(0)
-    pivot = np.concatenate([[0.0], np.linalg.lstsq(np.eye(2) - R[1:, 1:], t[1:], rcond=None)[0]])
-    rigid = template @ R.T + t - template
+    M, t = similarity(template[lower], (template + opened)[lower], np.ones(lower.sum()))
+    pivot = np.concatenate([[0.0], np.linalg.lstsq(np.eye(2) - M[1:, 1:], t[1:], rcond=None)[0]])
+    rigid = template @ M.T + t - template
     jaw = np.clip((opened * rigid).sum(1) / np.maximum((rigid**2).sum(1), 1e-12), 0, 1)
     jaw[(jaw < 0.01) | (region > 2)] = 0
     root = np.clip((_NECK_TOP - template[:, 1]) / _NECK_LENGTH, 0, 1) * (region == 0) * (1 - jaw)

@@ -7,22 +7,23 @@ import numpy as np
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead
 from .fabric import sheet
-from .face_spec import FaceSpec
 from .glasses import landmark_points
 from .hair import CANVAS
 from .hairs import no_surfels
 from .necklines import COLLARLESS, Neckline, neckline
 from .paint import step
-from .skin import bare_albedo
 from .style_spec import StyleSpec
 from .surface import Canvas, canvas, personal_frame
 from .surfels import Surfels, join
 
 
 def clothes_surfels(
-    head: HeadModel, person: PersonalHead, face: FaceSpec, style: StyleSpec, rng: np.random.Generator
+    head: HeadModel, person: PersonalHead, skin: np.ndarray, style: StyleSpec, rng: np.random.Generator
 ) -> Surfels:
-    """Everything worn below the chin, and the body below the bust, bare down to the neckline."""
+    """Everything worn below the chin, and the body below the bust, bare down to the neckline.
+
+    ``skin``: (3,) linear albedo of the bare bust.
+    """
     c = canvas(head, CANVAS)
     at, normal = personal_frame(c, person)
     marks = landmark_points(head, person)
@@ -40,8 +41,7 @@ def clothes_surfels(
     if low.any():
         parts.append(sheet(cloth, normal[low], 1.5 * c.spacing[low], c.rest[low], color, second, style.pattern,
                            "clothes", rng, anchor="torso"))  # fmt: skip
-    skin = bare_albedo(c, face)[0][c.torso > 0.5]
-    parts.append(_below(at[c.torso > 0.5], thick, begins, skin.mean(0), style, rng))
+    parts.append(_below(at[c.torso > 0.5], thick, begins, skin, style, rng))
     parts.append(_collar(style, marks, at, c, rng, throat))
     if style.earrings and style.hat not in ("headscarf",):
         parts.append(_earrings(c, at, rng))

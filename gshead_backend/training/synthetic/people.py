@@ -27,7 +27,7 @@ from .headwear import headwear_surfels
 from .shadow import RAMP, VOLUME_RAMP, sky_transfer
 from .skin import albedo_map, face_surfels
 from .style_spec import StyleSpec, draw_style
-from .surfels import Surfels, join
+from .surfels import ANCHORS, Surfels, join
 
 SPLATS = 90_000
 SKIN_SHARE = 0.62
@@ -101,9 +101,10 @@ def make_person(
     hair, cap = hair_surfels(head, personal, style, stream(2), splats=round(splats * (1 - SKIN_SHARE)), mesh=mesh)
     style = style if mesh is None else replace(style, hair=f"mesh {mesh.name}")
     skin = face_surfels(head, personal, face, stream(3), splats=round(splats * SKIN_SHARE), cap=cap)
+    bust = skin.albedo[skin.anchor == ANCHORS.index("torso")].mean(0)
     surfels = join(
         skin, hair, headwear_surfels(head, personal, style, stream(4)),
-        glasses_surfels(head, personal, style, stream(5)), clothes_surfels(head, personal, face, style, stream(6)),
+        glasses_surfels(head, personal, style, stream(5)), clothes_surfels(head, personal, bust, style, stream(6)),
     )  # fmt: skip
     triangle, bary = find_triangles(head, personal.rest, surfels)
     avatar = bind(surfels, head, personal, triangle, bary, f"synthetic-{seed}")
