@@ -155,7 +155,11 @@ train() {
     return $code
 }
 train_parser() { train parser "$CROPS" parser; }
-train_regressor() { train regressor "$CROPS" regressor; }
+train_regressor() {
+    train regressor "$CROPS" regressor || return $?
+    local made=$OUT/train/regressor.safetensors
+    "$PYTHON" -m gshead_backend.cli train calibrate "$made" --data "$CROPS" --out "$made"
+}
 train_rar() { train rar "$HEADS" rar; }
 train_sega_identity() { train sega_identity "$CROPS" sega --stage identity; }
 train_sega_motion() { train sega_motion "$CROPS" sega --stage motion; }

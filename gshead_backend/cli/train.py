@@ -14,14 +14,14 @@ import tyro
 
 from ..errors import ArgumentError
 from .console import Progress, emit, parse_actions
-from .train_average import average
 from .train_material import UNFINISHED, clips, data, heads
+from .train_weights import average, calibrate
 
 
 def main(args: Sequence[str]) -> int:
     actions = {
         "data": data, "parser": parser, "regressor": regressor, "heads": heads, "rar": rar, "sega": sega,
-        "clips": clips, "gagavatar": gagavatar, "average": average,
+        "clips": clips, "gagavatar": gagavatar, "average": average, "calibrate": calibrate,
     }  # fmt: skip
     return parse_actions(actions, "train", args)
 

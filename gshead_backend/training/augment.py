@@ -32,6 +32,8 @@ def photographed(image: np.ndarray, rng: np.random.Generator, how: Augment) -> n
         image = _small(image, rng)
     if how.blur and rng.random() < how.blur:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.6)))
+    if how.shade and rng.random() < how.shade:
+        image = _shaded(image, rng)
     if how.light:
         image = _light(image, rng, how.light)
     if how.grey and rng.random() < how.grey:
@@ -65,6 +67,23 @@ def _light(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.n
     lift = strength * 0.25 * rng.standard_normal()
     table = np.clip(gain * (x**gamma)[:, None] * (1 - lift) + max(lift, 0), 0, 1)
     return cv2.LUT(image, (table * 255 + 0.5).astype(np.uint8)[:, None, :].transpose(1, 0, 2).copy())
+
+
+def _shaded(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Less light, by one factor, on one side of an edge that is straight or wanders, sharp or soft."""
+    h, w = image.shape[:2]
+    if rng.random() < 0.5:
+        cells = rng.standard_normal(rng.integers(3, 7, 2)).astype(np.float32)
+        field = cv2.resize(cells, (w, h), interpolation=cv2.INTER_CUBIC)
+    else:
+        angle = rng.uniform(0, 2 * np.pi)
+        y, x = np.mgrid[:h, :w].astype(np.float32)
+        field = (x / w - 0.5) * np.cos(angle) + (y / h - 0.5) * np.sin(angle)
+    dark = (field > np.quantile(field, rng.uniform(0.3, 0.8))).astype(np.float32)
+    dark = cv2.GaussianBlur(dark, (0, 0), float(w * np.exp(rng.uniform(np.log(0.003), np.log(0.06)))))
+    left = rng.uniform(0.04, 0.6) * np.exp(0.08 * rng.standard_normal(3))  # of the light, linear
+    factor = np.minimum(left, 1) ** (1 / 2.2)
+    return (image * (1 - dark[..., None] * (1 - factor.astype(np.float32))) + 0.5).astype(np.uint8)
 
 
 def _noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -22,6 +22,7 @@ class Augment(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
 
     Attributes:
         flip: mirrored left to right. paste: put in front of another training picture, with the people in it.
+        shade: a shadow cast over a part of the picture.
         turn: degrees. zoom: relative. shift: of the picture's side. light: exposure, white balance, gamma.
         grey, blur, noise, jpeg, small: colours removed, softened, noise, compressed, shrunk and enlarged again.
         cover: a patch over the picture. blind: the person network's answer is withheld. points: landmark noise in
@@ -34,6 +35,7 @@ class Augment(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     zoom: Share = 0.1
     shift: Share = 0.04
     light: Share = 0.16
+    shade: Share = 0.3
     grey: Share = 0.1
     blur: Share = 0.15
     noise: Share = 0.3

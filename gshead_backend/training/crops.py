@@ -24,6 +24,7 @@ from ..files import check_writable, write_atomic
 from ..portrait.angles import head_angles, toward_ray
 from ..portrait.crop import Crop, face_height
 from ..portrait.image import Photo
+from ..portrait.landmarks import Landmarks
 from ..portrait.locate import locate_face
 from ..portrait.matte import head_window
 from ..portrait.nets.face_inputs import face_window
@@ -46,7 +47,10 @@ SYNTHETIC = "gshead_backend.training.synthetic.sample:draw"
 
 
 def crop_sample(sample: Any) -> dict[str, Any] | None:
-    """One ``synthetic.Sample`` to the arrays of a chunk; None when the detector does not find this face."""
+    """One ``synthetic.Sample`` to the arrays of a chunk; None when the detector does not find this face.
+
+    Of a sample without labels only what the regressor learns from.
+    """
     photo = Photo(np.ascontiguousarray(sample.image))
     try:
         located = locate_face(photo)
@@ -55,17 +59,26 @@ def crop_sample(sample: Any) -> dict[str, Any] | None:
     points = located.landmarks.points
     if located.photo is not photo or _error(points, sample.landmarks) > MISSED:
         return None
+    face = _face(photo.image, located.landmarks, sample)
+    if not sample.labels.size:
+        return face
     crop, probability = head_window(photo.image, points)
     wide = widened(crop)
     to_wide = wide.resized(STORED)
-    window, window_marks, roll = face_window(photo.image, located.landmarks.solid)
-    R = toward_ray(face_ray(points, sample.camera.K)) @ sample.camera.viewmat[:3, :3]
     return {
         "image": cv2.resize(wide.cut(photo.image), (STORED, STORED), interpolation=cv2.INTER_AREA),
         "person": _person(probability),
         "labels": cut_labels(sample.labels, to_wide),
         "matte": cut_matte(sample.matte, to_wide),
         "marks": to_wide.to_crop(points).astype(np.float32),
+        **face,
+    }  # fmt: skip
+
+
+def _face(image: np.ndarray, found: Landmarks, sample: Any) -> dict[str, Any]:
+    window, window_marks, roll = face_window(image, found.solid)
+    R = toward_ray(face_ray(found.points, sample.camera.K)) @ sample.camera.viewmat[:3, :3]
+    return {
         "window": window,
         "window_marks": window_marks,
         "roll": np.float32(roll),

@@ -78,6 +78,16 @@ class Crops:
         mixed._places = mine + [other._places[k % len(other)] for k in range(count)]
         return mixed
 
+    def need(self, key: str, who: str) -> None:
+        """Raises ArgumentError when a chunk was made without ``key``, which ``who`` learns from."""
+        for chunk in dict.fromkeys(chunk for chunk, _ in self._places):
+            if key not in chunk._header:
+                raise ArgumentError(
+                    f"{chunk.path} holds no '{key}', which {who} learns from.",
+                    remedy="'gshead train data --faces' makes crops for the regressor alone; keep others in a folder "
+                    "of their own.",
+                )
+
     def __len__(self) -> int:
         return len(self._places)
 

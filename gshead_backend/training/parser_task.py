@@ -43,7 +43,8 @@ class ParserTask:
         return Header(self.name, VERSION, dict(c.shape), list(LABELS), step, c.seed, c.sha256())
 
     def look_at(self, crops: Crops) -> None:
-        """Nothing of the data is needed beforehand."""
+        """Raises ArgumentError when they are crops for the regressor alone."""
+        crops.need("labels", "the parser")
 
     def item(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         item = parser_item(crops, index, rng, self.config.augment)

@@ -87,19 +87,28 @@ class RegressorTask:
         total = torch.stack(list(parts.values())).sum()
         return total, {k: v.item() for k, v in parts.items()}
 
-    @torch.no_grad()
     def measure(self, net: nn.Module, batches: Any, device: torch.device) -> dict[str, Any]:
         """See :func:`report`; "score" is its active correlation minus its active error."""
-        found: dict[str, list[np.ndarray]] = {}
-        for batch in batches:
-            inputs = (batch[k].to(device) for k in INPUTS)
-            for key, value in split(net(*inputs).float()).items():
-                found.setdefault(key, []).append(value.cpu().numpy())
-                if key in batch:
-                    found.setdefault("true_" + key, []).append(batch[key].numpy())
-        joined = {k: np.concatenate(v) for k, v in found.items()}
-        joined["light"] = joined["light"] * self.light_scale[:, None]
-        return report(joined)
+        return report(read_batches(net, batches, device, self.light_scale))
+
+
+@torch.no_grad()
+def read_batches(net: nn.Module, batches: Any, device: torch.device, light_scale: np.ndarray) -> dict[str, np.ndarray]:
+    """Everything that a network reads, and the same with ``true_``, as :func:`report` takes it.
+
+    Args:
+        light_scale: (9,) units of its light.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    for batch in batches:
+        inputs = (batch[k].to(device) for k in INPUTS)
+        for key, value in split(net(*inputs).float()).items():
+            found.setdefault(key, []).append(value.cpu().numpy())
+            if key in batch:
+                found.setdefault("true_" + key, []).append(batch[key].numpy())
+    joined = {k: np.concatenate(v) for k, v in found.items()}
+    joined["light"] = joined["light"] * light_scale[:, None]
+    return joined
 
 
 def _huber(d: torch.Tensor, delta: float) -> torch.Tensor:
@@ -116,15 +125,15 @@ def report(v: dict[str, np.ndarray]) -> dict[str, Any]:
     active = truth > ACTIVE
     error = np.abs(guess - truth)
     moving = [c for c in range(52) if truth[:, c].std() > 0.02]
-    correlation = {ARKIT_NAMES[c]: _correlation(guess[:, c], truth[:, c]) for c in moving}
+    by_channel = {ARKIT_NAMES[c]: correlation(guess[:, c], truth[:, c]) for c in moving}
     eyes_t, eyes_g = truth[:, _BLINKS].ravel(), guess[:, _BLINKS].ravel()
     blinks = eyes_t > BLINK
     head = np.degrees(np.abs(v["head"] - v["true_head"])).mean(0)
     light = np.abs(v["light"] - v["true_light"]).mean() / max(float(np.abs(v["true_light"]).mean()), 1e-6)
     out = {
         "arkit_mae": error.mean(), "arkit_active_mae": error[active].mean() if active.any() else 0.0,
-        "arkit_active_corr": _correlation(guess[active], truth[active]),
-        "arkit_channel_corr": np.mean(list(correlation.values())) if correlation else 0.0,
+        "arkit_active_corr": correlation(guess[active], truth[active]),
+        "arkit_channel_corr": np.mean(list(by_channel.values())) if by_channel else 0.0,
         "zero_mae": truth.mean(), "zero_active_mae": truth[active].mean() if active.any() else 0.0,
         "blink_recall": (eyes_g[blinks] > BLINK).mean() if blinks.any() else 1.0,
         "blink_false": (eyes_g[eyes_t < 0.2] > BLINK).mean() if (eyes_t < 0.2).any() else 0.0,
@@ -133,11 +142,12 @@ def report(v: dict[str, np.ndarray]) -> dict[str, Any]:
     }  # fmt: skip
     told: dict[str, Any] = {k: round(float(x), 4) for k, x in out.items()}
     told["score"] = round(told["arkit_active_corr"] - told["arkit_active_mae"] - 0.01 * told["gaze_deg"], 4)
-    told["channels"] = {k: round(x, 3) for k, x in correlation.items()}
+    told["channels"] = {k: round(x, 3) for k, x in by_channel.items()}
     return told
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's; 0 where one of them does not vary."""
     if a.size < 2 or a.std() < 1e-6 or b.std() < 1e-6:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])

@@ -14,6 +14,7 @@ from gshead_backend.avatar.drive import drive
 from gshead_backend.cli import main
 from gshead_backend.errors import FileFormatError
 from gshead_backend.portrait.labels import LABEL_INDEX
+from gshead_backend.training.crops import crop_sample
 from gshead_backend.training.synthetic import shards, workers
 from gshead_backend.training.synthetic.balance import report, survey
 from gshead_backend.training.synthetic.light import Light, irradiance, lobe, sh_basis
@@ -48,6 +49,23 @@ def test_the_same_seed_gives_the_same_bytes_in_other_processes_too() -> None:
     there = [s for s in workers.each_sample([16, 17], Drawing(96), workers=2) if isinstance(s, Sample)]
     assert all(same(a, b) for a, b in zip(here, there, strict=True))
     assert not np.array_equal(here[0].image, here[1].image)
+
+
+def test_a_photograph_without_maps_is_the_same_picture(person: Person, sample: Sample) -> None:
+    bare = photograph(person, 1, SIZE, maps=False)
+    np.testing.assert_array_equal(bare.image, sample.image)
+    np.testing.assert_array_equal(bare.matte, sample.matte)
+    assert bare.labels.size == bare.albedo.size == 0
+    assert bare.about | {"seen": 0} == sample.about | {"seen": 0}
+
+
+def test_crops_without_maps_hold_what_the_regressor_learns_from(person: Person) -> None:
+    whole, face = (crop_sample(photograph(person, 1, 320, maps=maps)) for maps in (True, False))
+    assert whole is not None
+    assert face is not None
+    assert set(whole) - set(face) == {"image", "person", "labels", "matte", "marks"}
+    for key, value in face.items():
+        np.testing.assert_array_equal(value, whole[key], err_msg=key)
 
 
 def test_everything_is_there_and_of_one_size(sample: Sample) -> None:

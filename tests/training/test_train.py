@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from toy_crops import run, weights, write_crops
 
@@ -17,6 +18,7 @@ from gshead_backend.errors import ArgumentError, FileFormatError
 from gshead_backend.head.arkit import ARKIT_INDEX
 from gshead_backend.portrait.labels import LABEL_INDEX
 from gshead_backend.training import crops as crops_module
+from gshead_backend.training.augment import photographed
 from gshead_backend.training.config import PRESETS, Augment, TrainConfig, load_config
 from gshead_backend.training.crops import CHUNK, UNKNOWN, crop_sample, prepare
 from gshead_backend.training.data import Crops, Stream, batches
@@ -158,6 +160,18 @@ def test_mirrored_regressor_items_swap_sides(crops: Path) -> None:
     np.testing.assert_allclose(mirrored["eyes"][0], plain["eyes"][1], atol=0.8)  # the left eye is shown mirrored
 
 
+def test_a_cast_shadow_takes_one_share_of_the_light_on_one_side() -> None:
+    grey = np.full((96, 96, 3), 200, np.uint8)
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        seen = photographed(grey, rng, _only(shade=1.0))[..., 1]
+        full, left = (seen == 200).mean(), seen.min()
+        assert 0.1 < full < 0.95
+        assert 200 * 0.03 ** (1 / 2.2) < left < 200 * 0.75 ** (1 / 2.2)
+        assert ((seen < left + 4) | (seen > 196)).mean() > 0.2
+    np.testing.assert_array_equal(photographed(grey, rng, _only()), grey)
+
+
 def test_a_pasted_background_changes_neither_person_nor_labels(crops: Path) -> None:
     loaded = Crops(crops, "train")
     plain, pasted = (parser_item(loaded, 2, _Always(), _only(paste=share)) for share in (0.0, 1.0))
@@ -251,6 +265,17 @@ def test_fewer_photographs_of_a_person_show_more_people(tmp_path: Path, monkeypa
         [first + 8 * p + s for p in range(8) for s in range(2)],
         [first + 8 * p + s for p in range(8, 16) for s in range(2)],
     ]
+
+
+def test_the_parser_refuses_crops_of_faces_alone(crops: Path, tmp_path: Path) -> None:
+    whole = safetensors.numpy.load_file(next((crops / "train").iterdir()))
+    face = {k: v for k, v in whole.items() if k not in ("image", "labels", "matte", "person", "marks")}
+    for split in ("train", "validation"):
+        (tmp_path / split).mkdir()
+        safetensors.numpy.save_file(face, tmp_path / split / "000016000.safetensors")
+    assert run(tiny("regressor", steps=1), tmp_path, tmp_path / "regressor").finished
+    with pytest.raises(ArgumentError, match="holds no 'labels'"):
+        run(tiny("parser", steps=1), tmp_path, tmp_path / "parser")
 
 
 def test_unknown_pixels_teach_nothing(crops: Path) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .regressor_net import RegressorNet
 
 NAME = "regressor"
-FAINT = 0.25
+FAINT = 0.3
 """Weights below are toned down: training rewards reading too much over too little, and a face at rest must stay so."""
 
 

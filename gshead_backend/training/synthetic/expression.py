@@ -33,9 +33,12 @@ KINDS: dict[str, tuple[float, dict[str, tuple[float, float]]]] = {
     "pucker": (0.09, {"mouthPucker": (0.3, 1), "mouthFunnel": (0, 0.6), "jawOpen": (0, 0.15)}),
     "wide open": (0.05, {"jawOpen": (0.5, 1), "mouthStretch": (0, 0.5), "mouthFunnel": (0, 0.4)}),
     "blink": (0.10, {"eyeBlink": (0.85, 1.0)}),
-    "puff": (0.02, {"cheekPuff": (0.3, 1), "mouthPucker": (0, 0.4)}),
-    "aside": (0.03, {"jawLeft": (0, 0.8), "mouthLeft": (0, 0.9)}),
-    "anything": (0.04, {}),
+    "lips in": (0.03, {"mouthRollLower": (0, 1), "mouthRollUpper": (0, 0.9), "mouthPress": (0, 0.6),
+                       "mouthShrugUpper": (0, 0.5)}),
+    "puff": (0.03, {"cheekPuff": (0.3, 1), "mouthPucker": (0, 0.4)}),
+    "aside": (0.07, {"jawLeft": (0, 0.9), "mouthLeft": (0, 1), "jawForward": (0, 0.5)}),
+    "tongue": (0.02, {"tongueOut": (0.2, 1), "jawOpen": (0.1, 0.6)}),
+    "anything": (0.06, {}),
 }  # fmt: skip
 """Name to (probability, channel to range); a channel without Left or Right moves both sides."""
 MAX_YAW, MAX_PITCH = np.radians(32), np.radians(20)

@@ -19,7 +19,7 @@ def facts(
     """Names and numbers only; angles in degrees, focal length in mm over a 36 mm wide picture."""
     face, style = person.face, person.style
     yaw, pitch, roll = np.degrees(angles_as_seen(camera.viewmat, person.avatar.personal.joints[3:].mean(0)))
-    seen = np.bincount(labels.ravel(), minlength=len(LABELS)) / labels.size
+    seen = np.bincount(labels.ravel(), minlength=len(LABELS)) / max(labels.size, 1)
     return {
         "tone_ita": float(face.tone_ita), "age": float(face.age), "femininity": float(face.femininity),
         "beard": str(face.beard), "makeup": float(face.makeup), "iris": str(face.iris),

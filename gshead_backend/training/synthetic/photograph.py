@@ -34,9 +34,10 @@ GLASS_ALONE = 0.1  # of a pixel's light from what has a label, below which only 
 FADING = 0.03  # alpha below which colour is not worth dividing by
 
 
-def photograph(person: Person, shot_seed: int, size: int = 512, *, device: str = "cpu") -> Sample:
+def photograph(person: Person, shot_seed: int, size: int = 512, *, device: str = "cpu", maps: bool = True) -> Sample:
     """Shot ``shot_seed`` of a person, ``size`` pixels square; the same arguments give the same bytes on one device.
 
+    Without ``maps`` the sample's labels and albedo are empty; nothing else changes.
     Raises ``RenderError`` when ``device`` is not there.
     """
 
@@ -51,7 +52,7 @@ def photograph(person: Person, shot_seed: int, size: int = 512, *, device: str =
     light = exposed(draw_light(stream(2), room_to_head(camera)), person)
     splats = drive(person.avatar, pose)
     radiance = shade(person, splats, camera, light)
-    linear, albedo, matte, labels = render(person, splats, radiance, camera, device=device)
+    linear, albedo, matte, labels = render(person, splats, radiance, camera, device=device, maps=maps)
     behind = with_bystanders(_backdrop(stream(3), size), camera, stream(4), person.seed)
     picture = linear + (1 - matte[..., None]) * behind
     return Sample(
@@ -91,23 +92,27 @@ def shade(person: Person, splats: Splats, camera: Camera, light: Light) -> np.nd
 
 
 def render(
-    person: Person, splats: Splats, radiance: np.ndarray, camera: Camera, *, device: str = "cpu"
+    person: Person, splats: Splats, radiance: np.ndarray, camera: Camera, *, device: str = "cpu", maps: bool = True
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What the camera sees of the person alone.
 
     Returns:
-        (S, S, 3) linear premultiplied, (S, S, 3) linear straight albedo, (S, S) matte, (S, S) uint8 labels.
+        (S, S, 3) linear premultiplied, (S, S, 3) linear straight albedo, (S, S) matte, (S, S) uint8 labels; albedo
+        and labels without a pixel where ``maps`` is false.
     """
     count = len(LABELS) - 1
-    features = np.zeros((len(splats), 6 + count), np.float32)
+    features = np.zeros((len(splats), 6 + count if maps else 3), np.float32)
     features[:, :3] = linear_to_srgb(np.clip(radiance, 0, BRIGHTEST))
-    features[:, 3:6] = person.avatar.color
-    told = np.flatnonzero(person.surfels.labels)  # clear glass tells nothing
-    features[told, 5 + person.surfels.labels[told].astype(int)] = 1
+    if maps:
+        features[:, 3:6] = person.avatar.color
+        told = np.flatnonzero(person.surfels.labels)  # clear glass tells nothing
+        features[told, 5 + person.surfels.labels[told].astype(int)] = 1
     seen = _rasterize(replace(splats, colors=features), camera, device)
     color, alpha = seen.color, np.clip(seen.alpha, 0, 1)
     straight = color[..., :6] / np.maximum(alpha, FADING)[..., None]
     linear = srgb_to_linear(straight[..., :3]) * alpha[..., None]
+    if not maps:
+        return linear, np.zeros((0, 0, 3), np.float32), alpha, np.zeros((0, 0), np.uint8)
     albedo = srgb_to_linear(np.clip(straight[..., 3:], 0, 1)) * (alpha > FADING)[..., None]
     empty = (alpha < 0.5) | (color[..., 6:].sum(-1) < GLASS_ALONE)
     labels = np.where(empty, 0, 1 + color[..., 6:].argmax(-1)).astype(np.uint8)

@@ -29,7 +29,8 @@ class Sample:
     Attributes:
         seed, shot_seed: of the person, of the photograph.
         image: (S, S, 3) uint8 sRGB. matte: (S, S) float32 0..1. labels: (S, S) uint8 index into ``LABELS``.
-        albedo: (S, S, 3) float32 linear, premultiplied by nothing; zero outside the matte.
+        albedo: (S, S, 3) float32 linear, premultiplied by nothing; zero outside the matte. Without ``Drawing.maps``
+            labels and albedo are empty, (0, 0) and (0, 0, 3).
         camera: pixels from head space; the viewmat carries the head's place and turn. pose: expression and eyes.
         arkit: (52,). gaze: (2, 2) rows left, right eye; columns yaw (positive to +X), pitch (positive up).
         betas: (B,). light: (9, 3) SH radiance. sun: ((3,) unit toward it, (3,) irradiance).
@@ -61,12 +62,14 @@ class Drawing:
     Attributes:
         size: pixels of a photograph. device: "cpu" or "cuda". head: name of an installed head; the default head when
             empty. hair_meshes: folder of OBJ hair that half of the people with hair then wear; none when empty.
+        maps: labels and albedo are rendered, too; without them a photograph takes half the time and is the same.
     """
 
     size: int = 512
     device: str = "cpu"
     head: str = ""
     hair_meshes: str = ""
+    maps: bool = True
 
 
 USUAL = Drawing()
@@ -76,7 +79,8 @@ def draw(seed: int, how: Drawing = USUAL) -> Sample:
     """The sample of this seed. Neighbouring seeds share a person, which is then made once."""
     from .photograph import photograph
 
-    return photograph(_person(seed // SHOTS, how.head, how.hair_meshes), seed % SHOTS, how.size, device=how.device)
+    person = _person(seed // SHOTS, how.head, how.hair_meshes)
+    return photograph(person, seed % SHOTS, how.size, device=how.device, maps=how.maps)
 
 
 @lru_cache(maxsize=1)
