@@ -44,6 +44,9 @@ def data(
         raise ArgumentError("--samples and --workers must be 1 or more, --validation 0 or more.")
     if not 1 <= shots <= 8 or skip < 0:
         raise ArgumentError(f"--shots lies in 1..8 and --skip is 0 or more, not {shots} and {skip}.")
+    ours = {"--head": head, "--hair-meshes": hair_meshes, "--faces": faces}
+    if source and (given := [name for name, value in ours.items() if value]):
+        raise ArgumentError(f"--source draws its own samples: {', '.join(given)} cannot change them. Leave one out.")
     how = None if source else Drawing(device=device, head=head, hair_meshes=hair_meshes, maps=not faces)
 
     def make(split: str, count: int, left: float | None, progress: Callable[[float, str], None]) -> Any:

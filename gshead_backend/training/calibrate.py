@@ -38,11 +38,10 @@ def calibrated(file: Path, crops: Crops) -> tuple[Header, dict[str, np.ndarray],
     header, arrays = read_weights(file)
     if header.network != "regressor":
         raise ArgumentError(f"{file} holds a {header.network}; readings are a regressor's.")
-    net, scale = load_regressor(file)
-    found = read_batches(net, _batches(crops), torch.device("cpu"), scale[:, 0])
+    found = read_batches(load_regressor(file)[0], _batches(crops), torch.device("cpu"))
     gain = gains(found["arkit"], found["true_arkit"])
     arrays = dict(arrays)
-    for name in ("out.weight", "out.bias", "direct.weight"):
+    for name in ("out.weight", "out.bias", "direct.weight", "closer.out.weight", "closer.out.bias"):
         rows = arrays[name].astype(np.float32)
         rows[:52] *= gain.reshape(-1, *[1] * (rows.ndim - 1))
         arrays[name] = rows

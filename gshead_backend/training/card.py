@@ -24,7 +24,8 @@ _ABOUT = {
     "parser": "Tells what every pixel of a head crop shows (12 classes) and how much of it is this person. It stands "
     "on feature maps of MediaPipe's selfie segmentation (Apache-2.0), which are not trained further.",
     "regressor": "Reads 52 ARKit weights, gaze, head pose and light from a face, with uncertainties. It stands on "
-    "features of MediaPipe's face landmark and iris networks (Apache-2.0), which are not trained further.",
+    "features of MediaPipe's face landmark, iris and Attention Mesh networks (Apache-2.0), which are not trained "
+    "further.",
     "sega_identity": "Says who is to be seen: a VQ-VAE of head crops on grey, whose latents method sega's decoders "
     "start from. Its perceptual loss uses the portrait parser's first levels.",
     "sega_motion": "Says what a head's expression is: a VAE of the deformation of the head's surface in UV space. The "

@@ -99,6 +99,9 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
             all texels static; "dynamic", all dynamic; "prior", no identity network; "tuning", no tuning to
             the photo; or of ``gagavatar``: "renderer", no neural renderer; "plane", one lifted plane; "lifting", no
             lifting loss.
+        only: the part of a network that alone is trained, the rest stays as ``--resume`` brought it; "" for all.
+        copies: each sample is changed at random so often and what the network is shown of it kept in memory (a tenth of
+            a megabyte); 0 = changed anew at every step. Both of ``regressor`` only.
         amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
         validate_every: steps. validation_samples: at most so many. heads: of learned heads only.
         reenact: of ``gagavatar`` only.
@@ -122,6 +125,8 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     perceptual: Annotated[float, Meta(ge=0, le=100)] = 0.0
     identity: Annotated[float, Meta(ge=0, le=100)] = 0.0
     ablate: Literal["", "static", "dynamic", "prior", "tuning", "renderer", "plane", "lifting"] = ""
+    only: str = ""
+    copies: Annotated[int, Meta(ge=0, le=100)] = 0
     amp: bool = True
     workers: Annotated[int, Meta(ge=0, le=64)] = 0
     validate_every: Count = 500
@@ -143,7 +148,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         return hashlib.sha256(msgspec.json.encode(kept, order="deterministic")).hexdigest()
 
 
-_LATER = ("perceptual", "identity", "ablate")
+_LATER = ("perceptual", "identity", "ablate", "only", "copies")
 _TECHNICAL = ("steps", "minutes", "workers", "validate_every", "validation_samples", "amp", "footage")
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -153,17 +158,22 @@ PRESETS: dict[str, dict[str, Any]] = {
         "validation_samples": 160,
     },
     "parser-gpu": {
-        "network": "parser", "shape": {"w0": 24, "w1": 32, "w2": 64, "w3": 128, "w4": 128},
+        "network": "parser", "shape": {"w0": 24, "w1": 32, "w2": 56, "w3": 112, "w4": 112},
         "batch": 64, "steps": 30_000, "lr": 2e-3, "warmup": 500, "ema": 0.9995, "workers": 14, "validate_every": 2000,
         "validation_samples": 1024,
     },
     "regressor-cpu": {
-        "network": "regressor", "shape": {"face": 64, "eye": 32, "hidden": 256},
+        "network": "regressor", "shape": {"face": 64, "eye": 32, "hidden": 256, "region": 32},
         "batch": 48, "steps": 20_000, "minutes": 30, "lr": 1.2e-3, "decay": 0.15, "ema": 0.997, "validate_every": 400,
         "validation_samples": 320, "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
     },
+    "regressor-closer-cpu": {
+        "network": "regressor", "shape": {"face": 64, "eye": 32, "hidden": 256, "region": 32}, "only": "closer",
+        "copies": 3, "batch": 48, "steps": 6000, "lr": 1.5e-3, "decay": 0.3, "ema": 0.997, "validate_every": 1000,
+        "validation_samples": 480, "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
+    },
     "regressor-gpu": {
-        "network": "regressor", "shape": {"face": 64, "eye": 40, "hidden": 272},
+        "network": "regressor", "shape": {"face": 64, "eye": 32, "hidden": 256, "region": 32},
         "batch": 128, "steps": 30_000, "lr": 1.5e-3, "warmup": 500, "ema": 0.9995, "workers": 14,
         "validate_every": 2000, "validation_samples": 2048,
         "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..errors import ArgumentError
 from ..head.arkit import ARKIT_INDEX, ARKIT_NAMES
 from ..portrait.nets.face_inputs import INPUTS, WINDOW, regressor_input
 from ..portrait.nets.mirror import ANGLE_SIGNS, ARKIT_MIRROR, LIGHT_SIGNS, mirror_gaze, mirror_landmarks
@@ -23,6 +24,7 @@ ACTIVE = 0.1  # channels above are counted as active
 ACTIVE_WEIGHT = 3.0
 BLINK = 0.5
 LABELS = [*ARKIT_NAMES, "gaze", "head", "light"]
+_MAPS = ("face", "eyes", "regions")
 _BLINKS = [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]
 
 
@@ -33,32 +35,47 @@ class RegressorTask:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
-        self.light_scale = np.ones(9, np.float32)
+        self.light_unit = np.ones(9, np.float32)
         self.channel_weight = torch.ones(52)
         self.start: LandmarkStart | None = None
+        self._kept: dict[tuple[int, int], dict[str, np.ndarray]] = {}
 
     def make_net(self) -> nn.Module:
         net = RegressorNet(**self.config.shape)
+        net.light_unit.copy_(torch.from_numpy(self.light_unit))
         if self.start is not None:
             self.start.give_to(net)
+        if only := self.config.only:
+            parts = dict(net.named_children())
+            if only not in parts:
+                raise ArgumentError(f"The regressor has no part '{only}'; its parts are {', '.join(parts)}.")
+            net.requires_grad_(False)
+            parts[only].requires_grad_(True)
         return net
 
     def header(self, step: int) -> Header:
         c = self.config
-        scale = {"light": [float(v) for v in self.light_scale]}
-        return Header(self.name, VERSION, dict(c.shape), LABELS, step, c.seed, c.sha256(), scale)
+        return Header(self.name, VERSION, dict(c.shape), LABELS, step, c.seed, c.sha256())
 
     def look_at(self, crops: Crops) -> None:
         """Take the units of the light, the weights of rare channels and a linear start from the training data."""
         light = crops.column("light")
-        self.light_scale = np.maximum(np.sqrt((light**2).mean((0, 2))), 1e-3).astype(np.float32)
+        self.light_unit = np.maximum(np.sqrt((light**2).mean((0, 2))), 1e-3).astype(np.float32)
         energy = (crops.column("arkit") ** 2).mean(0)
         weight = 1 / np.sqrt(energy + 0.01)
         self.channel_weight = torch.from_numpy((weight / weight.mean()).astype(np.float32))
         self.start = landmark_start(crops)
 
     def item(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return regressor_item(crops, index, rng, self.config.augment)
+        """What the outside networks make of a picture takes ten times as long as a step with it: ``config.copies``."""
+        c = self.config
+        if not c.copies:
+            return regressor_item(crops, index, rng, c.augment)
+        key = index, int(rng.integers(c.copies))
+        if key not in self._kept:
+            new = regressor_item(crops, index, np.random.default_rng((c.seed, 3, *key)), c.augment)
+            self._kept[key] = {k: v.astype(np.float16) if k in _MAPS else v for k, v in new.items()}
+        return {k: v.astype(np.float32) for k, v in self._kept[key].items()}
 
     def still(self, crops: Crops, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return regressor_item(crops, index, rng, Augment.none())
@@ -72,14 +89,14 @@ class RegressorTask:
         pitfalls of heteroscedastic uncertainty estimation").
         """
         out = {k: v.float() for k, v in split(net(*(batch[k] for k in INPUTS))).items()}
-        scale = torch.from_numpy(self.light_scale).to(out["light"].device)[:, None]
         weight = self.channel_weight.to(out["arkit"].device)
         moving = 1 + ACTIVE_WEIGHT * (batch["arkit"] > ACTIVE)
         parts = {
             "arkit": 40 * (weight * moving * (out["arkit"] - batch["arkit"]) ** 2).mean(),
             "gaze": 10 * _huber(out["gaze"] - batch["gaze"], 0.15).mean(),
             "head": 20 * _huber(out["head"] - batch["head"], 0.1).mean(),
-            "light": 0.1 * _huber(out["light"] - batch["light"] / scale, 0.5).mean(),
+            "light": 0.1
+            * _huber(out["light"] - batch["light"] / cast(RegressorNet, net).light_unit[:, None], 0.5).mean(),
         }
         guess = torch.cat([out["arkit"], out["gaze"].flatten(1), out["head"]], 1).detach()
         truth = torch.cat([batch["arkit"], batch["gaze"].flatten(1), batch["head"]], 1)
@@ -89,16 +106,12 @@ class RegressorTask:
 
     def measure(self, net: nn.Module, batches: Any, device: torch.device) -> dict[str, Any]:
         """See :func:`report`; "score" is its active correlation minus its active error."""
-        return report(read_batches(net, batches, device, self.light_scale))
+        return report(read_batches(cast(RegressorNet, net), batches, device))
 
 
 @torch.no_grad()
-def read_batches(net: nn.Module, batches: Any, device: torch.device, light_scale: np.ndarray) -> dict[str, np.ndarray]:
-    """Everything that a network reads, and the same with ``true_``, as :func:`report` takes it.
-
-    Args:
-        light_scale: (9,) units of its light.
-    """
+def read_batches(net: RegressorNet, batches: Any, device: torch.device) -> dict[str, np.ndarray]:
+    """Everything that a network reads, and the same with ``true_``, as :func:`report` takes it."""
     found: dict[str, list[np.ndarray]] = {}
     for batch in batches:
         inputs = (batch[k].to(device) for k in INPUTS)
@@ -107,7 +120,7 @@ def read_batches(net: nn.Module, batches: Any, device: torch.device, light_scale
             if key in batch:
                 found.setdefault("true_" + key, []).append(batch[key].numpy())
     joined = {k: np.concatenate(v) for k, v in found.items()}
-    joined["light"] = joined["light"] * light_scale[:, None]
+    joined["light"] = joined["light"] * net.light_unit.cpu().numpy()[:, None]
     return joined
 
 

@@ -27,7 +27,7 @@ from gshead_backend.portrait.nets.regressor_net import RegressorNet
 from gshead_backend.portrait.nets.weights import Header, load_weights, save_weights
 
 PARSER_SHAPE = {"w0": 8, "w1": 8, "w2": 8, "w3": 8, "w4": 8}
-REGRESSOR_SHAPE = {"face": 8, "eye": 8, "hidden": 32}
+REGRESSOR_SHAPE = {"face": 8, "eye": 8, "hidden": 32, "region": 8}
 
 
 @pytest.fixture
@@ -48,7 +48,8 @@ def save_parser(folder: Path, **changes: object) -> ParserNet:
 def save_regressor(folder: Path) -> RegressorNet:
     torch.manual_seed(2)
     net = RegressorNet(**REGRESSOR_SHAPE)
-    header = Header("regressor", REGRESSOR_VERSION, REGRESSOR_SHAPE, [], scale={"light": [2.0] * 9})
+    net.light_unit.fill_(2.0)
+    header = Header("regressor", REGRESSOR_VERSION, REGRESSOR_SHAPE, [])
     save_weights(folder / "regressor.safetensors", header, _arrays(net))
     return net.eval()
 

@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECTS = {"cv2": "opencv-python-headless", "PIL": "pillow", "zmq": "pyzmq", "pxr": "usd-core"}
-OPTIONAL = {"bpy", "mathutils", "gsplat", "triton"}  # only where a CUDA build of torch is chosen
+OPTIONAL = {"bpy", "mathutils", "gsplat", "triton", "tflite"}
+"""Blender's own; only where a CUDA build of torch is chosen; only to convert a network that the package carries."""
 
 
 def pins(path: Path) -> dict[str, Requirement]:

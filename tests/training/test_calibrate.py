@@ -43,7 +43,8 @@ def test_the_command_scales_the_readings_and_nothing_else(tmp_path: Path, capsys
     write_crops(tmp_path / "crops", 8)
     shutil.copytree(tmp_path / "crops" / "train", tmp_path / "crops" / "validation")  # what it learned by heart
     config = msgspec.convert(
-        {"network": "regressor", "shape": {"face": 8, "eye": 8, "hidden": 64}, "batch": 8, "steps": 25, "lr": 3e-3,
+        {"network": "regressor", "shape": {"face": 8, "eye": 8, "hidden": 64, "region": 8},
+         "batch": 8, "steps": 25, "lr": 3e-3,
          "ema": 0.8, "warmup": 3, "validation_samples": 8, "augment": msgspec.to_builtins(Augment.none())}, TrainConfig,
     )  # fmt: skip
     run(config, tmp_path / "crops", tmp_path)
@@ -55,7 +56,7 @@ def test_the_command_scales_the_readings_and_nothing_else(tmp_path: Path, capsys
     assert told["samples"] == 8
     old, new = weights(tmp_path, "regressor"), weights(out.parent, "regressor")
     moved = {name for name in old if not np.array_equal(old[name], new[name])}
-    assert moved == {"out.weight", "out.bias", "direct.weight"}
+    assert moved == {"out.weight", "out.bias", "direct.weight", "closer.out.weight", "closer.out.bias"}
     gain = new["out.bias"][:52] / old["out.bias"][:52]
     assert gain.max() > 1.05
     for name in moved:

@@ -17,6 +17,7 @@ from gshead_backend.cli import main
 from gshead_backend.errors import ArgumentError, FileFormatError
 from gshead_backend.head.arkit import ARKIT_INDEX
 from gshead_backend.portrait.labels import LABEL_INDEX
+from gshead_backend.portrait.nets import attention_mesh
 from gshead_backend.training import crops as crops_module
 from gshead_backend.training.augment import photographed
 from gshead_backend.training.config import PRESETS, Augment, TrainConfig, load_config
@@ -29,7 +30,7 @@ from gshead_backend.training.tasks import make_task
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
     "parser": {"w0": 8, "w1": 8, "w2": 8, "w3": 8, "w4": 8},
-    "regressor": {"face": 8, "eye": 8, "hidden": 64},
+    "regressor": {"face": 8, "eye": 8, "hidden": 64, "region": 8},
 }
 
 
@@ -113,6 +114,31 @@ def test_time_can_drive_the_schedule(crops: Path, tmp_path: Path) -> None:
     outcome = run(tiny("regressor", steps=100_000, minutes=0.01), crops, tmp_path)
     assert outcome.finished
     assert 0 < outcome.step < 1000
+
+
+def test_a_part_is_trained_alone_on_samples_that_are_kept(crops: Path, tmp_path: Path) -> None:
+    run(tiny("regressor", steps=2), crops, tmp_path / "whole")
+    whole = tmp_path / "whole" / "regressor.safetensors"
+    config = tiny("regressor", steps=8, only="closer", copies=2, augment={})
+    run(config, crops, tmp_path / "part", resume=str(whole))
+    before, after = weights(tmp_path / "whole", "regressor"), weights(tmp_path / "part", "regressor")
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("closer.") for name in changed)
+    with pytest.raises(ArgumentError, match="no part 'mouth'"):
+        run(tiny("regressor", only="mouth"), crops, tmp_path / "none")
+
+
+def test_of_every_sample_so_many_copies_are_kept(crops: Path) -> None:
+    loaded, task = Crops(crops, "train"), make_task(tiny("regressor", copies=2, augment={}))
+    seen = [task.item(loaded, 3, np.random.default_rng(k)) for k in range(12)]
+    assert len({item["points"].tobytes() for item in seen}) == 2
+    again = make_task(tiny("regressor", copies=2, augment={})).item(loaded, 3, np.random.default_rng(0))
+    assert all(np.array_equal(again[key], seen[0][key]) for key in again)
+    fresh = regressor_item(
+        loaded, 3, np.random.default_rng((0, 3, 3, int(np.random.default_rng(0).integers(2)))), Augment()
+    )
+    np.testing.assert_allclose(again["face"], fresh["face"], rtol=1e-3, atol=1e-3)
 
 
 def test_items_depend_on_the_seed_alone(crops: Path) -> None:
@@ -205,7 +231,14 @@ def test_the_report_shows_the_zero_predictor() -> None:
 def test_presets_are_valid_and_fit_the_size_limit(preset: str) -> None:
     config = load_config(preset)
     count = sum(p.numel() for p in make_task(config).make_net().parameters())
-    assert count * 2 < (8e6 if config.network == "rar" else 4e6)
+    assert count * 2 < {"rar": 8e6, "regressor": 4.2e6}.get(config.network, 4e6)
+
+
+@pytest.mark.parametrize("where", ["cpu", "gpu"])
+def test_the_portrait_networks_are_small_together(where: str) -> None:
+    nets = [make_task(load_config(f"{name}-{where}")).make_net() for name in ("parser", "regressor")]
+    ours = sum(p.numel() * 2 for net in nets for p in net.parameters())
+    assert ours + attention_mesh.FILE.stat().st_size < 8e6
 
 
 def test_configurations_come_from_files_and_unknown_keys_are_errors(tmp_path: Path) -> None:
@@ -276,6 +309,13 @@ def test_the_parser_refuses_crops_of_faces_alone(crops: Path, tmp_path: Path) ->
     assert run(tiny("regressor", steps=1), tmp_path, tmp_path / "regressor").finished
     with pytest.raises(ArgumentError, match="holds no 'labels'"):
         run(tiny("parser", steps=1), tmp_path, tmp_path / "parser")
+
+
+def test_a_source_of_ones_own_is_not_told_how_to_draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "data", "--data", str(tmp_path), "--source", "test_train:no_face", "--head", "ict", "--faces"]
+    assert main(command) == 2
+    assert "--head, --faces cannot change them" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_pixels_teach_nothing(crops: Path) -> None:

@@ -32,6 +32,9 @@ class FaceInput:
         roll: (2,) sine and cosine - 1 of the roll that was taken out.
         face: (128, 12, 12) of ``FACE_LAYER``. eyes: (2, 128, 8, 8) of ``EYE_LAYER``, right eye and mirrored left eye.
         contours: (2, 213) eyelids and brow as the iris network sees them, likewise.
+        outlines: (222, 4) of mouth, right eye and left eye as the Attention Mesh sees them: how far its points lie from
+            the landmarks, x right and y up, sides of the face crop; and where in their region, x right and y down,
+            from its middle in its sides. regions: (3, 64, 8, 8) maps of them.
     """
 
     points: np.ndarray
@@ -39,6 +42,8 @@ class FaceInput:
     face: np.ndarray
     eyes: np.ndarray
     contours: np.ndarray
+    outlines: np.ndarray
+    regions: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {name: getattr(self, name) for name in INPUTS}
@@ -84,6 +89,8 @@ def regressor_input(
     Raises:
         MissingAssetError: the landmark networks are not installed.
     """
+    from .attention_mesh import OF_REGIONS, SPACE, look_closer  # torch comes with it
+
     still = np.array([[1.0, 0, 0], [0, 1.0, 0]]) if jitter is None else jitter
     scale = float(np.sqrt(abs(np.linalg.det(still[:, :2]))))
     zoom = FACE_CROP / WINDOW
@@ -96,10 +103,17 @@ def regressor_input(
             "iris_landmark.tflite", crop, low=0.0, high=1.0, outputs=(EYE_LAYER, CONTOUR_LAYER)
         )  # fmt: skip
         eyes[e], contours[e] = maps[0], contour.reshape(-1) / IRIS_CROP - 0.5
-    solid = np.column_stack([landmarks[:, :2] @ still[:, :2].T + still[:, 2], landmarks[:, 2] * scale])
+    flat = landmarks[:, :2] @ still[:, :2].T + still[:, 2]
+    closer = look_closer(face, zoom * flat)
+    moved = (closer.points - zoom * flat[OF_REGIONS]) * (np.array([1, -1]) / FACE_CROP)
+    outlines = np.concatenate([moved, closer.local / SPACE - 0.5], 1)
+    solid = np.column_stack([flat, landmarks[:, 2] * scale])
     points = (solid - solid[:468].mean(0)) * (np.array([1, -1, -1]) / WINDOW)
     turned = np.array([np.sin(roll), np.cos(roll) - 1])
-    return FaceInput(points.astype(np.float32), turned.astype(np.float32), seen, eyes, contours)
+    return FaceInput(
+        points.astype(np.float32), turned.astype(np.float32), seen, eyes, contours, outlines.astype(np.float32),
+        closer.maps,
+    )  # fmt: skip
 
 
 def _eye(

@@ -113,8 +113,5 @@ def _load(path: str, stamp: int) -> tuple[RegressorNet, np.ndarray]:
     from .build import build
     from .regressor_net import VERSION, RegressorNet
 
-    weights = load_weights(NAME, VERSION, Path(path))
-    scale = np.array(weights.header.scale.get("light", [1.0] * 9), np.float32)
-    if scale.shape != (9,):
-        raise ArgumentError(f"{path} gives the light {scale.size} scales; there are nine harmonics.")
-    return cast(RegressorNet, build(RegressorNet, weights)), scale[:, None]
+    net = cast(RegressorNet, build(RegressorNet, load_weights(NAME, VERSION, Path(path))))
+    return net, net.light_unit.numpy()[:, None]
