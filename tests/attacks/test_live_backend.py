@@ -349,7 +349,7 @@ def test_refused_avatars_do_not_pile_up(calm: Backend) -> None:
 
         def put(count: int) -> None:
             for number in range(count):
-                answer = stranger.ask({**head_, "id": number}, os.urandom(16) + b"x" * 20_000)
+                answer = stranger.ask({**head_, "id": number}, b"no" + os.urandom(16) + b"x" * 20_000)
                 assert answer["code"] == "GSH-E101"
 
         put(300)
