@@ -180,6 +180,11 @@ def _start(task: Task, config: TrainConfig, out: Path, device: torch.device, res
             raise ArgumentError(f"{resume} has the shape {weights.header.shape}, not {task.header(0).shape}.")
         net.load_state_dict({k: torch.from_numpy(v) for k, v in weights.arrays.items()})
         averaged.load_state_dict(net.state_dict())
+    elif config.only:
+        raise ArgumentError(
+            f"Of this network only '{config.only}' is trained, and there is nothing that the rest would come from.",
+            remedy="Name its weights with --resume FILE.",
+        )
     else:
         averaged.load_state_dict(net.state_dict())
     return run

@@ -125,6 +125,8 @@ def test_a_part_is_trained_alone_on_samples_that_are_kept(crops: Path, tmp_path:
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert changed
     assert all(name.startswith("closer.") for name in changed)
+    with pytest.raises(ArgumentError, match="nothing that the rest would come from"):
+        run(config, crops, tmp_path / "new")
     with pytest.raises(ArgumentError, match="no part 'mouth'"):
         run(tiny("regressor", only="mouth"), crops, tmp_path / "none")
 
