@@ -82,7 +82,8 @@ def networks(*, people: str = "daily", json: bool = False) -> int:
         progress.close()
     columns = {
         "parser_miou": "mIoU", "regressor_mae": "error", "zero_mae": "of zeros", "regressor_corr": "corr.",
-        "regressor_blink_recall": "blinks", "regressor_quiet": "at rest", "regressor_gaze_deg": "gaze",
+        "regressor_blink_recall": "blinks", "regressor_quiet": "at rest", "believed_mae": "believed",
+        "believed_quiet": "at rest", "regressor_gaze_deg": "gaze",
         "regressor_yaw_deg": "yaw", "regressor_pitch_deg": "pitch", "faces": "faces", "missed": "missed",
     }  # fmt: skip
     rows = [" " * 20 + "".join(f"{c:>9}" for c in columns.values())]

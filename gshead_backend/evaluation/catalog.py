@@ -66,6 +66,8 @@ METRICS: dict[str, Metric] = {
     "regressor_corr": _share("ARKit weights of the regressor, correlation with the truth"),
     "regressor_blink_recall": _share("closed eyes that the regressor finds"),
     "regressor_quiet": Metric("", "lower", "mean weight of the regressor where the truth is zero", 0.001),
+    "believed_mae": Metric("", "lower", "what a fit believes of the regressor, channels with truth above .1", 0.002),
+    "believed_quiet": Metric("", "lower", "mean weight that a fit believes where the truth is zero", 0.001),
     "zero_mae": Metric("", "neither", "ARKit weights of a predictor that always says zero"),
     "identity_mm": Metric("mm", "lower", "neutral face after rigid motion and scale", 0.01),
     "parser_miou": _share("parser, mean over the 12 classes"),

@@ -16,6 +16,8 @@ INNER_LIP_SIGMA = 0.0018
 READING_DOUBT, READING_SD = 0.25, 0.05
 READING_HEAD_SD = math.radians(0.7)
 BLINK_SD = 0.02  # landmarks of lids hardly move when an eye closes
+FAINT = 0.3
+"""Readings below are toned down: a face at rest must stay so, or its neutral shape is not that of the person."""
 BLINKS = np.array([name.startswith("eyeBlink") for name in ARKIT_NAMES])
 SEEN_YAW, FADES_OVER = math.radians(40), math.radians(5)  # training people turn further only rarely
 LOST = 0.01  # metres; a landmark of larger scatter was not found on the head at all
@@ -24,7 +26,12 @@ LOST = 0.01  # metres; a landmark of larger scatter was not found on the head at
 def told_controls(reading: FaceReading) -> tuple[np.ndarray, np.ndarray]:
     """What the picture says about the ARKit channels: (52,) and its standard deviation."""
     sd = np.maximum(READING_DOUBT * reading.arkit_sd, READING_SD).astype(np.float64)
-    return reading.arkit.astype(np.float64), np.where(BLINKS, np.minimum(sd, BLINK_SD), sd)
+    return toned(reading.arkit).astype(np.float64), np.where(BLINKS, np.minimum(sd, BLINK_SD), sd)
+
+
+def toned(arkit: np.ndarray) -> np.ndarray:
+    """ARKit weights (..., 52) 0..1 as read, those below ``FAINT`` fainter."""
+    return arkit * np.minimum(arkit / FAINT, 1)
 
 
 def told_rotation(reading: FaceReading, ray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from gshead_backend.portrait.beliefs import BLINK_SD, BLINKS, READING_SD, told_controls
+from gshead_backend.portrait.beliefs import BLINK_SD, BLINKS, FAINT, READING_SD, told_controls, toned
 from gshead_backend.portrait.gaze import IRIS_SD, with_reading
 from gshead_backend.portrait.nets.regressor import FaceReading
 
@@ -29,6 +31,13 @@ def test_a_sure_reading_turns_the_eyes_and_an_unsure_one_does_not() -> None:
 def test_equally_sure_sources_meet_in_the_middle() -> None:
     out = with_reading(np.zeros((2, 3)), reading((0.2, 0.0), IRIS_SD[1]))
     assert out[0, 1] == pytest.approx(0.1, abs=1e-6)
+
+
+def test_faint_readings_are_believed_less_and_strong_ones_as_read() -> None:
+    read = np.array([0.0, 0.06, 0.15, FAINT, 0.8, 1.0])
+    np.testing.assert_allclose(toned(read), [0, 0.012, 0.075, FAINT, 0.8, 1], atol=1e-9)
+    weak = replace(reading((0, 0), 0.1), arkit=np.full(52, 0.15, np.float32))
+    np.testing.assert_allclose(told_controls(weak)[0], 0.075, atol=1e-6)
 
 
 def test_no_reading_of_the_expression_is_taken_as_certain() -> None:

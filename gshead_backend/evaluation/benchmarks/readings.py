@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...portrait.angles import head_angles
+from ...portrait.beliefs import toned
 from ...portrait.labels import LABELS
 from ...portrait.nets.regressor import FaceReading
 from ..metrics import mean_iou
@@ -50,13 +51,17 @@ class Readings:
         self.merged_classical += other.merged_classical
 
     def metrics(self) -> Metrics:
-        """``arkit_*`` of the fit, ``regressor_*``, ``zero_mae``, ``parser_miou`` and its kin."""
+        """``arkit_*`` of the fit, ``regressor_*`` as read, ``believed_*`` of it by a fit, ``zero_mae``, ``parser_miou``
+        and its kin."""
         out: Metrics = {}
-        truth = np.array(self.truth)
-        for name, values in (("arkit", self.fitted), ("regressor", self.read)):
+        truth, every = np.array(self.truth), ("mae", "corr", "blink_recall", "quiet")
+        believed = [toned(read) for read in self.read]
+        for name, values, keys in (
+            ("arkit", self.fitted, every), ("regressor", self.read, every), ("believed", believed, ("mae", "quiet"))
+        ):  # fmt: skip
             if values and len(values) == len(truth):
                 scores = channel_scores(truth, np.array(values))
-                out |= {f"{name}_{k}": scores[k] for k in ("mae", "corr", "blink_recall", "quiet")}
+                out |= {f"{name}_{k}": scores[k] for k in keys}
                 out["zero_mae"] = scores["mae_zero"]
         for name, confusion in (
             ("parser_miou", self.parser), ("parser_miou4", self.merged_parser),

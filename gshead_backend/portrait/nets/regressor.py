@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from .regressor_net import RegressorNet
 
 NAME = "regressor"
-FAINT = 0.3
-"""Weights below are toned down: training rewards reading too much over too little, and a face at rest must stay so."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,10 @@ class FaceReading:
     """Angles in radians; ``*_sd`` are standard deviations of the same shape.
 
     Attributes:
-        arkit: (52,) 0..1. gaze: (2, 2) rows left and right eye, columns yaw (toward the person's left) and pitch (up),
-            in head space. head: (3,) yaw, pitch, roll as ``angles.head_angles``.
+        arkit: (52,) 0..1; where nothing moves rather too strong (training rewards reading too much over too little), so
+            a fit takes them ``beliefs.toned``.
+        gaze: (2, 2) rows left and right eye, columns yaw (toward the person's left) and pitch (up), in head space.
+        head: (3,) yaw, pitch, roll as ``angles.head_angles``.
         light: (9, 3) spherical harmonics of linear radiance in head space.
     """
 
@@ -85,9 +85,8 @@ def finish(
         R = toward_ray(face_ray(landmarks, K)).T @ rotation_of(head)
         head = np.array(head_angles(R))
     sd = np.exp(out["log_sd"])
-    arkit = out["arkit"] * np.minimum(out["arkit"] / FAINT, 1)
     return FaceReading(
-        arkit, sd[:52], out["gaze"], sd[52:56].reshape(2, 2), head.astype(np.float32), sd[56:59],
+        out["arkit"], sd[:52], out["gaze"], sd[52:56].reshape(2, 2), head.astype(np.float32), sd[56:59],
         out["light"] * scale,
     )  # fmt: skip
 

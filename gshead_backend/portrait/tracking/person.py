@@ -11,7 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 from ...camera import Camera
 from ...head.model import HeadModel
 from ...head.pose import HeadPose
-from ..beliefs import told_controls, told_rotation, trusted
+from ..beliefs import told_controls, told_rotation, toned, trusted
 from ..fit import posed
 from ..gaze import gaze_angles, gaze_euler, look_channels
 from ..nets.regressor import face_ray
@@ -99,7 +99,7 @@ class Person:
 
     def keys(self) -> list[int]:
         """Quiet frames from all over the clip, no strong turns where there are others."""
-        activity = np.nan_to_num(self.seen.arkit).sum(1) + 4 * np.maximum(np.abs(self.seen.head[:, 0]) - 0.5, 0)
+        activity = toned(np.nan_to_num(self.seen.arkit)).sum(1) + 4 * np.maximum(np.abs(self.seen.head[:, 0]) - 0.5, 0)
         parts = np.array_split(self.found, min(KEYS, self.found.size))
         return [int(part[activity[part].argmin()]) for part in parts]
 
