@@ -101,7 +101,9 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
             lifting loss.
         only: the part of a network that alone is trained, the rest stays as ``--resume`` brought it; "" for all.
         copies: each sample is changed at random so often and what the network is shown of it kept in memory (a tenth of
-            a megabyte); 0 = changed anew at every step. Both of ``regressor`` only.
+            a megabyte); 0 = changed anew at every step.
+        restyle: share of the samples whose feature maps take on another one's style and have channels made stronger or
+            weaker. The last three of ``regressor`` only.
         amp: bfloat16 on CUDA. workers: processes that prepare batches, 0 = none.
         validate_every: steps. validation_samples: at most so many. heads: of learned heads only.
         reenact: of ``gagavatar`` only.
@@ -127,6 +129,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     ablate: Literal["", "static", "dynamic", "prior", "tuning", "renderer", "plane", "lifting"] = ""
     only: str = ""
     copies: Annotated[int, Meta(ge=0, le=100)] = 0
+    restyle: Share = 0.0
     amp: bool = True
     workers: Annotated[int, Meta(ge=0, le=64)] = 0
     validate_every: Count = 500
@@ -148,7 +151,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         return hashlib.sha256(msgspec.json.encode(kept, order="deterministic")).hexdigest()
 
 
-_LATER = ("perceptual", "identity", "ablate", "only", "copies")
+_LATER = ("perceptual", "identity", "ablate", "only", "copies", "restyle")
 _TECHNICAL = ("steps", "minutes", "workers", "validate_every", "validation_samples", "amp", "footage")
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -164,17 +167,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "regressor-cpu": {
         "network": "regressor", "shape": {"face": 64, "eye": 32, "hidden": 256, "region": 32},
-        "batch": 48, "steps": 20_000, "minutes": 30, "lr": 1.2e-3, "decay": 0.15, "ema": 0.997, "validate_every": 400,
-        "validation_samples": 320, "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
+        "restyle": 0.7, "batch": 48, "steps": 20_000, "minutes": 30, "lr": 1.2e-3, "decay": 0.15, "ema": 0.997,
+        "validate_every": 400, "validation_samples": 320,
+        "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
     },
     "regressor-closer-cpu": {
         "network": "regressor", "shape": {"face": 64, "eye": 32, "hidden": 256, "region": 32}, "only": "closer",
-        "copies": 3, "batch": 48, "steps": 6000, "lr": 1.5e-3, "decay": 0.3, "ema": 0.997, "validate_every": 1000,
-        "validation_samples": 480, "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
+        "copies": 3, "restyle": 0.7, "batch": 48, "steps": 4000, "lr": 1.5e-3, "decay": 0.3, "ema": 0.997,
+        "validate_every": 1000, "validation_samples": 480,
+        "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
     },
     "regressor-gpu": {
         "network": "regressor", "shape": {"face": 64, "eye": 32, "hidden": 256, "region": 32},
-        "batch": 128, "steps": 30_000, "lr": 1.5e-3, "warmup": 500, "ema": 0.9995, "workers": 14,
+        "restyle": 0.7, "batch": 128, "steps": 30_000, "lr": 1.5e-3, "warmup": 500, "ema": 0.9995, "workers": 14,
         "validate_every": 2000, "validation_samples": 2048,
         "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
     },

@@ -19,10 +19,13 @@ from .augment import covered, moved_points, photographed, similarity
 from .config import Augment, TrainConfig
 from .data import Crops
 from .landmark_start import LandmarkStart, landmark_start
+from .restyle import restyled
 
 ACTIVE = 0.1  # channels above are counted as active
 ACTIVE_WEIGHT = 3.0
 BLINK = 0.5
+CLOSED_WEIGHT = 5.0
+"""What a closed eye counts more: rare, and half closed is a mistake that everybody sees."""
 LABELS = [*ARKIT_NAMES, "gaze", "head", "light"]
 _MAPS = ("face", "eyes", "regions")
 _BLINKS = [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]
@@ -88,9 +91,12 @@ class RegressorTask:
         letting it weigh the errors makes hard samples count less and their means worse (Seitzer et al. 2022, "On the
         pitfalls of heteroscedastic uncertainty estimation").
         """
-        out = {k: v.float() for k, v in split(net(*(batch[k] for k in INPUTS))).items()}
+        share = self.config.restyle
+        seen = (restyled(batch[k], share) if share and k in _MAPS else batch[k] for k in INPUTS)
+        out = {k: v.float() for k, v in split(net(*seen)).items()}
         weight = self.channel_weight.to(out["arkit"].device)
         moving = 1 + ACTIVE_WEIGHT * (batch["arkit"] > ACTIVE)
+        moving[:, _BLINKS] += CLOSED_WEIGHT * (batch["arkit"][:, _BLINKS] > BLINK)
         parts = {
             "arkit": 40 * (weight * moving * (out["arkit"] - batch["arkit"]) ** 2).mean(),
             "gaze": 10 * _huber(out["gaze"] - batch["gaze"], 0.15).mean(),

@@ -119,7 +119,7 @@ def test_time_can_drive_the_schedule(crops: Path, tmp_path: Path) -> None:
 def test_a_part_is_trained_alone_on_samples_that_are_kept(crops: Path, tmp_path: Path) -> None:
     run(tiny("regressor", steps=2), crops, tmp_path / "whole")
     whole = tmp_path / "whole" / "regressor.safetensors"
-    config = tiny("regressor", steps=8, only="closer", copies=2, augment={})
+    config = tiny("regressor", steps=8, only="closer", copies=2, restyle=0.7, augment={})
     run(config, crops, tmp_path / "part", resume=str(whole))
     before, after = weights(tmp_path / "whole", "regressor"), weights(tmp_path / "part", "regressor")
     changed = {name for name in before if not np.array_equal(before[name], after[name])}

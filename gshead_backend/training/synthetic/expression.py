@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[float, dict[str, tuple[float, float]]]] = {
                     "mouthLowerDown": (0, 0.5), "mouthUpperUp": (0, 0.4), "mouthStretch": (0, 0.4),
                     "mouthShrugLower": (0, 0.3)}),
     "surprise": (0.08, {"browInnerUp": (0.4, 1), "browOuterUp": (0.4, 1), "eyeWide": (0.3, 1), "jawOpen": (0.1, 0.8)}),
+    "raised brows": (0.07, {"browInnerUp": (0.3, 1), "browOuterUp": (0.3, 1), "eyeWide": (0, 0.5)}),
     "frown": (0.09, {"browDown": (0.3, 1), "mouthFrown": (0.2, 1), "mouthShrugLower": (0, 0.7), "eyeSquint": (0, 0.5)}),
     "anger": (0.05, {"browDown": (0.5, 1), "noseSneer": (0.2, 1), "mouthPress": (0, 0.9), "eyeSquint": (0.2, 0.8),
                      "mouthUpperUp": (0, 0.5)}),

@@ -58,7 +58,7 @@ def draw_style(rng: np.random.Generator, face: FaceSpec) -> StyleSpec:
         color = rng.dirichlet([0.6, 0.6, 0.6]) * rng.uniform(0.15, 0.7) + 0.01
     curl = {"curly": rng.uniform(0.5, 1), "afro": 1.0, "wavy": rng.uniform(0.3, 0.6)}.get(hair, rng.uniform(0, 0.15))
     hat = "none" if rng.random() > 0.22 else str(rng.choice(HATS[1:], p=[0.17, 0.2, 0.09, 0.38, 0.07, 0.09]))
-    glasses = "none" if rng.random() > 0.27 else str(rng.choice(GLASSES[1:], p=[0.26, 0.22, 0.12, 0.2, 0.2]))
+    glasses = "none" if rng.random() > 0.36 else str(rng.choice(GLASSES[1:], p=[0.22, 0.2, 0.12, 0.31, 0.15]))
     clothes = str(rng.choice(CLOTHES, p=[0.15, 0.15, 0.14, 0.12, 0.08, 0.08, 0.08, 0.07, 0.06, 0.03, 0.04]))
     if hat == "headscarf" and rng.random() < 0.8:  # whose cloth lies over what is worn below
         clothes = str(rng.choice(["t-shirt", "sweater", "v-neck"]))
