@@ -7,7 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gshead_backend.portrait.beliefs import BLINK_SD, BLINKS, FAINT, READING_SD, told_controls, toned
+from gshead_backend.portrait.beliefs import (
+    BLINK_SD,
+    BLINKS,
+    BROW_SD,
+    FAINT,
+    RAISED_BROWS,
+    READING_SD,
+    told_controls,
+    told_in_clip,
+    toned,
+)
 from gshead_backend.portrait.gaze import IRIS_SD, with_reading
 from gshead_backend.portrait.nets.regressor import FaceReading
 
@@ -38,6 +48,15 @@ def test_faint_readings_are_believed_less_and_strong_ones_as_read() -> None:
     np.testing.assert_allclose(toned(read), [0, 0.012, 0.075, FAINT, 0.8, 1], atol=1e-9)
     weak = replace(reading((0, 0), 0.1), arkit=np.full(52, 0.15, np.float32))
     np.testing.assert_allclose(told_controls(weak)[0], 0.075, atol=1e-6)
+
+
+def test_in_a_clip_landmarks_say_how_far_brows_go_and_faint_movements_count() -> None:
+    weak = replace(reading((0, 0), 0.1), arkit=np.full(52, 0.15, np.float32))
+    mean, sd = told_in_clip(weak, settled=True)
+    np.testing.assert_allclose(mean, 0.15, atol=1e-6)
+    np.testing.assert_allclose(told_in_clip(weak, settled=False)[0], 0.075, atol=1e-6)
+    np.testing.assert_allclose(sd[RAISED_BROWS], BROW_SD)
+    np.testing.assert_allclose(sd[~RAISED_BROWS], told_controls(weak)[1][~RAISED_BROWS])
 
 
 def test_no_reading_of_the_expression_is_taken_as_certain() -> None:

@@ -11,12 +11,13 @@ from scipy.linalg import cho_factor, cho_solve
 from ...camera import Camera
 from ...head.model import HeadModel
 from ...head.pose import HeadPose
-from ..beliefs import told_controls, told_rotation, toned, trusted
+from ..beliefs import told_in_clip, told_rotation, trusted
 from ..fit import posed
 from ..gaze import gaze_angles, gaze_euler, look_channels
 from ..nets.regressor import face_ray
 from ..solver import LANDMARKS, HeadSolver, Observation, State, focal_prior
 from .follow import Seen
+from .habits import settled
 
 KEYS = 16
 """Frames that identity and focal length are found from."""
@@ -35,7 +36,9 @@ class Person:
 
     def __init__(self, head: HeadModel, seen: Seen, focal: float | None = None) -> None:
         self.solver = HeadSolver(head)
-        self.seen = seen
+        usual = settled(seen.arkit, seen.found)
+        self.settled = usual is not None
+        self.seen = seen if usual is None else replace(seen, arkit=usual)
         self._sigma = trusted(head.landmark_sigma)
         self.found = np.flatnonzero(seen.found)
         if not self.found.size:
@@ -54,7 +57,7 @@ class Person:
             return out
         focal = math.exp(self.log_focal[0])
         K = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
-        controls = told_controls(reading) if self.solver.controls.arkit else None
+        controls = told_in_clip(reading, self.settled) if self.solver.controls.arkit else None
         return replace(out, controls=controls, rotation=told_rotation(reading, face_ray(points[:, :2], K)))
 
     def fit(self, i: int, start: State | None, steps: int = STEPS) -> State:
@@ -99,7 +102,7 @@ class Person:
 
     def keys(self) -> list[int]:
         """Quiet frames from all over the clip, no strong turns where there are others."""
-        activity = toned(np.nan_to_num(self.seen.arkit)).sum(1) + 4 * np.maximum(np.abs(self.seen.head[:, 0]) - 0.5, 0)
+        activity = np.nan_to_num(self.seen.arkit).sum(1) + 4 * np.maximum(np.abs(self.seen.head[:, 0]) - 0.5, 0)
         parts = np.array_split(self.found, min(KEYS, self.found.size))
         return [int(part[activity[part].argmin()]) for part in parts]
 

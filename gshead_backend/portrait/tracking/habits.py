@@ -1,0 +1,39 @@
+"""What a clip tells about a face that no single picture does: how it is read when it rests, and how far its lids go."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..beliefs import BLINKS
+
+ENOUGH = 25
+"""Frames with a face below which a clip says nothing about what is usual for it."""
+REST_SHARE, REST_MOST = 0.05, 0.2
+"""Every channel rests in so many of the frames; a stronger reading than ``REST_MOST`` is not taken for one at rest."""
+SHUT, SHUT_MOST = 0.35, 1.5
+"""A short reading of a blink above ``SHUT`` was a closed eye, and is made at most so much stronger."""
+SHORT = 0.3
+"""Share of a clip that blinks fill at most; longer, and it is the way somebody looks."""
+
+
+def settled(arkit: np.ndarray, found: np.ndarray) -> np.ndarray | None:
+    """Readings of a clip with what the same face gets at rest taken out, and blinks that close the eye.
+
+    A long nose bridge or low brows are read as a faint movement in every picture; over a clip they show as what never
+    goes away.
+
+    Args:
+        arkit: (n, 52) as read, 0..1. found: (n,) bool.
+    Returns:
+        (n, 52) float32; None where too few frames show a face.
+    """
+    if found.sum() < ENOUGH or not np.isfinite(arkit[found]).all():
+        return None
+    rest = np.minimum(np.quantile(arkit[found], REST_SHARE, axis=0), REST_MOST)
+    out = np.clip((arkit - rest) / (1 - rest), 0, 1)
+    lids = out[:, BLINKS]
+    peak = np.quantile(lids[found], 0.98, axis=0)
+    short = (lids[found] > peak / 2).mean(0) < SHORT
+    gain = np.where((peak > SHUT) & short, np.clip(1 / np.maximum(peak, 1e-3), 1, SHUT_MOST), 1)
+    out[:, BLINKS] = np.minimum(gain * lids, 1)
+    return out.astype(np.float32)
