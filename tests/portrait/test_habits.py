@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gshead_backend.head.arkit import ARKIT_INDEX
-from gshead_backend.portrait.tracking.habits import ENOUGH, REST_MOST, settled
+from gshead_backend.portrait.tracking.habits import ENOUGH, NOD, REST_MOST, nodding, settled
 
 FRAMES = 80
 SMILE, BROW, LID = ARKIT_INDEX["mouthSmileLeft"], ARKIT_INDEX["browInnerUp"], ARKIT_INDEX["eyeBlinkLeft"]
@@ -59,3 +59,16 @@ def test_too_few_frames_or_no_readings_tell_nothing() -> None:
     found[: ENOUGH - 1] = True
     assert settled(clip(), found) is None
     assert settled(clip(eyeBlinkLeft=np.full(FRAMES, np.nan)), np.ones(FRAMES, bool)) is None
+
+
+def test_nods_go_further_about_what_is_usual_and_turns_stay() -> None:
+    head = np.zeros((FRAMES, 3), np.float32)
+    head[:, 0], head[:, 1] = np.linspace(-0.4, 0.4, FRAMES), 0.1
+    head[40:50, 1] = 0.3
+    out = nodding(head, np.ones(FRAMES, bool))
+    np.testing.assert_allclose(out[:40, 1], 0.1, atol=1e-6)
+    np.testing.assert_allclose(out[40:50, 1], 0.1 + NOD * 0.2, atol=1e-6)
+    np.testing.assert_array_equal(out[:, [0, 2]], head[:, [0, 2]])
+    found = np.arange(FRAMES) < ENOUGH - 1
+    assert nodding(head, found) is head
+    assert nodding(np.full_like(head, np.nan), np.ones(FRAMES, bool)) is not None

@@ -1,4 +1,4 @@
-"""What a clip tells about a face that no single picture does: how it is read when it rests, and how far its lids go."""
+"""What a clip tells about a face that no single picture does: how it rests, how far its lids go, how far it nods."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ SHUT, SHUT_MOST = 0.35, 1.5
 """A short reading of a blink above ``SHUT`` was a closed eye, and is made at most so much stronger."""
 SHORT = 0.3
 """Share of a clip that blinks fill at most; longer, and it is the way somebody looks."""
+NOD = 1.2
+"""Nods are read too small; by how much, as measured within 40 synthetic people that no network was trained on."""
 
 
 def settled(arkit: np.ndarray, found: np.ndarray) -> np.ndarray | None:
     """Readings of a clip with what the same face gets at rest taken out, and blinks that close the eye.
 
-    A long nose bridge or low brows are read as a faint movement in every picture; over a clip they show as what never
+    Low brows or thin lips are read as a faint movement in every picture; over a clip they show as what never
     goes away.
 
     Args:
@@ -37,3 +39,18 @@ def settled(arkit: np.ndarray, found: np.ndarray) -> np.ndarray | None:
     gain = np.where((peak > SHUT) & short, np.clip(1 / np.maximum(peak, 1e-3), 1, SHUT_MOST), 1)
     out[:, BLINKS] = np.minimum(gain * lids, 1)
     return out.astype(np.float32)
+
+
+def nodding(head: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Head angles of a clip with the pitch moving further about what is usual in it: a single reading leans toward a
+    level head, since it cannot tell a raised chin from a long one; over a clip the chin stays as long as it is.
+
+    Args:
+        head: (n, 3) yaw, pitch, roll in radians, as read. found: (n,) bool.
+    """
+    if found.sum() < ENOUGH or not np.isfinite(head[found]).all():
+        return head
+    out = head.copy()
+    usual = np.median(head[found, 1])
+    out[:, 1] = usual + NOD * (head[:, 1] - usual)
+    return out

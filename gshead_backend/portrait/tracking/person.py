@@ -17,7 +17,7 @@ from ..gaze import gaze_angles, gaze_euler, look_channels
 from ..nets.regressor import face_ray
 from ..solver import LANDMARKS, HeadSolver, Observation, State, focal_prior
 from .follow import Seen
-from .habits import settled
+from .habits import nodding, settled
 
 KEYS = 16
 """Frames that identity and focal length are found from."""
@@ -38,7 +38,7 @@ class Person:
         self.solver = HeadSolver(head)
         usual = settled(seen.arkit, seen.found)
         self.settled = usual is not None
-        self.seen = seen if usual is None else replace(seen, arkit=usual)
+        self.seen = replace(seen, arkit=seen.arkit if usual is None else usual, head=nodding(seen.head, seen.found))
         self._sigma = trusted(head.landmark_sigma)
         self.found = np.flatnonzero(seen.found)
         if not self.found.size:
