@@ -140,6 +140,8 @@ def set_up(arguments: argparse.Namespace, *, tests: bool, blenders: tuple[str, .
         assets = [str(BACKEND.script(ROOT, "gshead")), "assets", "fetch"]
         assets += ["--from", str(arguments.assets)] if arguments.assets else []
         run(assets, cwd=ROOT, what="Fetching the portrait networks", quiet=True)
+        warm_up = [str(BACKEND.script(ROOT, "gshead")), "warm-up"]
+        run(warm_up, cwd=ROOT, what="Compiling the kernels", quiet=True)
         zip_path = extension.build_extension(ROOT, extension.this_platform(), say)
         say(f"{zip_path.relative_to(ROOT)}: {extension.validate_extension(ROOT, zip_path)}")
     return [environment for environment, _ in chosen]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import statistics
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from measure import Report, Row, timed
@@ -24,6 +29,8 @@ def measure_delivery(report: Report, device: str, sizes: tuple[int, ...]) -> Non
     for splats in sizes:
         data, label = avatar_to_bytes(covered_head(splats)), f"{splats // 1000}k splats, {device}"
         if splats == sizes[0]:
+            with _nothing_compiled():
+                report.add(_first_frame(data, device, f"backend start to first frame, nothing compiled, {label}"))
             for what in ("first start", "second start"):
                 report.add(_first_frame(data, device, f"backend start to first frame, {what}, {label}"))
         with backend(device) as client:
@@ -36,6 +43,13 @@ def measure_delivery(report: Report, device: str, sizes: tuple[int, ...]) -> Non
             if before and after:
                 grown = f"{after - before:+.1f} MiB over {SECONDS:.0f} s of streaming"
                 report.add(Row("delivery", f"render worker's memory, {label}", after, "MiB", None, 1, grown))
+
+
+@contextlib.contextmanager
+def _nothing_compiled() -> Iterator[None]:
+    """Backends that start in it find no compiled kernels, as after an installation without ``gshead warm-up``."""
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"NUMBA_CACHE_DIR": folder}):
+        yield
 
 
 def _first_frame(data: bytes, device: str, name: str) -> Row:

@@ -51,13 +51,14 @@ class Report:
         print(f"{row.group:12} {row.name:60} {row.value:10.2f} {row.unit}{slow}  n={row.count} {row.note}", flush=True)
 
     def save(self, path: Path) -> None:
-        """Write JSON (atomically), adding to the rows of an earlier, interrupted run at the same path."""
+        """Write JSON (atomically), adding to the rows of an earlier, interrupted run at the same path and commit."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept: list[dict[str, Any]] = []
+        here, kept = provenance(), list[dict[str, Any]]()
         if path.exists():
-            mine = {(r.group, r.name) for r in self.rows}
-            kept = [r for r in json.loads(path.read_text())["rows"] if (r["group"], r["name"]) not in mine]
-        document = {**provenance(), "rows": [*kept, *(asdict(r) for r in self.rows)]}
+            mine, earlier = {(r.group, r.name) for r in self.rows}, json.loads(path.read_text())
+            if earlier["commit"] == here["commit"] and earlier["machine"]["cpu"] == here["machine"]["cpu"]:
+                kept = [r for r in earlier["rows"] if (r["group"], r["name"]) not in mine]
+        document = {**here, "rows": [*kept, *(asdict(r) for r in self.rows)]}
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(document, indent=1) + "\n")
         os.replace(temporary, path)

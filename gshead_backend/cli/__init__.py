@@ -34,6 +34,7 @@ VERBS = {
     "evaluate": "say how good a method is: benchmarks, a report, a comparison",
     "status": "what a running backend is doing: sessions, jobs, frames a second, memory",
     "cache": "what is kept on this machine: list it, clear it, limit it",
+    "warm-up": "compile the CPU's kernels now, once after installing, so that no head waits for them",
     "doctor": "say what is installed, what is missing and how to fix it",
     "bundle": "what a bug report needs, without personal data",
     "version": "print versions",

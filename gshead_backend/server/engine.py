@@ -51,15 +51,16 @@ class Engine:
         self._studio.note = note
 
     def warm_up(self, progress: Progress) -> None:
-        """Draws one splat into a tiny frame: that compiles, or loads, everything a frame needs."""
+        """Draws two splats (the columns of one are compiled otherwise) into a tiny frame: that compiles, or loads,
+        everything a frame needs."""
         from ..avatar import file  # noqa: F401  imported now, so that the first avatar does not wait
         from ..raster import rasterize
 
         progress(0.0, "Compiling the rasterizer")
-        eye, one = np.eye(3), np.ones(1, np.float32)
+        eye, one = np.eye(3), np.ones(1)
         camera = Camera(20, 20, np.array([[20.0, 0, 10], [0, 20, 10], [0, 0, 1]]), np.eye(4))
         arrays = (eye[2:], np.eye(4)[:1], np.full((1, 3), 0.1), one, np.ones((1, 3)))
-        splats = Splats(*(self._on_device(np.ascontiguousarray(a, np.float32)) for a in arrays))
+        splats = Splats(*(self._on_device(np.repeat(a, 2, 0).astype(np.float32)) for a in arrays))
         rasterize(splats, camera)
         if self.device == "cpu":
             from ..avatar import drive_fast, last_frame_fast, shading_fast

@@ -155,8 +155,8 @@ def warm_up(*, gradients: bool = False) -> None:
     Takes up to a minute the first time on a machine, about a second later.
     """
     camera = Camera(20, 20, np.array([[20.0, 0, 10], [0, 20, 10], [0, 0, 1]]), np.eye(4))
-    f32 = lambda *values: np.array(values, np.float32)  # noqa: E731
-    splats = Splats(f32([0, 0, 1]), f32([1, 0, 0, 0]), f32([0.1, 0.1, 0.1]), f32(1), f32([1, 1, 1]))
+    f32 = lambda *values: np.array([values, values], np.float32)  # noqa: E731  two: one's columns are compiled otherwise
+    splats = Splats(f32(0, 0, 1), f32(1, 0, 0, 0), f32(0.1, 0.1, 0.1), np.ones(2, np.float32), f32(1, 1, 1))
     rasterize_numpy(splats, camera)
     if gradients:
         from .autograd import warm_up_gradients
