@@ -23,7 +23,6 @@ def warm_up(*, json: bool = False) -> int:
     """
     import numpy as np
 
-    from ..avatar import residual_fast
     from ..camera import Camera
     from ..methods.uvfit.zbuffer import depth_map
     from ..raster.cpu import pipeline
@@ -35,7 +34,6 @@ def warm_up(*, json: bool = False) -> int:
         Engine("cpu").warm_up(progress)
         progress(0.5, "Compiling the fit")
         pipeline.warm_up(gradients=True)
-        residual_fast.warm_up()
         camera = Camera(4, 4, np.array([[4.0, 0, 2], [0, 4, 2], [0, 0, 1]]), np.eye(4))
         depth_map(np.eye(3) + np.array([0, 0, 1.0]), np.array([[0, 1, 2]], np.int32), camera)
     finally:
