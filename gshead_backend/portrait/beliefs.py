@@ -33,8 +33,8 @@ def told_controls(reading: FaceReading) -> tuple[np.ndarray, np.ndarray]:
 def told_in_clip(reading: FaceReading, settled: bool) -> tuple[np.ndarray, np.ndarray]:
     """As :func:`told_controls`, where one identity is known from many frames: landmarks then say how far brows are
     raised. ``settled``: what the face gets at rest is taken out of the reading, so faint movements are believed."""
-    arkit = reading.arkit if settled else toned(reading.arkit)
-    return arkit.astype(np.float64), np.where(RAISED_BROWS, np.maximum(_doubt(reading), BROW_SD), _doubt(reading))
+    arkit, sd = reading.arkit if settled else toned(reading.arkit), _doubt(reading)
+    return arkit.astype(np.float64), np.where(RAISED_BROWS, np.maximum(sd, BROW_SD), sd)
 
 
 def _doubt(reading: FaceReading) -> np.ndarray:
