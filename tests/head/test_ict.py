@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from gshead_backend.head import (
     pose_from_arkit,
 )
 from gshead_backend.head.importing import import_head
+from gshead_backend.head.importing.lids import FURTHEST, RIMS, SHUT, opening, shown
 from gshead_backend.head.skinning import dense_expressions
 
 KINDS = {"skin": 0, "gums": 1, "tongue": 1, "teeth_upper": 2, "teeth_lower": 2, "eye_left": 3, "eye_right": 4}
@@ -65,8 +67,10 @@ def test_channels_drive_the_shapes_of_their_names(imported: HeadModel) -> None:
         values = np.zeros(52)
         values[ARKIT_INDEX[name]] = 1
         moved = person.vertices(pose_from_arkit(imported, values)) - person.rest
-        wanted = imported.expression_dirs[..., imported.expression_names.index(shape)]
-        np.testing.assert_allclose(moved, wanted, atol=1e-5)
+        index = imported.expression_names.index(shape)
+        driven = imported.arkit_expression[ARKIT_INDEX[name], index]
+        assert 1 <= driven < FURTHEST if name.startswith("eyeBlink") else driven == 1
+        np.testing.assert_allclose(moved, driven * imported.expression_dirs[..., index], atol=1e-5)
     both = imported.arkit_expression[ARKIT_INDEX["browInnerUp"]]
     assert [n for n, w in zip(imported.expression_names, both, strict=True) if w] == ["browInnerUp_L", "browInnerUp_R"]
     silent = {n for n in ARKIT_NAMES if not imported.arkit_expression[ARKIT_INDEX[n]].any()}
@@ -87,6 +91,26 @@ def test_landmarks_and_regions_are_found_again(imported: HeadModel) -> None:
         mine, theirs = imported.region_mask(name), source.region_mask(name)
         assert (mine & theirs).sum() > 0.6 * theirs.sum(), name
     assert imported.license == "MIT"
+
+
+def test_blinks_close_wide_and_narrow_eyes_alike(imported: HeadModel) -> None:
+    shut = np.zeros(52)
+    shut[[ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]] = 1
+    rng = np.random.default_rng(0)
+    people = [1.5 * rng.standard_normal(imported.identity_count) for _ in range(20)]
+
+    def openings(head: HeadModel, values: np.ndarray) -> np.ndarray:
+        heads = [PersonalHead.create(head, betas).vertices(pose_from_arkit(head, values)) for betas in people]
+        return np.array([[opening(head, v, side)[1:4].mean() for side in RIMS] for v in heads])
+
+    mean = PersonalHead.create(imported, np.zeros(imported.identity_count))
+    for side in RIMS:
+        assert shown(imported, mean, 1.0, side) <= SHUT * shown(imported, mean, 0.0, side)
+    assert openings(imported, np.zeros(52)).std() > 0.0004
+    unhelped = openings(dataclasses.replace(imported, expression_gain=None), shut)
+    closed = openings(imported, shut)
+    assert closed.std() < 0.4 * unhelped.std()
+    assert closed.max() < unhelped.max()
 
 
 def test_every_triangle_stays_in_its_tile(imported: HeadModel) -> None:

@@ -14,6 +14,7 @@ from ..catalog import default_head
 from ..model import HeadModel
 from .chart import islands
 from .landmarks import with_landmarks
+from .lids import with_closing_lids
 from .transfer import carry_regions, overlay
 
 LICENSE = "MIT"
@@ -54,7 +55,7 @@ def check_ict(arrays: dict[str, np.ndarray], file: str) -> None:
 
 
 def build_ict_head(arrays: dict[str, np.ndarray], name: str, detector: Detector) -> HeadModel:
-    """A ``HeadModel`` from checked tables, with landmarks, regions and the ARKit channels.
+    """A ``HeadModel`` from checked tables, with landmarks, regions, the ARKit channels, and blinks that close all eyes.
 
     The channels are ICT-FaceKit's own shapes (it has no tongueOut), jawOpen too; the jaw joint is free for other
     motion. Eyes turn by their joints.
@@ -85,7 +86,7 @@ def build_ict_head(arrays: dict[str, np.ndarray], name: str, detector: Detector)
     )  # fmt: skip
     head = dataclasses.replace(head, region=_inner_regions(head, kind))
     opened = np.stack([_opened(names, share) for share in (0.0, 0.35, 0.7)])
-    head = with_landmarks(head, detector, expressions=opened, allowed=kind == _SKIN)
+    head = with_closing_lids(with_landmarks(head, detector, expressions=opened, allowed=kind == _SKIN))
     region = carry_regions(source, head, overlay(source, head))
     return dataclasses.replace(head, region=np.where(kind == _SKIN, region, head.region).astype(np.uint8))
 
