@@ -10,12 +10,11 @@ from pathlib import Path
 from measure import ROOT, Report, Row
 from scenes import covered_head
 
-FRAMES = 24
 SCRIPT = "addon_times"
 
 
-def measure_blender(report: Report, device: str, sizes: tuple[int, ...]) -> None:
-    """Every installed Blender: seconds to enable the extension; seconds a frame of a 1080p timeline."""
+def measure_blender(report: Report, device: str, sizes: tuple[int, ...], frames: int) -> None:
+    """Every installed Blender: seconds to enable the extension; seconds a frame of a 1080p timeline of ``frames``."""
     sys.path.insert(0, str(ROOT / "tests" / "blender"))
     from harness import VERSIONS, Blender, blender_python
 
@@ -37,11 +36,11 @@ def measure_blender(report: Report, device: str, sizes: tuple[int, ...]) -> None
                 avatar = Path(home) / "head.gshead"
                 save_avatar(covered_head(splats), avatar)
                 seen = blender.run(
-                    SCRIPT, what="timeline", timeout=900, avatar=str(avatar), frames=FRAMES, out=home,
+                    SCRIPT, what="timeline", timeout=900, avatar=str(avatar), frames=frames, out=home,
                     take=str(ROOT / "samples" / "take_demo.json"),
                 )  # fmt: skip
                 for kind in ("PNG", "OPEN_EXR_MULTILAYER"):
                     ours, floor = (seen["seconds"][f"{kind} {e}"] for e in ("GSHEAD", "GSHEAD_BENCHMARK_CONSTANT"))
                     note = f"an engine with a constant buffer: {1e3 * floor:.0f} ms; {ours / floor:.2f} times that"
                     name = f"a 1080p frame of the timeline, {kind}, {splats // 1000}k splats, {device}, {label}"
-                    report.add(Row("blender", name, 1e3 * ours, "ms", None, FRAMES, note))
+                    report.add(Row("blender", name, 1e3 * ours, "ms", None, frames, note))

@@ -21,6 +21,9 @@ RATIOS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "forward + backward, 20k: times faster than torch autograd": (
         ("raster cpu", "512², instead: torch autograd, forward + backward, 20k splats"),
         ("raster cpu", "512², numba, forward + backward, 20k splats")),
+    "forward + backward, 65k: times faster than torch autograd": (
+        ("raster cpu", "512², instead: torch autograd, forward + backward, 65k splats"),
+        ("raster cpu", "512², numba, forward + backward, 65k splats")),
     "drive, 65k: times faster than torch": (
         ("drive cpu", "torch, 65k splats"), ("drive cpu", "numba (the server's), 65k splats")),
     "to a client, 20k: share of the rate of drive + rasterize alone": (

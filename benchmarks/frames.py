@@ -51,7 +51,7 @@ def _on_cpu(report: Report, splats: int) -> None:
         torch.autograd.grad(rasterize(trained, view, backend=backend).color.sum(), parameters)
 
     report.add(timed("raster cpu", f"512², numba, forward + backward, {label}", lambda: step("cpu")))
-    if splats <= 20_000:
+    if splats <= 65_000:
         report.add(timed("raster cpu", f"512², instead: torch autograd, forward + backward, {label}",
                          lambda: step("reference"), count=3, warm=1))  # fmt: skip
 

@@ -27,7 +27,7 @@ class Row:
 
     Attributes:
         group: table it belongs to. name: what was done. value, unit: the median and its unit.
-        p90: the slow end, same unit. count: how many measurements. note: anything a reader must know.
+        p90, p99: the slow end, same unit. count: how many measurements. note: anything a reader must know.
     """
 
     group: str
@@ -37,6 +37,7 @@ class Row:
     p90: float | None = None
     count: int = 1
     note: str = ""
+    p99: float | None = None
 
 
 @dataclass
@@ -84,7 +85,17 @@ def timed(
         wait()
         times.append(1e3 * (time.perf_counter() - start))
     times.sort()
-    return Row(group, name, statistics.median(times), "ms", times[int(0.9 * (len(times) - 1))], len(times), note)
+    p90, p99 = (times[round(share * (len(times) - 1))] for share in (0.9, 0.99))
+    return Row(group, name, statistics.median(times), "ms", p90, len(times), note, p99)
+
+
+def calibration(when: str) -> Row:
+    """A fixed piece of arithmetic: milliseconds of machines, and of moments on one, can be set against it."""
+    import numpy as np
+
+    a = np.random.default_rng(0).random((1024, 1024), np.float32)
+    name = f"multiplying two 1024² float32 matrices, one thread, {when}"
+    return timed("calibration", name, lambda: a @ a, count=40)
 
 
 def provenance() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from measure import ROOT, Report
+from measure import ROOT, Report, calibration
 from scenes import SIZES
 
 PARTS = (
@@ -30,6 +30,7 @@ PARTS = (
     "gagavatar",
 )
 TITLES = {
+    "calibration": "How fast this machine was",
     "drive cpu": "Drive: pose to splats, CPU", "raster cpu": "Rasterize, CPU", "frame cpu": "Whole frame, CPU",
     "drive cuda": "Drive: pose to splats, CUDA", "raster cuda": "Rasterize, CUDA", "frame cuda": "Whole frame, CUDA",
     "pixels cuda": "Packing and read-back, CUDA", "pixels cpu": "Packing and copying, CPU",
@@ -51,14 +52,18 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), metavar="N", help="splat counts")
     parser.add_argument("--repeats", type=int, default=1, help="reconstructions a quality")
+    parser.add_argument("--frames", type=int, default=24, help="of the timeline in Blender (a shot has 240)")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "benchmarks" / "results.json", help="JSON file")
     parser.add_argument("--append", action="store_true", help="add the table to benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
     report = Report()
+    report.add(calibration("at the start"))
     for device in options.device or _devices():
         for part in options.only:
             _measure(part, report, device, options)
             report.save(options.out)
+    report.add(calibration("at the end"))
+    report.save(options.out)
     text = table(json.loads(options.out.read_text()))
     options.out.with_suffix(".md").write_text(text)
     print(f"\n{text}\nwritten to {options.out}")
@@ -109,7 +114,7 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
     elif part == "blender":
         from blender import measure_blender
 
-        measure_blender(report, device, sizes)
+        measure_blender(report, device, sizes, options.frames)
     elif part == "gagavatar":
         if device == "cuda" or options.device:  # a minute on a CPU, so only when it is asked for
             from network import measure_gagavatar
@@ -141,10 +146,16 @@ def table(document: dict) -> str:
     lines = [f"## {m.get('gpu', m['cpu'])}, {document['date']}, commit {document['commit']}", ""]
     lines += [", ".join(f"{k} {v}" for k, v in m.items()) + ".", ""]
     for group in dict.fromkeys(r["group"] for r in document["rows"]):
-        lines += [f"### {TITLES.get(group, group)}", "", "| what | median | p90 | n | |", "|---|---:|---:|---:|---|"]
+        lines += [
+            f"### {TITLES.get(group, group)}",
+            "",
+            "| what | median | p90 | p99 | n | |",
+            "|---|---:|---:|---:|---:|---|",
+        ]
         for r in (r for r in document["rows"] if r["group"] == group):
-            p90 = "" if r["p90"] is None else f"{r['p90']:.2f} {r['unit']}"
-            lines.append(f"| {r['name']} | {r['value']:.2f} {r['unit']} | {p90} | {r['count']} | {r['note']} |")
+            slow = ("" if r.get(p) is None else f"{r[p]:.2f}" for p in ("p90", "p99"))
+            cells = (r["name"], f"{r['value']:.2f} {r['unit']}", *slow, str(r["count"]), r["note"])
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
