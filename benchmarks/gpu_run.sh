@@ -4,7 +4,7 @@
 #   bash benchmarks/gpu_run.sh               every step that is not done yet
 #   bash benchmarks/gpu_run.sh tests drive   only these
 #   bash benchmarks/gpu_run.sh --list
-#   bash benchmarks/gpu_run.sh packages train_data train_parser train_regressor
+#   bash benchmarks/gpu_run.sh packages train_data train_parser train_regressor train_lids
 #   bash benchmarks/gpu_run.sh packages train_heads train_rar
 #   bash benchmarks/gpu_run.sh packages train_data train_heads train_sega_identity train_sega_motion train_sega_decoders
 #   bash benchmarks/gpu_run.sh packages kernels train_clips train_gagavatar
@@ -39,7 +39,7 @@ export TORCH_EXTENSIONS_DIR=${TORCH_EXTENSIONS_DIR:-$PWD/benchmarks/out/torch_ex
 export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$PWD/benchmarks/out/numba}
 LIMIT=${LIMIT:-530}
 STEPS=(packages kernels tests frames batches socket reconstruct gagavatar)
-TRAINING=(train_data train_parser train_regressor
+TRAINING=(train_data train_parser train_regressor train_lids
     train_heads train_rar train_sega_identity train_sega_motion train_sega_decoders train_clips train_gagavatar)
 ASSETS=${ASSETS:-benchmarks/wheels/assets}
 CROPS=${CROPS:-benchmarks/out/crops}
@@ -160,6 +160,7 @@ train_regressor() {
     local made=$OUT/train/regressor.safetensors
     "$PYTHON" -m gshead_backend.cli train calibrate "$made" --data "$CROPS" --out "$made"
 }
+train_lids() { train lids "$CROPS" lids; }
 train_rar() { train rar "$HEADS" rar; }
 train_sega_identity() { train sega_identity "$CROPS" sega --stage identity; }
 train_sega_motion() { train sega_motion "$CROPS" sega --stage motion; }

@@ -20,7 +20,7 @@ from .train_weights import average, calibrate
 
 def main(args: Sequence[str]) -> int:
     actions = {
-        "data": data, "parser": parser, "regressor": regressor, "heads": heads, "rar": rar, "sega": sega,
+        "data": data, "parser": parser, "regressor": regressor, "lids": lids, "heads": heads, "rar": rar, "sega": sega,
         "clips": clips, "gagavatar": gagavatar, "average": average, "calibrate": calibrate,
     }  # fmt: skip
     return parse_actions(actions, "train", args)
@@ -31,7 +31,8 @@ class Options:
     """What every training can be told.
 
     Attributes:
-        data: folder made by 'gshead train data' (parser, regressor, sega's identity) or 'gshead train heads' (others),
+        data: folder made by 'gshead train data' (parser, regressor, lids, sega's identity) or 'gshead train heads'
+            (others),
             or a folder of your own footage ('gshead dataset prepare' and 'samples'); gagavatar takes only footage, or
             that of 'gshead train clips'.
         footage: such a folder beside --data; the configuration's key of that name says how often it is looked at.
@@ -69,6 +70,11 @@ def parser(options: Given) -> int:
 def regressor(options: Given) -> int:
     """Train the expression regressor: ARKit weights, gaze, head pose and light."""
     return _train("regressor", options)
+
+
+def lids(options: Given) -> int:
+    """Train the lids' network: which eyes are shut, seen in their pixels."""
+    return _train("lids", options)
 
 
 def rar(options: Given, *, stage: Literal["reconstructor", "scaling"] = "reconstructor") -> int:

@@ -15,8 +15,8 @@ UNFINISHED = 75  # as EX_TEMPFAIL: call again to go on
 
 def data(
     *, data: Path, samples: int = 4000, validation: int = 320, shots: int = 8, skip: int = 0, workers: int = 1,
-    minutes: float | None = None, head: str = "", hair_meshes: str = "", faces: bool = False, device: str = "cpu",
-    source: str = "", json: bool = False,
+    minutes: float | None = None, head: str = "", hair_meshes: str = "", faces: bool = False, expression: str = "",
+    device: str = "cpu", source: str = "", json: bool = False,
 ) -> int:  # fmt: skip
     """Make training crops of synthetic people: rendered, found by the real detector, cut as photos are.
 
@@ -33,21 +33,27 @@ def data(
         head: an installed head to draw people on; the default head when empty.
         hair_meshes: a folder of OBJ hair that half of the people with hair wear.
         faces: for the regressor alone: no labels and no matte, in two thirds of the time.
+        expression: draw faces that do this alone, for example blink, which is rare otherwise; a wrong name is answered
+            with those that there are.
         device: cpu or cuda, for rendering.
         source: "package.module:function" that makes a sample from a seed, instead of the synthetic people.
         json: print the result as one JSON object.
     """
     from ..training.crops import SYNTHETIC, prepare
+    from ..training.synthetic.expression import KINDS
     from ..training.synthetic.sample import Drawing
 
     if samples < 1 or validation < 0 or workers < 1:
         raise ArgumentError("--samples and --workers must be 1 or more, --validation 0 or more.")
     if not 1 <= shots <= 8 or skip < 0:
         raise ArgumentError(f"--shots lies in 1..8 and --skip is 0 or more, not {shots} and {skip}.")
-    ours = {"--head": head, "--hair-meshes": hair_meshes, "--faces": faces}
+    if expression and expression not in KINDS:
+        raise ArgumentError(f"There is no expression '{expression}'.", remedy=f"Choose one of: {', '.join(KINDS)}.")
+    ours = {"--head": head, "--hair-meshes": hair_meshes, "--faces": faces, "--expression": expression}
     if source and (given := [name for name, value in ours.items() if value]):
         raise ArgumentError(f"--source draws its own samples: {', '.join(given)} cannot change them. Leave one out.")
-    how = None if source else Drawing(device=device, head=head, hair_meshes=hair_meshes, maps=not faces)
+    how = Drawing(device=device, head=head, hair_meshes=hair_meshes, maps=not faces, kind=expression)
+    how = None if source else how
 
     def make(split: str, count: int, left: float | None, progress: Callable[[float, str], None]) -> Any:
         return prepare(

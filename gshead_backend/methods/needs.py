@@ -75,10 +75,10 @@ _NEEDS = (
     ),
     *(
         Need(
-            name, SHIPPED, ("(portraits)", "(tracking)") if name == "regressor" else ("(portraits)",), "Apache-2.0",
+            name, SHIPPED, ("(portraits)",) if name == "parser" else ("(portraits)", "(tracking)"), "Apache-2.0",
             "comes with gshead", f"gshead train {name}",
         )
-        for name in ("parser", "regressor")
+        for name in ("parser", "regressor", "lids")
     ),
     Need("rar", SHIPPED, ("(rar)",), "Apache-2.0", "comes with gshead", "gshead train rar"),
     *(

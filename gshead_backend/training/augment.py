@@ -33,7 +33,7 @@ def photographed(image: np.ndarray, rng: np.random.Generator, how: Augment) -> n
     if how.blur and rng.random() < how.blur:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.6)))
     if how.shade and rng.random() < how.shade:
-        image = _shaded(image, rng)
+        image = shaded(image, rng)
     if how.light:
         image = _light(image, rng, how.light)
     if how.grey and rng.random() < how.grey:
@@ -69,7 +69,7 @@ def _light(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.n
     return cv2.LUT(image, (table * 255 + 0.5).astype(np.uint8)[:, None, :].transpose(1, 0, 2).copy())
 
 
-def _shaded(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def shaded(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Less light, by one factor, on one side of an edge that is straight or wanders, sharp or soft."""
     h, w = image.shape[:2]
     if rng.random() < 0.5:

@@ -26,6 +26,7 @@ _ABOUT = {
     "regressor": "Reads 52 ARKit weights, gaze, head pose and light from a face, with uncertainties. It stands on "
     "features of MediaPipe's face landmark, iris and Attention Mesh networks (Apache-2.0), which are not trained "
     "further.",
+    "lids": "Says which eyes are shut, from a small grey picture of both; blinks are read by it and the regressor.",
     "sega_identity": "Says who is to be seen: a VQ-VAE of head crops on grey, whose latents method sega's decoders "
     "start from. Its perceptual loss uses the portrait parser's first levels.",
     "sega_motion": "Says what a head's expression is: a VAE of the deformation of the head's surface in UV space. The "
@@ -48,7 +49,9 @@ _AVATAR_LIMITS = (
     f"{_SYNTHETIC}, drawn by the project's own generator. What it tells of places that a photo does not show is a "
     "guess. It builds avatars, and is not a means to identify or to judge anybody."
 )
-_SAMPLES = {"parser": "crops", "regressor": "crops", "sega_identity": "crops", "sega_motion": "deformed heads"}
+_SAMPLES = {
+    "parser": "crops", "regressor": "crops", "lids": "crops", "sega_identity": "crops", "sega_motion": "deformed heads",
+}  # fmt: skip
 """What a training's samples are, where they are not whole people."""
 _PAINTER_LIMITS = (
     "It knows no more people, light and expressions than its footage shows. Driven by one head model alone. It paints "
@@ -75,7 +78,7 @@ def _others(network: str, outcome: Outcome) -> str:
 
 
 def _limits(network: str, outcome: Outcome) -> str:
-    limits = _LIMITS if network in ("parser", "regressor") else _AVATAR_LIMITS
+    limits = _LIMITS if network in ("parser", "regressor", "lids") else _AVATAR_LIMITS
     return limits.replace(_SYNTHETIC, _FOOTAGE) if outcome.footage else limits
 
 

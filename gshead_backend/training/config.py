@@ -111,7 +111,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     """
 
     network: Literal[
-        "parser", "regressor", "rar", "sega_identity", "sega_motion", "sega_decoders", "gagavatar"
+        "parser", "regressor", "lids", "rar", "sega_identity", "sega_motion", "sega_decoders", "gagavatar"
     ]  # fmt: skip
     shape: dict[str, Count]
     seed: Annotated[int, Meta(ge=0)] = 0
@@ -161,7 +161,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "validation_samples": 160,
     },
     "parser-gpu": {
-        "network": "parser", "shape": {"w0": 24, "w1": 32, "w2": 56, "w3": 112, "w4": 112},
+        "network": "parser", "shape": {"w0": 24, "w1": 32, "w2": 56, "w3": 112, "w4": 104},
         "batch": 64, "steps": 30_000, "lr": 2e-3, "warmup": 500, "ema": 0.9995, "workers": 14, "validate_every": 2000,
         "validation_samples": 1024,
     },
@@ -182,6 +182,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "restyle": 0.7, "batch": 128, "steps": 30_000, "lr": 1.5e-3, "warmup": 500, "ema": 0.9995, "workers": 14,
         "validate_every": 2000, "validation_samples": 2048,
         "augment": {"cover": 0.1, "turn": 4.0, "zoom": 0.06, "shift": 0.02},
+    },
+    "lids-cpu": {
+        "network": "lids", "shape": {"width": 12, "features": 48, "hidden": 32},
+        "batch": 32, "steps": 10_000, "lr": 2e-3, "decay": 0.05, "ema": 0.995, "validate_every": 1000,
+        "validation_samples": 1472, "augment": {"turn": 14, "points": 0.02, "light": 0.22, "small": 0.0},
+    },
+    "lids-gpu": {
+        "network": "lids", "shape": {"width": 12, "features": 48, "hidden": 32},
+        "batch": 128, "steps": 10_000, "lr": 3e-3, "warmup": 200, "decay": 0.05, "ema": 0.998, "workers": 14,
+        "validate_every": 1000, "validation_samples": 2048,
+        "augment": {"turn": 14, "points": 0.02, "light": 0.22, "small": 0.0},
     },
     "sega-identity-cpu": {
         "network": "sega_identity", "shape": {"w0": 32, "w1": 80, "w2": 128, "dim": 32, "codes": 512},

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from .config import TrainConfig
 from .gagavatar.task import GagavatarTask
+from .lids_task import LidsTask
 from .loop import Task
 from .parser_task import ParserTask
 from .rar_task import RarTask
@@ -18,7 +19,7 @@ from .sega.motion_task import MotionTask
 def make_task(config: TrainConfig) -> Task:
     """A new task; one belongs to one training."""
     kinds: dict[str, Callable[[TrainConfig], Task]] = {
-        "parser": ParserTask, "regressor": RegressorTask, "sega_identity": IdentityTask,
+        "parser": ParserTask, "regressor": RegressorTask, "lids": LidsTask, "sega_identity": IdentityTask,
         "sega_motion": MotionTask, "sega_decoders": DecodersTask, "rar": RarTask,
         "gagavatar": GagavatarTask,
     }  # fmt: skip

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = {
     "parser": {"w0": 8, "w1": 8, "w2": 8, "w3": 8, "w4": 8},
     "regressor": {"face": 8, "eye": 8, "hidden": 64, "region": 8},
+    "lids": {"width": 8, "features": 16, "hidden": 16},
 }
 
 
@@ -66,7 +67,7 @@ def test_a_small_regressor_learns_eight_faces(crops: Path, tmp_path: Path) -> No
     assert told["gaze_deg"] < 0.5 * told["zero_gaze_deg"]
 
 
-@pytest.mark.parametrize("network", ["parser", "regressor"])
+@pytest.mark.parametrize("network", ["parser", "regressor", "lids"])
 def test_pieces_give_what_one_run_gives(crops: Path, tmp_path: Path, network: str) -> None:
     config = tiny(network, augment={}, cells=0.5)
     run(config, crops, tmp_path / "whole")
@@ -238,7 +239,7 @@ def test_presets_are_valid_and_fit_the_size_limit(preset: str) -> None:
 
 @pytest.mark.parametrize("where", ["cpu", "gpu"])
 def test_the_portrait_networks_are_small_together(where: str) -> None:
-    nets = [make_task(load_config(f"{name}-{where}")).make_net() for name in ("parser", "regressor")]
+    nets = [make_task(load_config(f"{name}-{where}")).make_net() for name in ("parser", "regressor", "lids")]
     ours = sum(p.numel() * 2 for net in nets for p in net.parameters())
     assert ours + attention_mesh.FILE.stat().st_size < 8e6
 

@@ -18,6 +18,7 @@ WINDOW = 256
 """Side in pixels of the upright face window from which the regressor's inputs are sampled."""
 WINDOW_MARGIN = 1.5
 EYE_MARGIN = 2.3
+UNMOVED = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 FACE_LAYER, FACE_FEATURES = "p_re_lu_12", (128, 12, 12)
 EYE_LAYER, EYE_FEATURES = "p_re_lu_20", (128, 8, 8)
 CONTOUR_LAYER, CONTOUR = "conv_eyes_contours_and_brows", 71 * 3
@@ -91,14 +92,13 @@ def regressor_input(
     """
     from .attention_mesh import OF_REGIONS, SPACE, look_closer  # torch comes with it
 
-    still = np.array([[1.0, 0, 0], [0, 1.0, 0]]) if jitter is None else jitter
-    scale = float(np.sqrt(abs(np.linalg.det(still[:, :2]))))
+    still = UNMOVED if jitter is None else jitter
     zoom = FACE_CROP / WINDOW
     face = sample_affine(window, zoom * still, FACE_CROP)
     seen = run("face_landmark.tflite", face, low=0.0, high=1.0, outputs=(FACE_LAYER,))[0][0]
     eyes, contours = np.empty((2, *EYE_FEATURES), np.float32), np.empty((2, CONTOUR), np.float32)
     for e, corners in enumerate((RIGHT_EYE, LEFT_EYE)):
-        crop = _eye(window, landmarks[:, :2], corners, still, scale)
+        crop = eye_crop(window, landmarks[:, :2], corners, still)
         maps, contour = run(
             "iris_landmark.tflite", crop, low=0.0, high=1.0, outputs=(EYE_LAYER, CONTOUR_LAYER)
         )  # fmt: skip
@@ -107,7 +107,7 @@ def regressor_input(
     closer = look_closer(face, zoom * flat)
     moved = (closer.points - zoom * flat[OF_REGIONS]) * (np.array([1, -1]) / FACE_CROP)
     outlines = np.concatenate([moved, closer.local / SPACE - 0.5], 1)
-    solid = np.column_stack([flat, landmarks[:, 2] * scale])
+    solid = np.column_stack([flat, landmarks[:, 2] * _zoom_of(still)])
     points = (solid - solid[:468].mean(0)) * (np.array([1, -1, -1]) / WINDOW)
     turned = np.array([np.sin(roll), np.cos(roll) - 1])
     return FaceInput(
@@ -116,17 +116,27 @@ def regressor_input(
     )  # fmt: skip
 
 
-def _eye(
-    window: np.ndarray, points: np.ndarray, corners: tuple[int, int], still: np.ndarray, scale: float
+def eye_crop(
+    window: np.ndarray, points: np.ndarray, corners: tuple[int, int], jitter: np.ndarray | None = None
 ) -> np.ndarray:
-    """(IRIS_CROP, IRIS_CROP, 3) an eye as the iris network wants it; the left one mirrored."""
+    """(IRIS_CROP, IRIS_CROP, 3) an eye as the iris network wants it; the left one mirrored.
+
+    Args:
+        window, jitter: as :func:`regressor_input`; only the jitter's turn counts, an eye stays in the middle and as
+            large as it is. points: (478, 2) landmarks in the window. corners: LEFT_EYE or RIGHT_EYE.
+    """
+    still = UNMOVED if jitter is None else jitter
     outer, inner = points[list(corners)]
-    side = EYE_MARGIN * max(float(np.linalg.norm(outer - inner)), 7.0) * scale
+    side = EYE_MARGIN * max(float(np.linalg.norm(outer - inner)), 7.0) * _zoom_of(still)
     axes = still[:, :2] * (IRIS_CROP / side)
     if corners is LEFT_EYE:
         axes = np.diag([-1.0, 1.0]) @ axes
     matrix = np.concatenate([axes, (IRIS_CROP / 2 - axes @ ((outer + inner) / 2))[:, None]], 1)
     return sample_affine(window, matrix, IRIS_CROP)
+
+
+def _zoom_of(similarity: np.ndarray) -> float:
+    return float(np.sqrt(abs(np.linalg.det(similarity[:, :2]))))
 
 
 def _turn(angle: float) -> np.ndarray:

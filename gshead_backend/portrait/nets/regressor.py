@@ -57,10 +57,13 @@ def read_face(image: np.ndarray, landmarks: np.ndarray, K: np.ndarray | None = N
             f"{landmarks.shape}."
         )
     from .face_inputs import face_window, regressor_input  # OpenCV comes with it; the types of this module do without
+    from .lids import with_lids
 
     net, scale = load_regressor()
     window, local, roll = face_window(image, landmarks)
-    return finish(run_regressor(net, regressor_input(window, local, roll)), scale, roll, landmarks[:, :2], K)
+    out = run_regressor(net, regressor_input(window, local, roll))
+    out["arkit"] = with_lids(out["arkit"], window, local)
+    return finish(out, scale, roll, landmarks[:, :2], K)
 
 
 def run_regressor(net: RegressorNet, seen: FaceInput) -> dict[str, np.ndarray]:

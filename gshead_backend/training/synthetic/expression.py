@@ -55,11 +55,11 @@ class Expression:
     name: str
 
 
-def draw_expression(rng: np.random.Generator) -> Expression:
-    """A plausible expression and gaze."""
+def draw_expression(rng: np.random.Generator, kind: str = "") -> Expression:
+    """A plausible expression and gaze; of one of ``KINDS``, or of any."""
     names = list(KINDS)
     chance = np.array([KINDS[n][0] for n in names])
-    name = str(rng.choice(names, p=chance / chance.sum()))
+    name = kind or str(rng.choice(names, p=chance / chance.sum()))
     arkit = np.zeros(52)
     for channel, span in KINDS[name][1].items():
         _move(arkit, channel, rng.uniform(*span), rng)

@@ -34,10 +34,12 @@ GLASS_ALONE = 0.1  # of a pixel's light from what has a label, below which only 
 FADING = 0.03  # alpha below which colour is not worth dividing by
 
 
-def photograph(person: Person, shot_seed: int, size: int = 512, *, device: str = "cpu", maps: bool = True) -> Sample:
+def photograph(
+    person: Person, shot_seed: int, size: int = 512, *, device: str = "cpu", maps: bool = True, kind: str = ""
+) -> Sample:
     """Shot ``shot_seed`` of a person, ``size`` pixels square; the same arguments give the same bytes on one device.
 
-    Without ``maps`` the sample's labels and albedo are empty; nothing else changes.
+    Without ``maps`` the sample's labels and albedo are empty; nothing else changes. ``kind``: as ``draw_expression``.
     Raises ``RenderError`` when ``device`` is not there.
     """
 
@@ -45,7 +47,7 @@ def photograph(person: Person, shot_seed: int, size: int = 512, *, device: str =
         return np.random.default_rng((person.seed, shot_seed, part))
 
     head, personal = person.head, person.avatar.personal
-    expression = with_gaze(head, draw_expression(stream(0)))
+    expression = with_gaze(head, draw_expression(stream(0), kind))
     pose = pose_of(head, expression)
     vertices = personal.vertices(pose)
     camera = draw_framing(stream(1), vertices[head.region_mask(*ALWAYS_IN_HEAD)], size)

@@ -63,6 +63,7 @@ class Drawing:
         size: pixels of a photograph. device: "cpu" or "cuda". head: name of an installed head; the default head when
             empty. hair_meshes: folder of OBJ hair that half of the people with hair then wear; none when empty.
         maps: labels and albedo are rendered, too; without them a photograph takes half the time and is the same.
+        kind: of expression, one of ``expression.KINDS``; any when empty.
     """
 
     size: int = 512
@@ -70,6 +71,7 @@ class Drawing:
     head: str = ""
     hair_meshes: str = ""
     maps: bool = True
+    kind: str = ""
 
 
 USUAL = Drawing()
@@ -80,7 +82,7 @@ def draw(seed: int, how: Drawing = USUAL) -> Sample:
     from .photograph import photograph
 
     person = _person(seed // SHOTS, how.head, how.hair_meshes)
-    return photograph(person, seed % SHOTS, how.size, device=how.device, maps=how.maps)
+    return photograph(person, seed % SHOTS, how.size, device=how.device, maps=how.maps, kind=how.kind)
 
 
 @lru_cache(maxsize=1)
