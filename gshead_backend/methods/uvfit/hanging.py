@@ -40,10 +40,11 @@ class HangingHair:
     rim_depth: np.ndarray
     falls: np.ndarray
 
-    def sides(self, pixels: np.ndarray) -> np.ndarray:
-        """(N,) bool: whether hair falls on that side of the neck; ``pixels`` (N, 2)."""
+    def sides(self, pixels: np.ndarray, past: float = 0.0) -> np.ndarray:
+        """(N,) bool: whether hair falls on that side of the neck, at least to row ``past``; ``pixels`` (N, 2)."""
         middle = np.interp(pixels[:, 1] - self.first, np.arange(self.middle.size), self.middle)
-        return np.where(pixels[:, 0] < middle, *self.falls)
+        ends = self.first + np.where(self.reach > 0, np.arange(self.middle.size)[:, None], 0).max(0)
+        return np.where(pixels[:, 0] < middle, *(self.falls & (ends >= past)))
 
 
 def find_hanging(

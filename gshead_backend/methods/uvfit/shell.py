@@ -51,7 +51,7 @@ def build_shell(
     Where hair hangs on below (``hanging``) the shell ends as thick as it is.
     """
     view = View.of(posed, surface.faces, fit.camera)
-    hair, clothes, covered_ear = vote(fit, surface, classes, view, posed)
+    hair, clothes, covered_ear = vote(fit, surface, classes, view, posed, hanging)
     flat = _flatten(surface, rest, covered_ear)
     outward = _outward(surface, flat)
     goes_on = _goes_on(fit, surface, posed, hanging)
