@@ -15,6 +15,7 @@ from ..head.model import HeadModel
 from ..head.pose import HeadPose
 from ..head.rotation import euler_to_matrix, matrix_to_axis_angle
 from ..head.skinning import PersonalHead
+from .agreement import with_lips
 from .angles import head_angles
 from .beliefs import told_controls, told_rotation, trusted
 from .crop import Crop
@@ -62,6 +63,7 @@ def fit_portrait(data: bytes, head: HeadModel, *, progress: Progress = no_progre
     if parsing is None:
         matte = cut_out(image, probability, local, inside, tuple(_box(crop, b) for b in located.rivals))
     else:  # the parser knows this person from the others
+        local = with_lips(local, parsing.probabilities)
         matte = cut_out(image, parsing.matte, local, inside)
     if photo.alpha is not None:
         matte = np.minimum(matte, crop.cut(photo.alpha).astype(np.float32) / 255)

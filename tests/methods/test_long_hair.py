@@ -16,7 +16,7 @@ from gshead_backend.methods import ReconstructOptions
 from gshead_backend.methods.uvfit import reconstruct
 from gshead_backend.methods.uvfit.classes import classify
 from gshead_backend.methods.uvfit.hanging import find_hanging
-from gshead_backend.methods.uvfit.surface import CHIN, NOSE_TIP, head_surface
+from gshead_backend.methods.uvfit.surface import CHIN, FOREHEAD, NOSE_TIP, head_surface
 from gshead_backend.portrait.labels import LABEL_INDEX
 from gshead_backend.portrait.types import PortraitFit, no_progress
 from gshead_backend.raster import rasterize
@@ -131,3 +131,28 @@ def test_short_hair_hangs_nowhere(portrait: Portrait, head: HeadModel) -> None:
     posed = portrait.truth.personal.vertices(portrait.fit.pose).astype(np.float64)
     fit, _ = with_curtains(portrait, ())
     assert find_hanging(fit, surface, classify(fit, surface, posed), posed) is None
+
+
+@pytest.mark.parametrize(("past_the_chin", "edge_is_hair"), [(-25, False), (40, True)], ids=["short", "long"])
+def test_only_hair_that_falls_past_the_chin_lies_on_the_edge_of_the_face(
+    portrait: Portrait, head: HeadModel, past_the_chin: int, edge_is_hair: bool
+) -> None:
+    """Hair beside the outline of temples and cheeks grows behind the ears, unless it falls over them."""
+    fit, surface = portrait.fit, head_surface(head)
+    ears = parsed(portrait)[LABEL_INDEX["ears"]] > 0.3
+    bare = (fit.matte > 0.5) & ~ears
+    y, x = np.mgrid[: fit.matte.shape[0], : fit.matte.shape[1]]
+    rows = (y > fit.landmarks[FOREHEAD, 1]) & (y < fit.landmarks[CHIN, 1] + past_the_chin)
+    beside = rows & ~bare & (np.abs(x - fit.landmarks[NOSE_TIP, 0]) < OUTSIDE)
+    parsing = parsed(portrait) * ~beside
+    parsing[LABEL_INDEX["hair"]] += beside
+    image = np.where(beside[..., None], np.uint8(255 * HAIR), fit.image)
+    fit = replace(fit, image=image, matte=np.maximum(fit.matte, beside).astype(np.float32), parsing=parsing)
+    avatar = reconstruct(fit, head, DRAFT, no_progress)
+    at = drive(avatar, arkit_pose(head)).means
+    low, high = surface.landmarks[NOSE_TIP, 1], surface.landmarks[33, 1]
+    edge = (at[:, 1] > low) & (at[:, 1] < high) & (np.abs(at[:, 0]) > 0.05)
+    edge &= (at[:, 2] > surface.ear_z + 0.025) & (at[:, 2] < surface.ear_z + 0.06)
+    assert edge.sum() > 100
+    hair = (avatar.region[edge] == REGIONS.index("hair")).mean()
+    assert (hair > 0.25) == edge_is_hair, hair

@@ -23,6 +23,7 @@ from ...portrait.locate import locate_face
 from ...portrait.types import PortraitFit, Progress, no_progress
 
 Metrics = dict[str, float | None]
+EYES = (33, 133, 263, 362)  # landmarks: the corners
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Shot:
     """A fitted portrait, and where its crop lies in the picture.
 
     Attributes:
-        marks: (478, 2) landmarks in pixels of the picture. crop: (2, 3) picture pixels to ``fit.image`` pixels.
+        marks: (478, 2) landmarks in pixels of the picture, as the fit took them. crop: (2, 3) picture pixels to ``fit.image`` pixels.
     """
 
     fit: PortraitFit
@@ -105,10 +106,12 @@ def take_shot(data: bytes, head: HeadModel) -> Shot:
     """Fit a picture as ``reconstruct`` does. Raises what ``fit_portrait`` raises."""
     marks = locate_face(decode_photo(data)).landmarks.points
     fit = fit_portrait(data, head)
-    a, b = marks - marks.mean(0), fit.landmarks - fit.landmarks.mean(0)
+    eyes, there = marks[list(EYES)], fit.landmarks[list(EYES)]  # a fit may move what lies below the nose
+    a, b = eyes - eyes.mean(0), there - there.mean(0)
     scale = float((a * b).sum() / (a * a).sum())
-    crop = np.concatenate([np.eye(2) * scale, (fit.landmarks.mean(0) - scale * marks.mean(0))[:, None]], 1)
-    return Shot(fit, marks, crop.astype(np.float64))
+    shift = there.mean(0) - scale * eyes.mean(0)
+    crop = np.concatenate([np.eye(2) * scale, shift[:, None]], 1)
+    return Shot(fit, (fit.landmarks - shift) / scale, crop.astype(np.float64))
 
 
 def detect(image: np.ndarray) -> np.ndarray | None:

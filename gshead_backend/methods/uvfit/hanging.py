@@ -11,14 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_closing, gaussian_filter1d
 
+from ...portrait.labels import LABEL_INDEX
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .photo import View, unit_scale
-from .surface import NOSE_TIP, HeadSurface
+from .surface import CHIN, NOSE_TIP, HeadSurface
 
 _BEHIND = 0.012  # metres of hair over the nape
 _DRAPE = 0.45  # metres per metre: how fast hair falls inward from the back of the head
 _LEAST = 0.035  # metres of hair below the nose, or it is not long
+_EARS = 0.09  # squares as high as an ear: ears that take up more of the photo are not under hair
+_BEHIND_EAR = 0.02  # metres behind the middle of the ear, where hair grows that does not fall over it
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class HangingHair:
         first: row of the nose's tip; the shell ends there beside the face. metres: per pixel.
         middle: column of the neck. reach: columns from there to the outline, 0 where no hair hangs.
         rim: columns to the bare head's rim. rim_depth: metres there.
-        falls: (2,) bool, sides on which it is long.
+        falls: (2,) bool, sides on which it is long. drapes: (2,) bool, on which it falls past the chin, and so over
+            the ear and the edge of the cheek; shorter hair that shows beside a face grows behind the ear.
     """
 
     first: int
@@ -39,12 +43,12 @@ class HangingHair:
     rim: np.ndarray
     rim_depth: np.ndarray
     falls: np.ndarray
+    drapes: np.ndarray
 
-    def sides(self, pixels: np.ndarray, past: float = 0.0) -> np.ndarray:
-        """(N,) bool: whether hair falls on that side of the neck, at least to row ``past``; ``pixels`` (N, 2)."""
+    def beside(self, pixels: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """(N,) bool: ``which`` (2,) of the side of the neck on which ``pixels`` (N, 2) are."""
         middle = np.interp(pixels[:, 1] - self.first, np.arange(self.middle.size), self.middle)
-        ends = self.first + np.where(self.reach > 0, np.arange(self.middle.size)[:, None], 0).max(0)
-        return np.where(pixels[:, 0] < middle, *(self.falls & (ends >= past)))
+        return np.where(pixels[:, 0] < middle, *which)
 
 
 def find_hanging(
@@ -85,9 +89,21 @@ def find_hanging(
     falls = long >= _LEAST * surface.scale
     if not falls.any():
         return None
-    return HangingHair(
-        first, metres, middle, reach, rim, rim_depth, falls
-    )  # fmt: skip
+    ends = first + np.where(reach > 0, at[:, None], 0).max(0)
+    drapes = falls & (ends >= fit.landmarks[CHIN, 1]) & (not _ears_show(fit, surface, posed))
+    for side in np.flatnonzero(~drapes):
+        ear = surface.ear & (posed[:, 0] < 0 if side == 0 else posed[:, 0] > 0)
+        if ear.any():
+            behind = np.median(posed[ear] @ fit.camera.viewmat[2, :3]) + fit.camera.viewmat[2, 3]
+            rim_depth[:, side] = np.maximum(rim_depth[:, side], behind + _BEHIND_EAR * surface.scale)
+    return HangingHair(first, metres, middle, reach, rim, rim_depth, falls, drapes)
+
+
+def _ears_show(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray) -> bool:
+    if fit.parsing is None or not surface.ear.any():
+        return False
+    height = float(np.ptp(fit.camera.project(posed[surface.ear])[:, 1]))
+    return bool((fit.parsing.argmax(0) == LABEL_INDEX["ears"]).sum() > _EARS * height**2)
 
 
 def _whole(reach: np.ndarray, sigma: float) -> np.ndarray:

@@ -130,7 +130,8 @@ def _goes_on(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray, hanging:
     """(V,) bool: skin below the shell over which hair hangs."""
     if hanging is None:
         return np.zeros(len(posed), bool)
-    return surface.skin & (hair_limit(surface) < 0.5) & hanging.sides(fit.camera.project(posed)[:, :2])
+    falls = hanging.beside(fit.camera.project(posed)[:, :2], hanging.falls)
+    return surface.skin & (hair_limit(surface) < 0.5) & falls
 
 
 def _taper(surface: HeadSurface, vertices: np.ndarray, hair: np.ndarray, goes_on: np.ndarray) -> np.ndarray:

@@ -16,9 +16,9 @@ from ...avatar.binding import triangle_frames
 from ...head.arkit import ARKIT_INDEX
 from ...head.model import HeadModel
 from ...head.skinning import PersonalHead, pose_from_arkit
+from ...portrait.agreement import LIPS_OUTER
 
 # mediapipe's face-mesh topology, by feature.
-LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 EYE_RIGHT = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 EYE_LEFT = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)

@@ -131,7 +131,7 @@ class _Tresses:
         covered = self._nearest(inside, uv) > self._rim
         under = self._nearest(self._shell, uv) > 0
         depth = np.where(under, near + _UNDER, near - lift)
-        side = self._hanging.sides(uv.reshape(-1, 2)).reshape(covered.shape)
+        side = self._hanging.beside(uv.reshape(-1, 2), self._hanging.falls).reshape(covered.shape)
         color = self._look(self._photo, uv).astype(np.float64)
         return _grid(self._fit, uv, depth, color, covered & side & self._shown(uv), 0.8, away=False)
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from ...avatar.facing import vertex_normals
 from ...camera import Camera
-from ...portrait.labels import LABEL_INDEX
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .hanging import HangingHair
@@ -14,9 +13,8 @@ from .photo import View
 from .surface import CHIN, HeadSurface, nearest, smoothstep
 
 _COLLAR_SLOPE = 0.6
-_HAIRLINE = 8  # steps of smoothing: how gradually the scalp ends
+_HAIRLINE = 6  # steps of smoothing: how gradually the scalp ends
 _LOBE, _TIP = 0.14, 0.2  # shares of an ear's height, and of what is seen of it, that the fit's error explains
-_EARS = 0.09  # squares as high as an ear: ears that take up more of the photo are not under hair
 
 
 def vote(
@@ -32,14 +30,16 @@ def vote(
     p_hair = np.where(inner, 0.0, classes.hair[row, column])
     p_clothes = np.where(inner, 0.0, classes.clothes[row, column])
     rim, beyond_hair = _rim_vote(fit, surface, classes, view, posed, normals)
-    draped = _draped(fit, surface, posed, hanging)
+    draped = np.zeros(len(posed), bool)
+    if hanging is not None:
+        draped = hanging.beside(fit.camera.project(posed)[:, :2], hanging.drapes)
     side = np.maximum(draped, smooth(surface, surface.scalp, _HAIRLINE))
     rim = np.where(inner | surface.ear, 0.0, rim * side)
     p_hair = (weight * p_hair + rim * beyond_hair) / np.maximum(weight + rim, 1e-6)
     weight = weight + rim
     mirror = surface.head.mirror
     mirrored = 0.3 * weight[mirror] * (weight < 0.1)
-    prior = np.where(draped, 0.01, 0.03) + 0.06 * smoothstep(surface.scalp, 0.8, 1.0)
+    prior = np.where(draped, 0.01, 0.05) + 0.06 * smoothstep(surface.scalp, 0.8, 1.0)
     hairy = _has_hair(surface, weight, p_hair)
     covered = _covered_ears(surface, weight, p_hair * hairy, posed)
     p_hair, weight = np.where(covered, 1.0, p_hair), np.where(covered, np.maximum(weight, 0.3), weight)
@@ -57,21 +57,6 @@ def vote(
     hair = np.where(covered, 1.0, np.where(bare_ear, 0.0, hair))
     hair = np.maximum(hair, side * _sideburns(surface, posed, covered, view.facing(posed, normals)))
     return hair * surface.skin, np.minimum(clothes, 1 - hair) * surface.skin, covered
-
-
-def _draped(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray, hanging: HangingHair | None) -> np.ndarray:
-    """(V,) bool: sides where hair falls past the chin, and so over the ear and the edge of the cheek above.
-
-    Shorter hair that shows beside a face grows behind the ears: the face ends at the usual hairline.
-    """
-    if hanging is None:
-        return np.zeros(len(posed), bool)
-    pixels = fit.camera.project(posed)[:, :2]
-    if fit.parsing is not None and surface.ear.any():
-        ears = (fit.parsing.argmax(0) == LABEL_INDEX["ears"]).sum()
-        if ears > _EARS * float(np.ptp(pixels[surface.ear, 1])) ** 2:
-            return np.zeros(len(posed), bool)
-    return hanging.sides(pixels, past=float(fit.landmarks[CHIN, 1]))
 
 
 def _has_hair(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray) -> float:
