@@ -1,8 +1,8 @@
 """Landmarks against the parser: under a full beard the landmark network may take the moustache for the mouth.
 
-The two see the mouth independently of each other. Where what they call lips hardly overlaps, the parser is right (of 140
-fronts of Cycles people they disagree on the seven of one bearded man: the landmarks are 2 to 11 % of the eye distance
-too high there, and the parser says so to within 3 %), and the face from the nose down follows its lips.
+The two see the mouth independently of each other. Where what they call lips hardly overlaps, the parser is right, and
+the face from the nose down follows its lips. (Of 140 fronts of Cycles people they disagree on the seven of one bearded
+man: the landmarks are 2 to 11 % of the eye distance too high there, and the parser says so to within 3 %.)
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def landmarks() -> np.ndarray:
 
 
 def lips_at(landmarks: np.ndarray, shift: float, grown: float = 1.0) -> np.ndarray:
-    """(12, S, S) a parsing whose lips are those of the landmarks, ``shift`` pixels lower and ``grown`` times as large."""
+    """(12, S, S) a parsing whose lips are the landmarks', ``shift`` pixels lower and ``grown`` times as large."""
     hull = cv2.convexHull(landmarks[list(LIPS_OUTER)].astype(np.float32))[:, 0]
     hull = (hull - hull.mean(0)) * grown + hull.mean(0) + [0, shift]
     mask = np.zeros((SIZE, SIZE), np.uint8)

@@ -85,7 +85,8 @@ class Shot:
     """A fitted portrait, and where its crop lies in the picture.
 
     Attributes:
-        marks: (478, 2) landmarks in pixels of the picture, as the fit took them. crop: (2, 3) picture pixels to ``fit.image`` pixels.
+        marks: (478, 2) landmarks in pixels of the picture, as the fit took them.
+        crop: (2, 3) picture pixels to ``fit.image`` pixels.
     """
 
     fit: PortraitFit
