@@ -61,6 +61,22 @@ class Cloud:
         """The splats where ``mask`` is true."""
         return Cloud(**{k: v[mask] for k, v in vars(self).items()})
 
+    @classmethod
+    def loose(
+        cls, region: str, point: np.ndarray, normal: np.ndarray, tangent: np.ndarray, sigma: np.ndarray,
+        color: np.ndarray, trust: float,
+    ) -> Cloud:  # fmt: skip
+        """Splats that lie on no mesh, on triangle 0 until they are bound. region: "hair" or "clothes"."""
+        n = len(point)
+        return cls(
+            triangle=np.zeros(n, np.int32), bary=np.full((n, 3), 1 / 3, np.float32),
+            part=np.full(n, PARTS.index("skin"), np.uint8), region=np.full(n, REGIONS.index(region), np.uint8),
+            hair=np.full(n, float(region == "hair")), clothes=np.full(n, float(region == "clothes")),
+            lid=np.zeros(n, bool), mean=point.copy(), rest=point.copy(), posed=point.copy(), normal=normal,
+            posed_normal=normal.copy(), tangent=tangent, sigma=np.maximum(sigma, 1e-5), color=np.clip(color, 0, 1),
+            confidence=np.full(n, trust), opacity_logit=np.full(n, OPACITY_LOGIT),
+        )  # fmt: skip
+
     def join(self, other: Cloud) -> Cloud:
         """Both, this one's first."""
         return Cloud(**{k: np.concatenate([v, getattr(other, k)]) for k, v in vars(self).items()})

@@ -19,9 +19,13 @@ _TOOTH = 0.002  # metres: teeth farther behind others are hidden by them
 
 
 def observe(
-    fit: PortraitFit, surface: HeadSurface, cloud: Cloud, classes: PixelClasses, photo: np.ndarray, view: View
-) -> None:
-    """Give every splat the photo's colour and say how far to trust it."""
+    fit: PortraitFit, surface: HeadSurface, cloud: Cloud, classes: PixelClasses, photo: np.ndarray, view: View,
+    hidden: np.ndarray | None = None,
+) -> None:  # fmt: skip
+    """Give every splat the photo's colour and say how far to trust it.
+
+    hidden: (H, W) 0..1, where something stands before the face.
+    """
     uv, _, _, _ = view.pixels(cloud.posed)
     scale = unit_scale(fit.image)
     cloud.color = sample(photo, uv).astype(np.float64)
@@ -40,6 +44,8 @@ def observe(
     trust = np.where(body & is_clothes & ~is_hair, trust * smoothstep(p_clothes, 0.25, 0.6), trust)
     trust = np.where(body & ~is_hair & ~is_clothes, trust * smoothstep(p_skin, 0.3, 0.7), trust)
     trust = trust * _mouth_gate(fit, cloud, uv, trust * face)
+    if hidden is not None:
+        trust = trust * (1 - sample(hidden, uv))
     trust = np.where(cloud.lid, trust * _not_dark(cloud.color, trust * face), trust)
     cloud.confidence = np.where(cloud.is_part("teeth"), _teeth_shown(fit, cloud, uv, view), trust)
 

@@ -13,12 +13,11 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
 
-from ...avatar.types import REGIONS
 from ...portrait.types import PortraitFit
 from .bust import rebind, steady_triangles
-from .cloud import NORMAL_SIGMA, OPACITY_LOGIT, TANGENT_SIGMA, Cloud
+from .cloud import NORMAL_SIGMA, TANGENT_SIGMA, Cloud
 from .photo import sample, unit_scale
-from .surface import PARTS, HeadSurface
+from .surface import HeadSurface
 
 _GRID = 128
 _STRETCH = 10.0
@@ -94,14 +93,14 @@ def layer_splats(
     height = sample(layer.height.astype(np.float32), uv).astype(np.float64)
     middle = sample(layer.middle.astype(np.float32), uv).astype(np.float64)
     metres = metres_per_pixel(fit, float(np.median(middle))) if len(uv) else 1.0
-    tilt, slope = (_gradient(field / metres, uv, unit_scale(fit.image)) for field in (layer.middle, layer.height))
+    tilt, slope = (gradient(field / metres, uv, unit_scale(fit.image)) for field in (layer.middle, layer.height))
     color = sample(photo, uv).astype(np.float64)
     mine = np.dstack([photo * layer.mask[..., None], layer.mask]).astype(np.float32)
     soft = sample(cv2.GaussianBlur(mine, (0, 0), 5 * unit_scale(fit.image)), uv).astype(np.float64)
     behind = 0.88 * soft[:, :3] / np.maximum(soft[:, 3:], 1e-3)
     sides = [(-1.0, color, 1.0), (1.0, behind, 0.0)]
     spacing = stride * metres
-    parts = [_sheet(fit, surface, layer.region, uv, middle, sign * height, tilt + sign * slope, c, trust, spacing)
+    parts = [sheet(fit, layer.region, uv, middle + sign * height, tilt + sign * slope, c, trust, spacing)
              for sign, c, trust in sides]  # fmt: skip
     cloud = parts[0].join(parts[1])
     opacity = np.clip(np.tile(sample(layer.solid.astype(np.float32), uv), 2).astype(np.float64) * 0.95, 1e-4, 0.95)
@@ -111,22 +110,24 @@ def layer_splats(
     return cloud
 
 
-def _gradient(field: np.ndarray, uv: np.ndarray, scale: float) -> np.ndarray:
+def gradient(field: np.ndarray, uv: np.ndarray, scale: float) -> np.ndarray:
     """(N, 2) of a (H, W) field, across and down, at pixels ``uv``."""
     gy, gx = np.gradient(cv2.GaussianBlur(field.astype(np.float32), (0, 0), 2 * scale))
     return np.stack([sample(gx.astype(np.float32), uv), sample(gy.astype(np.float32), uv)], 1).astype(np.float64)
 
 
-def _sheet(
-    fit: PortraitFit, surface: HeadSurface, region: str, uv: np.ndarray, middle: np.ndarray, height: np.ndarray,
-    slope: np.ndarray, color: np.ndarray, trust: float, spacing: float,
+def sheet(
+    fit: PortraitFit, region: str, uv: np.ndarray, depth: np.ndarray, slope: np.ndarray, color: np.ndarray,
+    trust: float, spacing: float,
 ) -> Cloud:  # fmt: skip
-    """Splats at depth ``middle + height`` under the pixels ``uv``; ``slope`` (N, 2) is the gradient of the depth."""
+    """Splats under pixels ``uv`` (N, 2) at ``depth`` (N,), ``spacing`` metres apart; ``slope`` (N, 2): its gradient.
+
+    trust: 1 for a sheet that faces the camera, 0 for one that faces away.
+    """
     camera, n = fit.camera, uv.shape[0]
-    z = middle + height
-    xy = (uv - camera.K[:2, 2]) / camera.K[[0, 1], [0, 1]] * (1.0 if camera.orthographic else z[:, None])
+    xy = (uv - camera.K[:2, 2]) / camera.K[[0, 1], [0, 1]] * (1.0 if camera.orthographic else depth[:, None])
     R, t = camera.viewmat[:3, :3], camera.viewmat[:3, 3]
-    point = (np.column_stack([xy, z]) - t) @ R
+    point = (np.column_stack([xy, depth]) - t) @ R
     facing = -1.0 if trust > 0 else 1.0
     normal = np.column_stack([-facing * slope, np.full(n, facing)])
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
@@ -136,12 +137,4 @@ def _sheet(
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     stretch = np.minimum(np.sqrt(1 + steep[:, 0] ** 2), _STRETCH)
     sigma = spacing * TANGENT_SIGMA * np.column_stack([stretch, np.ones(n), np.full(n, NORMAL_SIGMA)])
-    index = REGIONS.index(region)
-    return Cloud(
-        triangle=np.zeros(n, np.int32), bary=np.full((n, 3), 1 / 3, np.float32),
-        part=np.full(n, PARTS.index("skin"), np.uint8), region=np.full(n, index, np.uint8),
-        hair=np.full(n, float(region == "hair")), clothes=np.full(n, float(region == "clothes")),
-        lid=np.zeros(n, bool), mean=point, rest=point, posed=point, normal=normal @ R, posed_normal=normal @ R,
-        tangent=tangent @ R, sigma=sigma, color=color, confidence=np.full(n, 0.8 * trust),
-        opacity_logit=np.full(n, OPACITY_LOGIT),
-    )  # fmt: skip
+    return Cloud.loose(region, point, normal @ R, tangent @ R, sigma, color, 0.8 * trust)

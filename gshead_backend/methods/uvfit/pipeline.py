@@ -23,6 +23,7 @@ from .classes import PixelClasses, classify
 from .cloud import Cloud, bind, make_cloud
 from .colors import complete, observe
 from .eyes import paint_eyes
+from .glasses import GLASSES_RIM, Glasses, find_glasses, glasses_splats
 from .hanging import find_hanging
 from .leftovers import leftovers
 from .mouth import lengthen_teeth, paint_mouth
@@ -36,7 +37,7 @@ from .surface import HeadSurface, head_surface
 from .texture import go_on
 from .underside import underside
 
-_GLASSES_RIM = 2.5  # pixels at 512 around glasses that belong to their edge
+_GLASSES = 0.3  # share of the splats beyond the mesh that glasses may have
 _BELOW = 0.2  # share of the splats beyond the mesh that close the bust from below
 _log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def build(
     stages.begin(0.03, "sorting pixels")
     classes = classify(fit, surface, posed)
     photo = decontaminate(fit.image, fit.matte, classes.hair)
-    scene = Scene(fit, surface, classes, photo, rest, posed)
+    scene = Scene(fit, surface, classes, photo, rest, posed, find_glasses(fit, surface, posed))
     stages.begin(0.06, "shaping hair")
     hanging = find_hanging(fit, surface, classes, posed)
     shell = build_shell(fit, surface, classes, rest, posed, hanging)
@@ -124,8 +125,12 @@ def build(
     on_mesh = len(cloud)
     below = underside(fit, surface, cloud, outer, round(_BELOW * preset.leftover))
     room = preset.leftover - (0 if below is None else len(below))
-    beyond = leftovers(fit, surface, classes, photo, view, shell, cloud, posed, hanging, room, seed)
-    for more in (below, beyond):
+    worn = None
+    if scene.glasses is not None:
+        worn = glasses_splats(fit, surface, photo, scene.glasses, posed, round(_GLASSES * preset.leftover))
+        room -= len(worn)
+    beyond = leftovers(fit, surface, classes, photo, view, shell, cloud, posed, hanging, max(room, 1), seed)
+    for more in (below, beyond, worn):
         cloud = cloud if more is None else cloud.join(more)
     tuck_in(fit, surface, cloud, posed)
     return Built(scene, cloud, view, shell, samples, on_mesh)
@@ -150,7 +155,7 @@ def personalise(
     if options.preview is not None and preset.iterations > 0:
         options.preview(finish(avatar))
     stages.begin(0.25, "fitting to the photo")
-    evidence = FitInput(scene.photo, *_gates(fit, surface, cloud, built.view), fade, preset.pixels)
+    evidence = FitInput(scene.photo, *_gates(scene, cloud, built.view), fade, preset.pixels)
     avatar = optimise(avatar, fit, evidence, preset.iterations, options.seed, options.device, stages.within(0.25, 1.0))
     stages.end()
     _log.info("%s %s: %s", method, options.quality, ", ".join(f"{k} {v:.2f} s" for k, v in stages.seconds.items()))
@@ -160,7 +165,7 @@ def personalise(
 
 @dataclass(frozen=True)
 class Scene:
-    """What every stage looks at. photo: (H, W, 3) clean colours. rest, posed: (V, 3)."""
+    """What every stage looks at. photo: (H, W, 3) clean colours. rest, posed: (V, 3). glasses: None without any."""
 
     fit: PortraitFit
     surface: HeadSurface
@@ -168,6 +173,7 @@ class Scene:
     photo: np.ndarray
     rest: np.ndarray
     posed: np.ndarray
+    glasses: Glasses | None = None
 
 
 def _place(
@@ -191,7 +197,8 @@ def _paint(scene: Scene, cloud: Cloud, view: View, seed: int, stages: Stages) ->
     """Colours: read, completed, then hair, eyes and mouth."""
     fit, surface, classes, photo = scene.fit, scene.surface, scene.classes, scene.photo
     stages.begin(0.14, "reading colours")
-    observe(fit, surface, cloud, classes, photo, view)
+    hidden = None if scene.glasses is None else scene.glasses.behind
+    observe(fit, surface, cloud, classes, photo, view, hidden)
     stages.begin(0.16, "filling what the photo hides")
     complete(surface, cloud)
     go_on(surface, cloud)
@@ -213,23 +220,22 @@ def _provenance(fit: PortraitFit, options: ReconstructOptions, method: str) -> d
     }  # fmt: skip
 
 
-def _gates(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, view: View) -> tuple[np.ndarray, np.ndarray]:
+def _gates(scene: Scene, cloud: Cloud, view: View) -> tuple[np.ndarray, np.ndarray]:
     """(N,) how far the photo fit may go with a splat's colour, and with its shape.
 
     A fit that is one pixel wrong would bake teeth into lips and lashes into lids, so both stay near what was read. So
-    does what glasses cover: painted on the skin behind them, they are in the right place from the front only, and the
-    sharper they are the worse they look from above.
+    does what is called glasses without being any that could stand before the face (``find_glasses``).
     """
+    fit, surface = scene.fit, scene.surface
     delicate = surface.lip_distance[surface.faces[cloud.triangle]].mean(1) < 0.007 * surface.scale
     delicate = (delicate & (cloud.hair < 0.5) & (cloud.clothes < 0.5)) | ~cloud.is_part("skin")
     color = np.where(delicate, np.minimum(cloud.confidence, 0.09), cloud.confidence)
-    delicate = delicate.copy()
-    if fit.parsing is not None:
+    if fit.parsing is not None and scene.glasses is None:
         worn = fit.parsing[LABEL_INDEX["glasses"]].astype(np.float32)
-        worn = cv2.dilate(worn, disc(_GLASSES_RIM * unit_scale(fit.image)))
+        worn = cv2.dilate(worn, disc(GLASSES_RIM * unit_scale(fit.image)))
         behind = sample(worn, view.pixels(cloud.posed)[0]) > 0.4
         color = np.where(behind, np.minimum(color, 0.05), color)
-        delicate |= behind
+        delicate = delicate | behind
     return color, np.where(delicate, 0.0, cloud.confidence)
 
 

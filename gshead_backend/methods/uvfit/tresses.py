@@ -6,15 +6,14 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 
-from ...avatar.types import REGIONS
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
-from .cloud import NORMAL_SIGMA, OPACITY_LOGIT, TANGENT_SIGMA, Cloud
+from .cloud import NORMAL_SIGMA, TANGENT_SIGMA, Cloud
 from .hanging import HangingHair, neck_back
 from .photo import View, sample
 from .shell import Shell
 from .strands import detail_table
-from .surface import PARTS, HeadSurface, smoothstep
+from .surface import HeadSurface, smoothstep
 from .zbuffer import far_depth_map
 
 _STREAKS, _STREAK_GAIN = 70, 0.5
@@ -211,12 +210,4 @@ def _grid(
     sigma = TANGENT_SIGMA * np.stack(
         [1.25 * size[0], 1.05 * np.minimum(size[1], 3 * size[0]), NORMAL_SIGMA * size[0]], -1
     )
-    n = int(keep.sum())
-    mean = pick(point)
-    return Cloud(
-        triangle=np.zeros(n, np.int32), bary=np.full((n, 3), 1 / 3, np.float32),
-        part=np.full(n, PARTS.index("skin"), np.uint8), region=np.full(n, REGIONS.index("hair"), np.uint8),
-        hair=np.ones(n), clothes=np.zeros(n), lid=np.zeros(n, bool), mean=mean, rest=mean.copy(), posed=mean.copy(),
-        normal=pick(normal), posed_normal=pick(normal), tangent=pick(tangent), sigma=np.maximum(pick(sigma), 1e-5),
-        color=np.clip(pick(color), 0, 1), confidence=np.full(n, trust), opacity_logit=np.full(n, OPACITY_LOGIT),
-    )  # fmt: skip
+    return Cloud.loose("hair", pick(point), pick(normal), pick(tangent), pick(sigma), pick(color), trust)

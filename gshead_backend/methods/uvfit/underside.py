@@ -16,8 +16,8 @@ from scipy.spatial import ConvexHull, QhullError
 from ...avatar.types import REGIONS
 from ...portrait.types import PortraitFit
 from .bust import below_end, into_outline, photo_box, rebind, steady_triangles
-from .cloud import NORMAL_SIGMA, OPACITY_LOGIT, TANGENT_SIGMA, Cloud
-from .surface import PARTS, HeadSurface, nearest
+from .cloud import NORMAL_SIGMA, TANGENT_SIGMA, Cloud
+from .surface import HeadSurface, nearest
 
 _SHADE = 0.55
 """Colours below of those around them: little light gets there."""
@@ -58,16 +58,10 @@ def underside(fit: PortraitFit, surface: HeadSurface, cloud: Cloud, outer: np.nd
         worn = np.flatnonzero(cloud.is_part("skin") & (cloud.hair < 0.5))
     like = worn[nearest(cloud.posed[worn], point, 12)[1]]
     n, clothes = len(point), cloud.clothes[like].mean(1) > 0.5
-    out = Cloud(
-        triangle=np.zeros(n, np.int32), bary=np.full((n, 3), 1 / 3, np.float32),
-        part=np.full(n, PARTS.index("skin"), np.uint8),
-        region=np.where(clothes, REGIONS.index("clothes"), REGIONS.index("neck")).astype(np.uint8),
-        hair=np.zeros(n), clothes=clothes.astype(np.float64), lid=np.zeros(n, bool), mean=point, rest=point.copy(),
-        posed=point.copy(), normal=normal, posed_normal=normal.copy(), tangent=tangent,
-        sigma=spacing * TANGENT_SIGMA * np.tile([1.0, 1.0, NORMAL_SIGMA], (n, 1)),
-        color=shade[:, None] * cloud.color[like].mean(1), confidence=np.zeros(n),
-        opacity_logit=np.full(n, OPACITY_LOGIT),
-    )  # fmt: skip
+    sigma = spacing * TANGENT_SIGMA * np.tile([1.0, 1.0, NORMAL_SIGMA], (n, 1))
+    out = Cloud.loose("clothes", point, normal, tangent, sigma, shade[:, None] * cloud.color[like].mean(1), trust=0.0)
+    out.clothes = clothes.astype(np.float64)
+    out.region[~clothes] = REGIONS.index("neck")
     rebind(out, surface, outer, np.arange(n), steady_triangles(surface, bust=True))
     return out
 
