@@ -130,8 +130,8 @@ def glasses_splats(
         cloud = cloud if arm is None else cloud.join(arm)
     # What a temple moves by, though little, would be more at the end of a lever.
     steady = steady_triangles(surface, bust=False)
-    scalp = steady & (surface.scalp[surface.faces].mean(1) > 0.9)
-    rebind(cloud, surface, posed, np.arange(len(cloud)), scalp if scalp.sum() > 20 else steady)
+    still = steady & (surface.reach <= np.quantile(surface.reach[steady], 0.3)) if steady.any() else steady
+    rebind(cloud, surface, posed, np.arange(len(cloud)), still)
     return cloud
 
 

@@ -30,6 +30,7 @@ FACE_OVAL = (
 )  # fmt: skip
 FOREHEAD, CHIN, NOSE_TIP, TRAGUS = 10, 152, 1, (234, 454)
 
+_RIGID = 6e-4  # metres
 PARTS = ("skin", "eye_left", "eye_right", "teeth", "gums", "tongue", "cavity", "socket")
 
 
@@ -44,7 +45,7 @@ class HeadSurface:
         face_distance, eye_distance, lip_distance, brow_distance: (V,) metres to the nearest such landmark.
         scalp: (V,) 0..1 prior of carrying hair. neck: (V,) 0..1, 1 well below the jaw.
         lid: (F,) bool, the triangle grows more than 1.5 times when the eyes close.
-        rigid: (F,) bool, outer skin that hardly moves under any expression.
+        rigid: (F,) bool, outer skin that hardly moves under any expression. reach: (F,) metres, how far one moves it.
         crown: (3,) centre of the cranium. ear_z: metres, the plane through the ears.
         scale: interocular distance / 6 cm.
         laplacian: (V, V) sparse, rows sum to zero, edges of the mesh with weight 1 / length, normalised.
@@ -67,6 +68,7 @@ class HeadSurface:
     neck: np.ndarray
     lid: np.ndarray
     rigid: np.ndarray
+    reach: np.ndarray
     crown: np.ndarray
     ear_z: float
     scale: float
@@ -156,10 +158,10 @@ def _build(head: HeadModel) -> HeadSurface:
     scalp = _scalp_prior(x, skin, ear, marks, crown, ear_z, scale)
     jaw_y = marks[CHIN, 1]
     neck = smoothstep(jaw_y - x[:, 1] + 0.35 * np.minimum(x[:, 2] - marks[CHIN, 2] + 0.05 * scale, 0), 0.005, 0.03)
-    lid, rigid = _moving(head, person, part)
+    lid, reach = _moving(head, person, part)
     return HeadSurface(
         head, x, faces, part, vertex_part, skin, ear, _named(head, "lip"), face_d, eye_d, lip_d, brow_d, scalp,
-        neck * skin, lid, rigid & (part == 0), crown, ear_z, scale, mesh_laplacian(x, faces), marks,
+        neck * skin, lid, (reach < _RIGID) & (part == 0), reach, crown, ear_z, scale, mesh_laplacian(x, faces), marks,
     )  # fmt: skip
 
 
@@ -195,7 +197,7 @@ def _scalp_prior(
 
 
 def _moving(head: HeadModel, person: PersonalHead, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lids (area grows > 1.5 times under a blink) and triangles that no expression moves by more than 0.6 mm."""
+    """(F,) bool, lids (area grows > 1.5 times under a blink), and (F,) metres that expressions move triangles by."""
     channels = np.zeros(52, np.float32)
     for name in ("eyeBlinkLeft", "eyeBlinkRight"):
         channels[ARKIT_INDEX[name]] = 1
@@ -208,4 +210,4 @@ def _moving(head: HeadModel, person: PersonalHead, part: np.ndarray) -> tuple[np
         channels[i] = 1
         moved = np.linalg.norm(person.vertices(pose_from_arkit(head, channels)) - person.rest, axis=1)
         reach = np.maximum(reach, moved)
-    return lid, reach[head.faces].max(1) < 6e-4
+    return lid, reach[head.faces].max(1)
