@@ -39,21 +39,22 @@ def vote(
     weight = weight + rim
     mirror = surface.head.mirror
     mirrored = 0.3 * weight[mirror] * (weight < 0.1)
-    prior = np.where(draped, 0.01, 0.05) + 0.06 * smoothstep(surface.scalp, 0.8, 1.0)
+    prior = 0.01 + 0.06 * smoothstep(surface.scalp, 0.8, 1.0)
+    hairline = prior + 0.04 * ~draped
     hairy = _has_hair(surface, weight, p_hair)
     covered = _covered_ears(surface, weight, p_hair * hairy, posed)
     p_hair, weight = np.where(covered, 1.0, p_hair), np.where(covered, np.maximum(weight, 0.3), weight)
     # Bare ears stand out of the hair around them and must not spread their skin into it.
     bare_ear = surface.ear & ~covered
     voice = np.where(bare_ear, 1e-3, 1.0)
-    total = (weight + mirrored + prior) * voice
+    total = (weight + mirrored + hairline) * voice
     usual = surface.scalp * hairy
-    hair = (weight * p_hair + mirrored * p_hair[mirror] + prior * usual) * voice / total
+    hair = (weight * p_hair + mirrored * p_hair[mirror] + hairline * usual) * voice / total
     dressed = _dressed_below(surface, p_clothes, weight)
     hidden = 0.05 * dressed
     clothes = (weight * p_clothes + mirrored * p_clothes[mirror] + hidden) / (weight + mirrored + prior + hidden)
     hair = smooth(surface, _screened(surface, hair, total, 0.15), 4) * hair_limit(surface)
-    clothes = _screened(surface, clothes, total, 0.25)
+    clothes = _screened(surface, clothes, (weight + mirrored + prior) * voice, 0.25)
     hair = np.where(covered, 1.0, np.where(bare_ear, 0.0, hair))
     hair = np.maximum(hair, side * _sideburns(surface, posed, covered, view.facing(posed, normals)))
     return hair * surface.skin, np.minimum(clothes, 1 - hair) * surface.skin, covered
