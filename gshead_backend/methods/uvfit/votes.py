@@ -6,6 +6,7 @@ import numpy as np
 
 from ...avatar.facing import vertex_normals
 from ...camera import Camera
+from ...portrait.labels import LABEL_INDEX
 from ...portrait.types import PortraitFit
 from .classes import PixelClasses
 from .hanging import HangingHair
@@ -13,6 +14,7 @@ from .photo import View
 from .surface import CHIN, HeadSurface, nearest, smoothstep
 
 _COLLAR_SLOPE = 0.6
+_FREE, _EAR_WIDTH = 0.45, 0.04  # shares of an ear's height that is seen of a free one, and that a row of it is wide
 _HAIRLINE = 6  # steps of smoothing: how gradually the scalp ends
 _LOBE, _TIP = 0.14, 0.2  # shares of an ear's height, and of what is seen of it, that the fit's error explains
 
@@ -30,9 +32,7 @@ def vote(
     p_hair = np.where(inner, 0.0, classes.hair[row, column])
     p_clothes = np.where(inner, 0.0, classes.clothes[row, column])
     rim, beyond_hair = _rim_vote(fit, surface, classes, view, posed, normals)
-    draped = np.zeros(len(posed), bool)
-    if hanging is not None:
-        draped = hanging.beside(fit.camera.project(posed)[:, :2], hanging.drapes)
+    draped = _draped(fit, surface, posed, hanging)
     side = np.maximum(draped, smooth(surface, surface.scalp, _HAIRLINE))
     rim = np.where(inner | surface.ear, 0.0, rim * side)
     p_hair = (weight * p_hair + rim * beyond_hair) / np.maximum(weight + rim, 1e-6)
@@ -58,6 +58,34 @@ def vote(
     hair = np.where(covered, 1.0, np.where(bare_ear, 0.0, hair))
     hair = np.maximum(hair, side * _sideburns(surface, posed, covered, view.facing(posed, normals)))
     return hair * surface.skin, np.minimum(clothes, 1 - hair) * surface.skin, covered
+
+
+def _draped(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray, hanging: HangingHair | None) -> np.ndarray:
+    """(V,) bool: where hair that shows beside the face lies over its edge, too.
+
+    From the front hair before temples and ears looks like hair that grows behind them; ears tell. Where the photo shows
+    them up to half their height, the face ends at the usual hairline, unless hair falls past the chin on that side.
+    """
+    pixels = fit.camera.project(posed)[:, :2]
+    long = np.zeros(len(posed), bool) if hanging is None else hanging.beside(pixels, hanging.drapes)
+    return long | (not _ears_stand_free(fit, surface, pixels))
+
+
+def _ears_stand_free(fit: PortraitFit, surface: HeadSurface, pixels: np.ndarray) -> bool:
+    """Whether the parser sees one ear at least up to half its height; False where it says nothing about ears."""
+    if fit.parsing is None:
+        return False
+    y, x = np.nonzero(fit.parsing.argmax(0) == LABEL_INDEX["ears"])
+    middle = pixels[surface.skin, 0].mean()
+    for side in (-1, 1):
+        ear = pixels[surface.ear & (side * (pixels[:, 0] - middle) > 0)]
+        if len(ear):
+            height, at = float(np.ptp(ear[:, 1])), ear.mean(0)
+            near = (np.abs(x - at[0]) < 0.5 * height) & (np.abs(y - at[1]) < 0.7 * height)
+            rows = (np.bincount(y[near], minlength=1) >= _EAR_WIDTH * height).sum()
+            if rows >= _FREE * height:
+                return True
+    return False
 
 
 def _has_hair(surface: HeadSurface, weight: np.ndarray, p_hair: np.ndarray) -> float:
