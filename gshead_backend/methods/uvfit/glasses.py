@@ -20,11 +20,13 @@ from .photo import View, disc, sample, unit_scale
 from .surface import EYE_LEFT, EYE_RIGHT, NOSE_TIP, PARTS, TRAGUS, HeadSurface, nearest
 
 _SURE = (0.3, 0.6)  # of the parser's probability: from nothing to opaque
-_LEAST, _SIDE = 0.015, 0.25  # squares of the eye distance that glasses cover, and the share on either side of the nose
+_LEAST, _SIDE = 0.015, 0.15  # squares of the eye distance that glasses cover, and the share on either side of the nose
 _WIDE, _ABOVE = 0.85, 0.35  # eye distances to the sides of the nose, and above the eyes, where they may be
 _BEFORE_EYES = (0.006, 0.022)  # metres from the corneas to the sheet
 _CLEAR = 0.001  # metres between face and sheet
 _WRAP = 1.9  # 1 / metres: the sheet recedes by 8 mm at 65 mm beside the nose
+_PULLED = 0.014  # metres that the sheet is bent forward at most: a nose beside a frame is not behind it
+_HALF, _ARM_CLEAR = 0.066, 0.003  # metres beside the middle where the sheet ends, and from there on off the skin
 _BRIDGE = 0.012  # metres beside the middle where the nose holds it
 GLASSES_RIM = 2.5  # pixels at 512 around glasses that belong to their edge
 _THICK = (0.0012, 0.0045)  # metres of an arm from top to bottom
@@ -91,8 +93,11 @@ def _depth(fit: PortraitFit, surface: HeadSurface, posed: np.ndarray, alpha: np.
     for _ in range(3):
         across = start[:, 0] + ray[:, 0] * depth
         depth = (front - wrap * across**2 - start[:, 2]) / ray[:, 2]
+    depth, across = depth.reshape(h, w), across.reshape(h, w)
     near = cv2.erode(np.where(np.isfinite(face), face, 1e3).astype(np.float32), disc(2 * unit_scale(fit.image)))
-    return np.minimum(depth.reshape(h, w), near - _CLEAR * scale)
+    clear = np.maximum(np.minimum(depth, near - _CLEAR * scale), depth - _PULLED * scale)
+    arm = (np.abs(across) > _HALF * scale) & np.isfinite(face)  # a turned head shows one along its temple
+    return np.where(arm, face - _ARM_CLEAR * scale, clear)
 
 
 def _rays(fit: PortraitFit, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
