@@ -77,6 +77,7 @@ METRICS: dict[str, Metric] = {
     "matte_iou": _share("matte at one half"),
     "drift_px": Metric("px at 512", "lower", "detected against own landmarks over the standard take", 0.05),
     "drift_iod": Metric("% eye distance", "lower", "detected against own landmarks over the standard take", 0.05),
+    "drift_motion_iod": Metric("% eye distance", "lower", "… as it changes from the take's neutral frame", 0.05),
     "drift_worst_px": Metric("px at 512", "lower", "the worst frame of it", 0.1),
     "jitter": Metric("/255", "lower", "second difference in time of a slow motion, mean", 0.005),
     "jitter_p99": Metric("/255", "lower", "second difference in time of a slow motion, 99th percentile", 0.05),
@@ -108,8 +109,8 @@ HEADLINES = {
     "people": ("face_psnr", "face_psnr_30", "face_psnr_60", "head_psnr", "iou", "expression_face_psnr", "landmarks_iod",
                "gaze_deg", "head_deg", "arkit_mae", "regressor_mae", "zero_mae", "parser_miou", "classical_miou4",
                "matte_iou"),
-    "photos": ("source_psnr", "source_face_psnr", "source_ssim", "drift_iod", "jitter", "floaters_pct",
-               "hidden_moved_pct"),
+    "photos": ("source_psnr", "source_face_psnr", "source_ssim", "drift_iod", "drift_motion_iod", "jitter",
+               "floaters_pct", "hidden_moved_pct"),
     "multiview": ("face_psnr", "face_psnr_30", "face_psnr_60", "head_psnr", "iou", "source_face_psnr", "scale"),
     "video": ("face_psnr", "face_ssim", "head_psnr", "iou", "landmarks_iod"),
 }  # fmt: skip
