@@ -13,7 +13,10 @@ from .light import fit_light, relight, shading
 from .photo import View, disc, sample, unit_scale
 from .surface import LIPS_INNER, HeadSurface, smoothstep
 
-_SHADES = (0.03, 0.99)  # quantiles of the seen skin's shading that unseen skin may have
+_FIRM = (0.1, 0.35)  # confidence that skin needs to tell of the light: less, and it is sheen along the outline
+_CARRIES = (0.13, 0.5)  # … to be carried on where nothing is seen; the same sheen greyed whole cheeks
+_HOLD = (1e-4, 8e-3, 2e-4)  # what unseen skin, hair and clothes keep of their mean colour, with _POINTS points
+_POINTS = 14000
 _HAIR_SHADE = 0.6  # power: light goes through it and around it more than skin tells
 _TOOTH = 0.002  # metres: teeth farther behind others are hidden by them
 
@@ -107,12 +110,13 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
     outer = np.flatnonzero(cloud.is_part("skin"))
     group = np.where(cloud.hair > 0.5, 1, np.where(cloud.clothes > 0.5, 2, 0))[outer]
     face_like = group == 0
+    told = cloud.confidence[outer[face_like]]
     light = fit_light(cloud.posed_normal[outer[face_like]], cloud.color[outer[face_like]],
-                      cloud.confidence[outer[face_like]])  # fmt: skip
+                      told * smoothstep(told, *_FIRM))  # fmt: skip
     shade = shading(light, cloud.posed_normal[outer])
     lit = face_like & (cloud.confidence[outer] > 0.25)
     if lit.sum() > 50:  # light fitted to what faces the camera says little about what does not
-        shade = np.clip(shade, *np.quantile(shade[lit], _SHADES, axis=0))
+        shade = np.clip(shade, shade[lit].min(0), shade[lit].max(0))
     shade[group == 1] **= _HAIR_SHADE
     shade[group == 2] = 1.0  # a coat's folds tell nothing about light from the side
     even = relight(cloud.color[outer], shade, np.ones_like(shade))
@@ -131,14 +135,14 @@ def complete(surface: HeadSurface, cloud: Cloud) -> np.ndarray:
             continue
         graph = neighbour_graph(cloud.rest[outer[mine]], cloud.normal[outer[mine]])
         w = weight[mine] * (1 - _lashes(surface, cloud, outer[mine], even[mine], skin_median))
-        w = w * smoothstep(w, 0.03, 0.25) if label == 0 else w
+        w = w * smoothstep(w, *_CARRIES) if label == 0 else w
         # Hair goes on as what it mostly is; a coat goes on as a coat, however much of the shirt shows.
-        hold = np.full(mine.sum(), (2e-4, 8e-3, 2e-4)[label])
+        hold = np.full(mine.sum(), _HOLD[label] * _POINTS / len(outer))  # a length in millimetres, not in points
         hold[cloud.lid[outer[mine]] & (label == 0)] = 0.01
         solved = screened_poisson(graph, value[mine], w, prior, hold)
         solved = relight(solved, np.ones_like(shade[mine]), shade[mine])
-        firm = 0.55 if label == 1 else 0.4  # a wide seam for hair: photo strands turn into made-up ones
-        keep = smoothstep(cloud.confidence[outer[mine]], 0.05, firm)[:, None]
+        # a wide seam for hair: photo strands turn into made-up ones
+        keep = smoothstep(cloud.confidence[outer[mine]], *((0.05, 0.55) if label == 1 else (0.02, 0.2)))[:, None]
         result[mine] = keep * cloud.color[outer[mine]] + (1 - keep) * solved
     cloud.color[outer] = result
     return light

@@ -41,7 +41,8 @@ def screened_poisson(
     for c in range(value.shape[1]):
         rhs = confidence * value[:, c] + prior_weight * prior[:, c]
         start = np.where(confidence > 0.3, value[:, c], prior[:, c])
-        out[:, c], _ = cg(A, rhs, x0=start, rtol=1e-3, maxiter=100, M=jacobi)
+        # To the end (some 400 iterations, .1 s): at 1e-3 the colour of a cheek never came around to the nape.
+        out[:, c], _ = cg(A, rhs, x0=start, rtol=1e-6, maxiter=2000, M=jacobi)
     return out
 
 
