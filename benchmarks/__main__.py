@@ -1,4 +1,5 @@
-"""``python -m benchmarks run`` measures; ``python -m benchmarks check`` compares ratios with a kept run."""
+"""``python -m benchmarks run`` measures; ``check`` compares ratios with a kept run, ``publish`` adds a
+run to RESULTS.md."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # the scripts import each other 
 
 
 def main() -> int:
-    """Dispatch to ``run.py`` or ``check.py``; each has ``--help``."""
+    """Dispatch to ``run.py``, ``check.py`` or ``publish.py``; each has ``--help``."""
     verb, rest = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if verb == "run":
         import run
@@ -20,6 +21,10 @@ def main() -> int:
         import check
 
         return check.main(rest)
+    if verb == "publish":
+        import publish
+
+        return publish.main(rest)
     print(__doc__, file=sys.stderr)
     return 0 if verb in ("-h", "--help") else 2
 

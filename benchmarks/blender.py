@@ -6,6 +6,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from measure import ROOT, Report, Row
 from scenes import covered_head
@@ -15,16 +16,14 @@ SCRIPT = "addon_times"
 
 def measure_blender(report: Report, device: str, sizes: tuple[int, ...], frames: int) -> None:
     """Every installed Blender: seconds to enable the extension; seconds a frame of a 1080p timeline of ``frames``."""
-    sys.path.insert(0, str(ROOT / "tests" / "blender"))
-    from harness import VERSIONS, Blender, blender_python
-
     from gshead_backend.avatar.file import save_avatar
 
-    for version in VERSIONS:
-        if not blender_python(version).exists():
+    harness = load_harness()
+    for version in harness.VERSIONS:
+        if not harness.blender_python(version).exists():
             continue
         with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory(prefix="gsb-") as runtime:
-            blender = Blender(version, Path(home), Path(runtime))
+            blender = harness.Blender(version, Path(home), Path(runtime))
             label = f"Blender {version}"
             warm = blender.run(SCRIPT, what="enable")["warm"]
             blender.run(SCRIPT, what="enable_cold")  # compiles what was just unpacked
@@ -44,3 +43,11 @@ def measure_blender(report: Report, device: str, sizes: tuple[int, ...], frames:
                     note = f"an engine with a constant buffer: {1e3 * floor:.0f} ms; {ours / floor:.2f} times that"
                     name = f"a 1080p frame of the timeline, {kind}, {splats // 1000}k splats, {device}, {label}"
                     report.add(Row("blender", name, 1e3 * ours, "ms", None, frames, note))
+
+
+def load_harness() -> ModuleType:
+    """The tests' way of running scripts in Blender."""
+    sys.path[:0] = [str(ROOT / "tests" / "blender"), str(ROOT / "tests")]
+    import harness
+
+    return harness

@@ -27,11 +27,11 @@ RATIOS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "drive, 65k: times faster than torch": (
         ("drive cpu", "torch, 65k splats"), ("drive cpu", "numba (the server's), 65k splats")),
     "to a client, 20k: share of the rate of drive + rasterize alone": (
-        ("frame cpu", "512², drive + rasterize, 20k splats"),
-        ("socket", "512², viewport, 8 bit, pose to pixels, 20k splats, cpu")),
+        ("socket", "512², stream, one wish ahead, in turns with it, 20k splats, cpu"),
+        ("socket", "512², drive + rasterize alone, 20k splats, cpu")),
     "to a client, 65k: share of the rate of drive + rasterize alone": (
-        ("frame cpu", "512², drive + rasterize, 65k splats"),
-        ("socket", "512², viewport, 8 bit, pose to pixels, 65k splats, cpu")),
+        ("socket", "512², stream, one wish ahead, in turns with it, 65k splats, cpu"),
+        ("socket", "512², drive + rasterize alone, 65k splats, cpu")),
 }  # fmt: skip
 BASELINE = Path(__file__).with_name("baseline.json")
 SLACK = 0.7

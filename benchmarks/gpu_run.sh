@@ -21,11 +21,13 @@
 # CUDA version for gsplat's kernels (CUDA_HOME, default /usr/local/cuda). Packages may be carried as wheels:
 # WHEELS=folder, default benchmarks/wheels; what is missing is installed from there into $OUT/site and from nowhere
 # else. Each step takes less than nine minutes and leaves a mark in $STATE, so an interrupted run goes on where it was.
-# Results: $OUT (default benchmarks/out): gpu.json, gpu.md, and one log a step.
+# Results: $OUT (default benchmarks/out): gpu.json, gpu.md, and one log a step; the last step, results, adds the tables to
+# RESULTS (default benchmarks/RESULTS.md), of which a copy lies in $OUT, too: it is never "done", since more may come.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 OUT=$(mkdir -p "${OUT:-benchmarks/out}" && cd "${OUT:-benchmarks/out}" && pwd)
 STATE=${STATE:-benchmarks/out/state}
+RESULTS=${RESULTS:-benchmarks/RESULTS.md}
 WHEELS=${WHEELS:-benchmarks/wheels}
 PYTHON=${PYTHON:-python3}
 SITE=${SITE:-benchmarks/out/site}
@@ -38,7 +40,7 @@ export MAX_JOBS=${MAX_JOBS:-$(nproc)}
 export TORCH_EXTENSIONS_DIR=${TORCH_EXTENSIONS_DIR:-$PWD/benchmarks/out/torch_extensions}
 export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$PWD/benchmarks/out/numba}
 LIMIT=${LIMIT:-530}
-STEPS=(packages kernels tests frames batches socket reconstruct gagavatar)
+STEPS=(packages kernels tests frames batches socket reconstruct gagavatar results)
 TRAINING=(train_data train_parser train_regressor train_lids
     train_heads train_rar train_sega_identity train_sega_motion train_sega_decoders train_clips train_gagavatar)
 ASSETS=${ASSETS:-benchmarks/wheels/assets}
@@ -131,6 +133,7 @@ gagavatar() {
     "$PYTHON" -m gshead_backend.methods.gagavatar.parity tests/methods/gagavatar/small.npz --device cuda || return 1
     "$PYTHON" benchmarks/run.py --only gagavatar --device cuda --out "$OUT/gpu.json"
 }
+results() { "$PYTHON" benchmarks/publish.py "$OUT/gpu.json" --to "$RESULTS" && cp "$RESULTS" "$OUT/RESULTS.md"; }
 
 piece() { awk "BEGIN { print ($LIMIT - 110) / 60 }"; }  # minutes: the rest is for start, validation and saving
 train_data() {
@@ -188,8 +191,8 @@ if [ "${1:-}" = --list ]; then
     printf '%s\n' "${STEPS[@]}" "${TRAINING[@]}"
     exit 0
 fi
-export -f has packages kernels tests frames batches socket reconstruct gagavatar piece train "${TRAINING[@]}"
-export OUT STATE WHEELS PYTHON SITE LIMIT CROPS HEADS RUNS SAMPLES VALIDATION PEOPLE TRAIN_MINUTES FOOTAGE CLIPS
+export -f has packages kernels tests frames batches socket reconstruct gagavatar results piece train "${TRAINING[@]}"
+export OUT STATE RESULTS WHEELS PYTHON SITE LIMIT CROPS HEADS RUNS SAMPLES VALIDATION PEOPLE TRAIN_MINUTES FOOTAGE CLIPS
 export GAGAVATAR_MINUTES CONFIG
 failed=0
 for step in "${@:-${STEPS[@]}}"; do
@@ -206,7 +209,7 @@ for step in "${@:-${STEPS[@]}}"; do
     timeout "$LIMIT" bash -c "$step" 2>&1 | tee "$OUT/$step.log"
     code=${PIPESTATUS[0]}
     if [ "$code" -eq 0 ]; then
-        touch "$STATE/$step"
+        [ "$step" = results ] || touch "$STATE/$step"
         echo "== $step: done in $((SECONDS - start)) s"
     elif [ "$code" -eq 75 ]; then
         echo "== $step: to be continued after $((SECONDS - start)) s; call again"

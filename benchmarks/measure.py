@@ -42,9 +42,10 @@ class Row:
 
 @dataclass
 class Report:
-    """Rows with when, what and where."""
+    """Rows with when, what and where, and the command that measures them again."""
 
     rows: list[Row] = field(default_factory=list)
+    command: str = ""
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
@@ -54,15 +55,29 @@ class Report:
     def save(self, path: Path) -> None:
         """Write JSON (atomically), adding to the rows of an earlier, interrupted run at the same path and commit."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        here, kept = provenance(), list[dict[str, Any]]()
+        here, kept, commands = provenance(), list[dict[str, Any]](), [self.command]
         if path.exists():
             mine, earlier = {(r.group, r.name) for r in self.rows}, json.loads(path.read_text())
             if earlier["commit"] == here["commit"] and earlier["machine"]["cpu"] == here["machine"]["cpu"]:
                 kept = [r for r in earlier["rows"] if (r["group"], r["name"]) not in mine]
-        document = {**here, "rows": [*kept, *(asdict(r) for r in self.rows)]}
+                commands = [*earlier.get("commands", ()), *commands]
+        document = {
+            **here,
+            "commands": [c for c in dict.fromkeys(commands) if c],
+            "rows": [*kept, *(asdict(r) for r in self.rows)],
+        }
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(document, indent=1) + "\n")
         os.replace(temporary, path)
+
+
+_most = 10_000
+
+
+def at_most(calls: int) -> None:
+    """No row of this run takes more calls than that: to see that everything works, not to learn how fast it is."""
+    global _most
+    _most = calls
 
 
 def timed(
@@ -71,10 +86,11 @@ def timed(
 ) -> Row:  # fmt: skip
     """Median milliseconds of ``call`` after ``warm`` unmeasured calls.
 
-    Stops after ``count`` calls, or after ``seconds`` once there are five. ``sync`` waits for the device and is timed.
+    Stops after ``count`` calls (``at_most`` lowers that for a whole run), or after ``seconds`` once there are five.
+    ``sync`` waits for the device and is timed.
     """
-    wait = sync or (lambda: None)
-    for _ in range(warm):
+    wait, count = sync or (lambda: None), min(count, _most)
+    for _ in range(min(warm, _most)):
         call()
     wait()
     times: list[float] = []

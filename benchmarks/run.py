@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from pathlib import Path
 
-from measure import ROOT, Report, calibration
+from measure import ROOT, Report, at_most, calibration
+from publish import publish, table
 from scenes import SIZES
 
 PARTS = (
@@ -29,18 +32,6 @@ PARTS = (
     "pool",
     "gagavatar",
 )
-TITLES = {
-    "calibration": "How fast this machine was",
-    "drive cpu": "Drive: pose to splats, CPU", "raster cpu": "Rasterize, CPU", "frame cpu": "Whole frame, CPU",
-    "drive cuda": "Drive: pose to splats, CUDA", "raster cuda": "Rasterize, CUDA", "frame cuda": "Whole frame, CUDA",
-    "pixels cuda": "Packing and read-back, CUDA", "pixels cpu": "Packing and copying, CPU",
-    "socket": "Over the socket", "delivery": "Freshness, memory, start", "levels": "Levels of detail",
-    "floor cpu": "Floors and resolutions, CPU", "codecs": "Packing for a network",
-    "blender": "Inside Blender", "redraw": "Python in Blender's redraws",
-    "interchange": "Interchange: files and their sizes",
-    "reconstruct": "Reconstruct", "pool": "Many portraits over a pool of workers",
-    "gagavatar": "GAGAvatar, float32, random weights", "memory": "Memory",
-}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -52,11 +43,15 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), metavar="N", help="splat counts")
     parser.add_argument("--repeats", type=int, default=1, help="reconstructions a quality")
+    parser.add_argument("--calls", type=int, help="at most so many timed calls a row: a trial that tells no speed")
     parser.add_argument("--frames", type=int, default=24, help="of the timeline in Blender (a shot has 240)")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "benchmarks" / "results.json", help="JSON file")
     parser.add_argument("--append", action="store_true", help="add the table to benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
-    report = Report()
+    if options.calls:
+        at_most(options.calls)
+    given = sys.argv[1:] if arguments is None else arguments
+    report = Report(command=shlex.join(["python", "-m", "benchmarks", "run", *_without_out(given)]))
     report.add(calibration("at the start"))
     for device in options.device or _devices():
         for part in options.only:
@@ -64,12 +59,18 @@ def main(arguments: list[str] | None = None) -> None:
             report.save(options.out)
     report.add(calibration("at the end"))
     report.save(options.out)
-    text = table(json.loads(options.out.read_text()))
+    document = json.loads(options.out.read_text())
+    text = table(document)
     options.out.with_suffix(".md").write_text(text)
     print(f"\n{text}\nwritten to {options.out}")
     if options.append:
-        results = Path(__file__).with_name("RESULTS.md")
-        results.write_text(results.read_text().rstrip() + "\n\n" + text)
+        publish(document)
+
+
+def _without_out(arguments: list[str]) -> list[str]:
+    """A command without where its result went: that is of one machine."""
+    at = arguments.index("--out") if "--out" in arguments else len(arguments)
+    return [a for a in (*arguments[:at], *arguments[at + 2 :]) if a != "--append"]
 
 
 def _devices() -> list[str]:
@@ -138,26 +139,6 @@ def _measure(part: str, report: Report, device: str, options: argparse.Namespace
         from service import measure_reconstruction
 
         measure_reconstruction(report, device, options.repeats)
-
-
-def table(document: dict) -> str:
-    """Markdown of one result file."""
-    m = document["machine"]
-    lines = [f"## {m.get('gpu', m['cpu'])}, {document['date']}, commit {document['commit']}", ""]
-    lines += [", ".join(f"{k} {v}" for k, v in m.items()) + ".", ""]
-    for group in dict.fromkeys(r["group"] for r in document["rows"]):
-        lines += [
-            f"### {TITLES.get(group, group)}",
-            "",
-            "| what | median | p90 | p99 | n | |",
-            "|---|---:|---:|---:|---:|---|",
-        ]
-        for r in (r for r in document["rows"] if r["group"] == group):
-            slow = ("" if r.get(p) is None else f"{r[p]:.2f}" for p in ("p90", "p99"))
-            cells = (r["name"], f"{r['value']:.2f} {r['unit']}", *slow, str(r["count"]), r["note"])
-            lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
 
 
 if __name__ == "__main__":

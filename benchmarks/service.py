@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import statistics
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,9 @@ def measure_socket(report: Report, device: str, sizes: tuple[int, ...]) -> None:
                 row.note = f"{1000 / row.value:.0f} frames a second"
                 report.add(row)
             report.add(_stream(client, spec, turn, f"512², stream, each wish after the last frame, {label}, {device}"))
+            if device == "cpu":
+                for row in _in_turns(client, spec, turn, avatar, f"{label}, {device}"):
+                    report.add(row)
             report.add(_flood(client, spec, turn, f"512², stream, wishes all the time, {label}, {device}"))
             report.add(
                 _timeline(client, spec, turn, f"512², timeline, float32 + depth, asked ahead, {label}, {device}")
@@ -92,6 +96,51 @@ def _stream(client: Any, spec: Any, turn: Iterator[Any], name: str, seconds: flo
     finally:
         client.stream_close(stream)
     return Row("socket", name, rate, "frames/s", None, frames)
+
+
+def _in_turns(client: Any, spec: Any, turn: Iterator[Any], avatar: Any, label: str, turns: int = 7) -> list[Row]:
+    """What a client gets beside the same drawing alone in this process, second by second: machines' speed drifts."""
+    from gshead_backend.avatar.drive_fast import drive_fast
+    from gshead_backend.parallel import keep_freed_memory
+    from gshead_backend.raster import rasterize
+
+    keep_freed_memory()  # as the worker does
+    view, poses = camera(), [pose_at(avatar, f) for f in range(48)]
+    drawing = (rasterize(drive_fast(avatar, pose), view) for pose in itertools.cycle(poses))
+    next(drawing)
+    alone, ours = [], []
+    for _ in range(turns):
+        alone.append(_rate(lambda: next(drawing)))
+        ours.append(_ahead(client, spec, turn))
+    share = statistics.median(b / a for a, b in zip(alone, ours, strict=True))
+    return [
+        Row("socket", f"512², drive + rasterize alone, {label}", statistics.median(alone), "frames/s", None, turns),
+        Row("socket", f"512², stream, one wish ahead, in turns with it, {label}", statistics.median(ours), "frames/s",
+            None, turns, f"{100 * share:.0f} % of it (median of the turns)"),
+    ]  # fmt: skip
+
+
+def _rate(call: Callable[[], object], seconds: float = 1.0) -> float:
+    count, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        call()
+        count += 1
+    return count / (time.perf_counter() - begin)
+
+
+def _ahead(client: Any, spec: Any, turn: Iterator[Any], seconds: float = 1.0) -> float:
+    """New frames a second when one wish waits while the one before it is drawn, as in playback."""
+    stream = client.stream_open(dtype="uint8")
+    try:
+        tokens, frames, begin = deque([client.stream_update(stream, spec, [next(turn)])]), -1, 0.0
+        while frames < 0 or time.perf_counter() - begin < seconds:
+            tokens.append(client.stream_update(stream, spec, [next(turn)]))
+            if client.stream_latest(stream, newer_than=tokens.popleft() - 1, timeout=30) is not None:
+                frames += 1
+                begin = begin or time.perf_counter()  # from the first frame on
+        return frames / (time.perf_counter() - begin)
+    finally:
+        client.stream_close(stream)
 
 
 def _flood(client: Any, spec: Any, turn: Iterator[Any], name: str, seconds: float = 4.0) -> Row:

@@ -12,8 +12,8 @@ ENOUGH = 25
 REST_SHARE, REST_MOST = 0.05, 0.2
 """Every channel rests in so many of the frames; a stronger reading than ``REST_MOST`` is not taken for one at rest."""
 FURTHER = 1.1
-"""What moves is read too small, since a network that is in doubt says less; over a clip, with the rest taken out, it may
-be made stronger again (benchmarks/RESULTS.md)."""
+"""What moves is read too small, since a network that is in doubt says less; over a clip, with the rest taken out, it
+may be made stronger again (benchmarks/RESULTS.md)."""
 SHUT, SHUT_MOST = 0.35, 1.5
 """A short reading of a blink above ``SHUT`` was a closed eye, and is made at most so much stronger."""
 SHORT = 0.3
