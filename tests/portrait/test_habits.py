@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gshead_backend.head.arkit import ARKIT_INDEX
-from gshead_backend.portrait.tracking.habits import ENOUGH, NOD, REST_MOST, nodding, settled
+from gshead_backend.portrait.tracking.habits import ENOUGH, FURTHER, NOD, REST_MOST, nodding, settled
 
 FRAMES = 80
 SMILE, BROW, LID = ARKIT_INDEX["mouthSmileLeft"], ARKIT_INDEX["browInnerUp"], ARKIT_INDEX["eyeBlinkLeft"]
@@ -31,14 +31,14 @@ def test_what_never_goes_away_is_the_face_and_not_a_movement() -> None:
     out = settled(clip(mouthSmileLeft=smile, browInnerUp=np.full(FRAMES, 0.12)), np.ones(FRAMES, bool))
     assert out is not None
     assert np.abs(out[:60, SMILE]).max() < 1e-6
-    assert out[70, SMILE] == pytest.approx((0.8 - 0.15) / 0.85, abs=1e-5)
+    assert out[70, SMILE] == pytest.approx(FURTHER * (0.8 - 0.15) / 0.85, abs=1e-5)
     assert np.abs(out[:, BROW]).max() < 1e-6
 
 
 def test_somebody_who_smiles_all_the_time_goes_on_smiling() -> None:
     out = settled(clip(mouthSmileLeft=np.full(FRAMES, 0.7)), np.ones(FRAMES, bool))
     assert out is not None
-    np.testing.assert_allclose(out[:, SMILE], (0.7 - REST_MOST) / (1 - REST_MOST), atol=1e-5)
+    np.testing.assert_allclose(out[:, SMILE], FURTHER * (0.7 - REST_MOST) / (1 - REST_MOST), atol=1e-5)
 
 
 def test_short_blinks_close_the_eye_and_narrow_eyes_stay_as_they_are() -> None:
@@ -52,6 +52,15 @@ def test_short_blinks_close_the_eye_and_narrow_eyes_stay_as_they_are() -> None:
     flutter = settled(clip(eyeBlinkLeft=blinks(0.3)), np.ones(FRAMES, bool))
     assert flutter is not None
     assert flutter[11, LID] < 0.3
+
+
+def test_what_moves_goes_further_but_never_past_one_and_eyes_stay() -> None:
+    moving = np.where(np.arange(FRAMES) > 60, 0.95, 0.0)
+    out = settled(clip(jawOpen=0.5 * moving, mouthSmileLeft=moving, eyeLookUpLeft=moving), np.ones(FRAMES, bool))
+    assert out is not None
+    assert out[70, ARKIT_INDEX["jawOpen"]] == pytest.approx(FURTHER * 0.475, abs=1e-5)
+    assert out[70, SMILE] == 1
+    assert out[70, ARKIT_INDEX["eyeLookUpLeft"]] == pytest.approx(0.95, abs=1e-5)
 
 
 def test_too_few_frames_or_no_readings_tell_nothing() -> None:

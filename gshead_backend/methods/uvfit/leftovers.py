@@ -75,7 +75,10 @@ def _clothes(
     mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc(4 * scale)) > 0
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     deep = np.bincount(labels.ravel(), (mask & (np.arange(h)[:, None] > chin)).ravel()) > 0
-    bust = (surface.neck[surface.faces].mean(1) > 0.3)[view.triangle] & (view.triangle >= 0)
+    # A turned person's far shoulder begins at the back of the neck, not at the near shoulder.
+    nape = (surface.vertices[:, 1] < surface.landmarks[CHIN, 1]) & (surface.vertices[:, 2] < surface.ear_z)
+    hangs = (surface.neck[surface.faces].mean(1) > 0.3) | nape[surface.faces].all(1)
+    bust = hangs[view.triangle] & (view.triangle >= 0)
     layer = _beyond(
         fit, view, mask & deep[labels.astype(np.intp)], 150 * scale**2, _CLOTHES_DEPTH, "clothes", bust, behind
     )
