@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from synthetic_portrait import CLOTHES, Portrait, arkit_pose, make_portrait, parsed
+from synthetic_portrait import CLOTHES, Portrait, arkit_pose, camera_at, make_portrait, parsed
 
 from gshead_backend.avatar.drive import drive
 from gshead_backend.avatar.types import REGIONS, Avatar
@@ -15,8 +15,11 @@ from gshead_backend.camera import Camera, orbit_camera
 from gshead_backend.head import HeadModel, default_head
 from gshead_backend.methods import ReconstructOptions
 from gshead_backend.methods.uvfit import reconstruct
+from gshead_backend.methods.uvfit.classes import PixelClasses
 from gshead_backend.methods.uvfit.layer import inflate
-from gshead_backend.methods.uvfit.surface import CHIN
+from gshead_backend.methods.uvfit.leftovers import _clothes
+from gshead_backend.methods.uvfit.photo import View
+from gshead_backend.methods.uvfit.surface import CHIN, head_surface
 from gshead_backend.methods.uvfit.zbuffer import depth_map, far_depth_map
 from gshead_backend.portrait.types import no_progress
 from gshead_backend.raster import rasterize
@@ -140,3 +143,30 @@ def test_the_far_side_of_a_mesh_is_as_far_as_a_ray_through_it_says() -> None:
     back = np.minimum(1.1, 0.1 / np.maximum(slope, 1e-9))  # the far wall, or where the ray leaves through a side
     safe = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert np.abs(far - back)[safe].max() < 2e-3
+
+
+def test_a_turned_persons_far_shoulder_begins_at_the_nape_and_not_at_the_near_shoulder(head: HeadModel) -> None:
+    """Clothes behind the neck are as far away as the neck's back is; the near shoulder's edge is closer to the camera."""
+    made = make_portrait(head, arkit_pose(head))
+    surface, posed = head_surface(head), made.truth.personal.vertices(made.fit.pose)
+    camera = camera_at(head, posed, yaw=60.0)
+    view = View.of(posed, head.faces, camera)
+    covered = np.isfinite(view.depth)
+    landmarks = camera.project(np.einsum("lk,lkc->lc", head.landmark_bary, posed[head.faces[head.landmark_triangles]]))
+    chin = round(landmarks[CHIN, 1])
+    row = chin + 15
+    nape = int(np.flatnonzero(covered[row]).max())  # seen from the person's left, the back of the neck is on the right
+    far = float(view.depth[row, nape - 3])
+    y, x = np.mgrid[: covered.shape[0], : covered.shape[1]]
+    shoulder = ~covered & (np.abs(y - row) < 25) & (x > nape - 40) & (x < nape + 40)
+    matte = (covered | shoulder).astype(np.float32)
+    clothes = (shoulder | (covered & (y > chin + 60))).astype(np.float32)
+    fit = replace(made.fit, camera=camera, matte=matte, landmarks=landmarks[:, :2].astype(np.float32))
+    nothing = np.zeros_like(matte)
+    classes = PixelClasses(matte - clothes, nothing, clothes, nothing)
+    behind, _ = far_depth_map(posed, head.faces, camera)
+    layer = _clothes(fit, surface, classes, view, behind)
+    assert layer is not None
+    at = layer.mask & shoulder & (np.abs(y - row) < 8)
+    assert at.sum() > 100
+    assert np.abs(layer.middle[at] - far).max() < 0.02
