@@ -146,7 +146,7 @@ def test_the_far_side_of_a_mesh_is_as_far_as_a_ray_through_it_says() -> None:
 
 
 def test_a_turned_persons_far_shoulder_begins_at_the_nape_and_not_at_the_near_shoulder(head: HeadModel) -> None:
-    """Clothes behind the neck are as far away as the neck's back is; the near shoulder's edge is closer to the camera."""
+    """Clothes behind the neck are as far away as its back is; the near shoulder's edge is closer to the camera."""
     made = make_portrait(head, arkit_pose(head))
     surface, posed = head_surface(head), made.truth.personal.vertices(made.fit.pose)
     camera = camera_at(head, posed, yaw=60.0)
