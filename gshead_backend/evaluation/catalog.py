@@ -115,3 +115,9 @@ HEADLINES = {
     "video": ("face_psnr", "face_ssim", "head_psnr", "iou", "landmarks_iod"),
 }  # fmt: skip
 """The metrics of a benchmark's line that come first."""
+
+GOALS: dict[str, dict[str, float]] = {
+    "people": {"face_psnr_30": 26.0, "face_psnr_60": 24.0, "head_psnr_30": 22.0, "head_psnr_60": 20.0, "iou": 0.92,
+               "expression_face_psnr": 25.0},
+}  # fmt: skip
+"""What the median over a benchmark's items is to reach."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from .catalog import HEADLINES, metric
+from .catalog import GOALS, HEADLINES, metric
 from .pictures import jpeg_uri
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ img{display:block;max-width:100%}.note{color:#666;font-size:.9em}code{background
 """
 
 
+WORST = 5
+"""So many of a line's items are named; of lines with no more, none."""
+
+
 def page(report: Report, document: dict[str, Any]) -> str:
     """HTML text; pictures are inside it."""
     title = f"gshead evaluate {', '.join(dict.fromkeys(n.method for n in report.lines))}"
@@ -31,7 +36,8 @@ def page(report: Report, document: dict[str, Any]) -> str:
         f"<h1>{escape(title)}</h1><p class='note'>{escape(document['date'])} · gshead {escape(document['gshead'])}"
         f"{' · ' + escape(document['commit']) if document['commit'] else ''} · {escape(document['device'])} · "
         f"{document['seconds']:.0f} s</p>",
-        *_summary(report), *_missing(report), *_items(report), *_everything(report), *_networks(document),
+        *_summary(report), *_worst(report), *_missing(report), *_items(report), *_everything(report),
+        *_networks(document),
     ]  # fmt: skip
     return "\n".join(parts) + "</html>\n"
 
@@ -62,6 +68,36 @@ def _summary(report: Report) -> list[str]:
     return out
 
 
+def _worst(report: Report) -> list[str]:
+    """Medians beside their goals, and the items that are worst, with links to their pictures."""
+    out: list[str] = []
+    for n, line in enumerate(report.lines):
+        if len(line.items) <= WORST:
+            continue
+        rows = []
+        for name, goal in GOALS.get(line.benchmark, {}).items():
+            found = [(value, i) for i, item in enumerate(line.items) if (value := item.metrics.get(name)) is not None]
+            if not found:
+                continue
+            median = statistics.median(value for value, _ in found)
+            low = metric(name).better == "lower"
+            short = median > goal if low else median < goal
+            links = ", ".join(
+                f"<a href='#item-{n}-{i}'>{escape(line.items[i].name)}</a> {number(value)}"
+                for value, i in sorted(found, reverse=low)[:WORST]
+            )
+            reached = f"<b>{number(median)}</b>" if short else number(median)
+            rows.append(f"<tr><td>{escape(name)}</td><td>{reached}</td><td>{number(goal)}</td>"
+                        f"<td>{'no' if short else 'yes'}</td><td class='left'>{links}</td></tr>")  # fmt: skip
+        if rows:
+            out.append(
+                f"<h3>{escape(line.benchmark)} · {escape(line.method)} · {escape(line.quality)}</h3><table><tr><th>"
+                f"metric</th><th>median of {len(line.items)}</th><th>goal</th><th>reached</th>"
+                f"<th class='left'>worst {WORST}</th></tr>{''.join(rows)}</table>"
+            )
+    return ["<h2>Medians, goals and the worst</h2>", *out] if out else []
+
+
 def _sense(name: str) -> str:
     about = metric(name)
     arrow = {"higher": "↑", "lower": "↓", "neither": ""}[about.better]
@@ -83,10 +119,11 @@ def _missing(report: Report) -> list[str]:
 def _items(report: Report) -> list[str]:
     out = ["<h2>Pictures</h2><p class='note'>Three pictures: truth, rendering, difference × 3; its dim part does not "
            "count.</p>"]  # fmt: skip
-    for line in report.lines:
-        for item in line.items:
+    for n, line in enumerate(report.lines):
+        for i, item in enumerate(line.items):
             out.append(
-                f"<h3>{escape(line.benchmark)} · {escape(item.name)} · {escape(line.method)} {line.quality}</h3>"
+                f"<h3 id='item-{n}-{i}'>{escape(line.benchmark)} · {escape(item.name)} · {escape(line.method)} "
+                f"{line.quality}</h3>"
             )
             told = [
                 f"{k} {number(item.metrics[k])} {metric(k).unit}".strip()

@@ -56,6 +56,31 @@ def test_the_page_needs_nothing_else_and_takes_no_markup_from_names(tmp_path: Pa
         assert text in html
 
 
+def test_the_page_names_medians_goals_and_the_worst_with_links_to_their_pictures(tmp_path: Path) -> None:
+    made = report(20.0)
+    (line,) = made.lines
+    line.items = [
+        Item("people", f"<number {i}>", {"face_psnr_60": 20.0 + i, "iou": 0.95 if i else None}, [], [], {})
+        for i in range(9)
+    ]  # fmt: skip
+    html = made.write(tmp_path)["html"].read_text()
+    face, outline = (
+        html[html.index(f"<tr><td>{name}</td><td>") :].split("</tr>")[0] for name in ("face_psnr_60", "iou")
+    )
+    assert "<b>24.00</b>" not in face  # the goal itself is reached
+    assert "<td>24.00</td><td>24.00</td><td>yes</td>" in face
+    assert face.index("&lt;number 0&gt;") < face.index("&lt;number 4&gt;")
+    assert "&lt;number 5&gt;" not in face
+    assert "href='#item-0-3'" in face
+    assert "id='item-0-3'" in html
+    assert "<td>0.950</td><td>0.920</td><td>yes</td>" in outline
+    for item in line.items:
+        item.metrics["face_psnr_60"] = 20.0
+    assert "<b>20.00</b></td><td>24.00</td><td>no</td>" in made.write(tmp_path)["html"].read_text()
+    line.items = line.items[:5]
+    assert "goals and the worst" not in made.write(tmp_path)["html"].read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "before", "after", "said"),
     [
