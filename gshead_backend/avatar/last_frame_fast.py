@@ -36,7 +36,8 @@ class LastFrame:
         if avatar is not self._avatar or self._placed is None:
             self._avatar, self._placed, self._appearance = avatar, None, None
             return np.zeros(len(vertices), np.bool_)
-        return (vertices == last).all(1)
+        same = vertices == last
+        return same[:, 0] & same[:, 1] & same[:, 2]  # all(1) takes eight times as long
 
     def appearance(self, avatar: Avatar, pose: HeadPose | None) -> tuple[Appearance, np.ndarray]:
         """What the splats look like, and (N,) which of them the residual has changed since; empty for none."""

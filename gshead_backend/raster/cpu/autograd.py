@@ -82,7 +82,17 @@ def _pair_gradients(colors: np.ndarray, tiles: Tiles, pixel: np.ndarray, grad: n
 def _three_channels(colors: np.ndarray, tiles: Tiles, pixel: np.ndarray, grad: np.ndarray) -> np.ndarray:
     rows = np.empty((tiles.members.size, layout.MOMENTS + 3), np.float32)
     blending.blend_rgb_backward(
-        tiles.geometry, tiles.extent, colors, tiles.start, tiles.members, tiles.slots, tiles.tiles_x, pixel, grad, rows
+        tiles.geometry,
+        tiles.extent,
+        colors,
+        tiles.start,
+        tiles.shares,
+        tiles.members,
+        tiles.slots,
+        tiles.tiles_x,
+        pixel,
+        grad,
+        rows,
     )
     return rows
 

@@ -102,7 +102,7 @@ def store_srgb8(state, x0, y0, tables, out, depth):
 
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
 def blend_rgb(
-    geometry, extent, colors, start, members, tiles_x, height, width, background, finished, color, alpha, depth,
+    geometry, extent, colors, start, shares, members, tiles_x, height, width, background, finished, color, alpha, depth,
     tables, srgb8,
 ):  # fmt: skip
     """Blend the three channels of ``colors`` (N, 3) into ``color`` (H, W, 3), ``alpha`` (H, W), ``depth`` (H, W).
@@ -112,41 +112,42 @@ def blend_rgb(
     of decoding and encoding, and ``depth``; then the other outputs may be empty. One kernel for both: the inner loops
     are vectorised only here, not in a function that two kernels inline.
     """
-    for t in prange(start.size - 1):
-        x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
-        state = np.zeros((TILE, 6 * TILE), np.float32)  # transmittance, alpha, depth, red, green, blue
-        state[: min(TILE, height - y0), : min(TILE, width - x0)] = _ONE
-        for k in range(start[t], start[t + 1]):
-            if (k - start[t]) % 16 == 15 and exhausted(state):
-                break
-            i = members[k]
-            fx, fy = np.float32(x0) + _CENTRE - geometry[i, MX], np.float32(y0) + _CENTRE - geometry[i, MY]
-            qxx, qxy, qyy = geometry[i, QXX], geometry[i, QXY], geometry[i, QYY]
-            opacity, z = geometry[i, OPACITY], geometry[i, DEPTH]
-            red, green, blue = colors[i, 0], colors[i, 1], colors[i, 2]
-            h0, h1, y1, y2 = window(extent, i, x0, y0)
-            for y in range(y1, y2):
-                dy = np.float32(y) + fy
-                slope, constant = qxy * dy, qyy * dy * dy
-                for h in range(h0, h1):
-                    row = state[y][h * HALF :]
-                    hx = fx + np.float32(h * HALF)
-                    for x in range(HALF):
-                        a = clipped(raw_alpha(opacity, qxx, slope, constant, np.float32(x) + hx))
-                        before = row[x]
-                        after = before - before * a
-                        live = after > _STOP
-                        w = before - after if live else _ZERO
-                        row[x] = after if live else _ZERO
-                        row[TILE + x] += w
-                        row[2 * TILE + x] += w * z
-                        row[3 * TILE + x] += w * red
-                        row[4 * TILE + x] += w * green
-                        row[5 * TILE + x] += w * blue
-        if srgb8.size:
-            store_srgb8(state, x0, y0, tables, srgb8, depth)
-        else:
-            store(state, x0, y0, background, finished, color, alpha, depth)
+    for share in prange(shares.size - 1):
+        for t in range(shares[share], shares[share + 1]):
+            x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
+            state = np.zeros((TILE, 6 * TILE), np.float32)  # transmittance, alpha, depth, red, green, blue
+            state[: min(TILE, height - y0), : min(TILE, width - x0)] = _ONE
+            for k in range(start[t], start[t + 1]):
+                if (k - start[t]) % 16 == 15 and exhausted(state):
+                    break
+                i = members[k]
+                fx, fy = np.float32(x0) + _CENTRE - geometry[i, MX], np.float32(y0) + _CENTRE - geometry[i, MY]
+                qxx, qxy, qyy = geometry[i, QXX], geometry[i, QXY], geometry[i, QYY]
+                opacity, z = geometry[i, OPACITY], geometry[i, DEPTH]
+                red, green, blue = colors[i, 0], colors[i, 1], colors[i, 2]
+                h0, h1, y1, y2 = window(extent, i, x0, y0)
+                for y in range(y1, y2):
+                    dy = np.float32(y) + fy
+                    slope, constant = qxy * dy, qyy * dy * dy
+                    for h in range(h0, h1):
+                        row = state[y][h * HALF :]
+                        hx = fx + np.float32(h * HALF)
+                        for x in range(HALF):
+                            a = clipped(raw_alpha(opacity, qxx, slope, constant, np.float32(x) + hx))
+                            before = row[x]
+                            after = before - before * a
+                            live = after > _STOP
+                            w = before - after if live else _ZERO
+                            row[x] = after if live else _ZERO
+                            row[TILE + x] += w
+                            row[2 * TILE + x] += w * z
+                            row[3 * TILE + x] += w * red
+                            row[4 * TILE + x] += w * green
+                            row[5 * TILE + x] += w * blue
+            if srgb8.size:
+                store_srgb8(state, x0, y0, tables, srgb8, depth)
+            else:
+                store(state, x0, y0, background, finished, color, alpha, depth)
 
 
 @njit(forceinline=True, fastmath=FAST, error_model="numpy")
@@ -165,66 +166,67 @@ def load(state, x0, y0, pixel, grad):
 
 
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
-def blend_rgb_backward(geometry, extent, colors, start, members, slots, tiles_x, pixel, grad, rows):
+def blend_rgb_backward(geometry, extent, colors, start, shares, members, slots, tiles_x, pixel, grad, rows):
     """Fill ``rows`` (P, 10) with every pair's gradient.
 
     ``pixel`` and ``grad`` are (H, W, 5): final alpha, depth sum, colours, and the loss gradient of each.
     """
-    for t in prange(start.size - 1):
-        x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
-        state = np.zeros((TILE, 7 * TILE), np.float32)  # transmittance, rest, gradients of alpha, depth, r, g, b
-        load(state, x0, y0, pixel, grad)
-        end = start[t + 1]
-        for k in range(start[t], start[t + 1]):
-            if (k - start[t]) % 16 == 15 and exhausted(state):
-                end = k
-                break
-            i = members[k]
-            fx, fy = np.float32(x0) + _CENTRE - geometry[i, MX], np.float32(y0) + _CENTRE - geometry[i, MY]
-            qxx, qxy, qyy = geometry[i, QXX], geometry[i, QXY], geometry[i, QYY]
-            opacity, z = geometry[i, OPACITY], geometry[i, DEPTH]
-            red, green, blue = colors[i, 0], colors[i, 1], colors[i, 2]
-            h0, h1, y1, y2 = window(extent, i, x0, y0)
-            m, mx, my, mxx, mxy, myy = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
-            m_depth, m_red, m_green, m_blue = _ZERO, _ZERO, _ZERO, _ZERO
-            for y in range(y1, y2):
-                dy = np.float32(y) + fy
-                slope, constant = qxy * dy, qyy * dy * dy
-                s, sx, sxx = _ZERO, _ZERO, _ZERO
-                for h in range(h0, h1):
-                    row = state[y][h * HALF :]
-                    hx = fx + np.float32(h * HALF)
-                    for x in range(HALF):
-                        dx = np.float32(x) + hx
-                        raw = raw_alpha(opacity, qxx, slope, constant, dx)
-                        a = clipped(raw)
-                        before = row[x]
-                        after = before - before * a
-                        live = after > _STOP
-                        w = before - after if live else _ZERO
-                        g_depth, g_red = row[3 * TILE + x], row[4 * TILE + x]
-                        g_green, g_blue = row[5 * TILE + x], row[6 * TILE + x]
-                        u = row[2 * TILE + x] + z * g_depth + red * g_red + green * g_green + blue * g_blue
-                        rest = row[TILE + x] - w * u
-                        row[x] = after if live else _ZERO
-                        row[TILE + x] = rest
-                        v = w * u - rest * a / (_ONE - a)  # alpha dL/d(alpha) = dL/d(ln alpha)
-                        v = v if live and raw <= _ALPHA_MAX else _ZERO
-                        s += v
-                        sx += v * dx
-                        sxx += v * dx * dx
-                        m_depth += w * g_depth
-                        m_red += w * g_red
-                        m_green += w * g_green
-                        m_blue += w * g_blue
-                m += s
-                mx += sx
-                my += s * dy
-                mxx += sxx
-                mxy += sx * dy
-                myy += s * dy * dy
-            out = rows[slots[k]]
-            out[0], out[1], out[2], out[3], out[4], out[5] = m, mx, my, mxx, mxy, myy
-            out[6], out[MOMENTS], out[MOMENTS + 1], out[MOMENTS + 2] = m_depth, m_red, m_green, m_blue
-        for k in range(end, start[t + 1]):
-            rows[slots[k]] = _ZERO
+    for share in prange(shares.size - 1):
+        for t in range(shares[share], shares[share + 1]):
+            x0, y0 = (t % tiles_x) * TILE, (t // tiles_x) * TILE
+            state = np.zeros((TILE, 7 * TILE), np.float32)  # transmittance, rest, gradients of alpha, depth, r, g, b
+            load(state, x0, y0, pixel, grad)
+            end = start[t + 1]
+            for k in range(start[t], start[t + 1]):
+                if (k - start[t]) % 16 == 15 and exhausted(state):
+                    end = k
+                    break
+                i = members[k]
+                fx, fy = np.float32(x0) + _CENTRE - geometry[i, MX], np.float32(y0) + _CENTRE - geometry[i, MY]
+                qxx, qxy, qyy = geometry[i, QXX], geometry[i, QXY], geometry[i, QYY]
+                opacity, z = geometry[i, OPACITY], geometry[i, DEPTH]
+                red, green, blue = colors[i, 0], colors[i, 1], colors[i, 2]
+                h0, h1, y1, y2 = window(extent, i, x0, y0)
+                m, mx, my, mxx, mxy, myy = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
+                m_depth, m_red, m_green, m_blue = _ZERO, _ZERO, _ZERO, _ZERO
+                for y in range(y1, y2):
+                    dy = np.float32(y) + fy
+                    slope, constant = qxy * dy, qyy * dy * dy
+                    s, sx, sxx = _ZERO, _ZERO, _ZERO
+                    for h in range(h0, h1):
+                        row = state[y][h * HALF :]
+                        hx = fx + np.float32(h * HALF)
+                        for x in range(HALF):
+                            dx = np.float32(x) + hx
+                            raw = raw_alpha(opacity, qxx, slope, constant, dx)
+                            a = clipped(raw)
+                            before = row[x]
+                            after = before - before * a
+                            live = after > _STOP
+                            w = before - after if live else _ZERO
+                            g_depth, g_red = row[3 * TILE + x], row[4 * TILE + x]
+                            g_green, g_blue = row[5 * TILE + x], row[6 * TILE + x]
+                            u = row[2 * TILE + x] + z * g_depth + red * g_red + green * g_green + blue * g_blue
+                            rest = row[TILE + x] - w * u
+                            row[x] = after if live else _ZERO
+                            row[TILE + x] = rest
+                            v = w * u - rest * a / (_ONE - a)  # alpha dL/d(alpha) = dL/d(ln alpha)
+                            v = v if live and raw <= _ALPHA_MAX else _ZERO
+                            s += v
+                            sx += v * dx
+                            sxx += v * dx * dx
+                            m_depth += w * g_depth
+                            m_red += w * g_red
+                            m_green += w * g_green
+                            m_blue += w * g_blue
+                    m += s
+                    mx += sx
+                    my += s * dy
+                    mxx += sxx
+                    mxy += sx * dy
+                    myy += s * dy * dy
+                out = rows[slots[k]]
+                out[0], out[1], out[2], out[3], out[4], out[5] = m, mx, my, mxx, mxy, myy
+                out[6], out[MOMENTS], out[MOMENTS + 1], out[MOMENTS + 2] = m_depth, m_red, m_green, m_blue
+            for k in range(end, start[t + 1]):
+                rows[slots[k]] = _ZERO

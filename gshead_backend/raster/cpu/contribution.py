@@ -26,7 +26,17 @@ def contribution(splats: Splats, camera: Camera) -> np.ndarray:
         grad[..., 2] = 1
         rows = np.zeros((tiles.members.size, layout.MOMENTS + 3), np.float32)
         blending.blend_rgb_backward(
-            tiles.geometry, tiles.extent, one, tiles.start, tiles.members, tiles.slots, tiles.tiles_x, pixel, grad, rows
+            tiles.geometry,
+            tiles.extent,
+            one,
+            tiles.start,
+            tiles.shares,
+            tiles.members,
+            tiles.slots,
+            tiles.tiles_x,
+            pixel,
+            grad,
+            rows,
         )
     running = np.concatenate([[0.0], np.cumsum(rows[:, layout.MOMENTS], dtype=np.float64)])
     return np.maximum(running[tiles.first_pair[1:]] - running[tiles.first_pair[:-1]], 0.0)

@@ -29,7 +29,8 @@ class Tiles:
     Attributes:
         geometry: (N, 8) float32 and extent: (N, 4) int32, see ``layout``.
         first_pair: (N + 1,) int64 running number of (tile, splat) pairs.
-        start: (tiles + 1,) int64. members: (P,) int32. slots: (P,) int32, or (0,) when not asked for.
+        start: (tiles + 1,) int64. shares: (S + 1,) int64, the tiles that a thread takes together.
+        members: (P,) int32. slots: (P,) int32, or (0,) when not asked for.
         tiles_x: tiles per row.
     """
 
@@ -37,6 +38,7 @@ class Tiles:
     extent: np.ndarray
     first_pair: np.ndarray
     start: np.ndarray
+    shares: np.ndarray
     members: np.ndarray
     slots: np.ndarray
     tiles_x: int
@@ -72,7 +74,7 @@ def build_tiles(splats: Splats, camera: Camera, *, slots: bool) -> Tiles:
     members = np.empty(total, np.int32)
     places = np.empty(total if slots else 0, np.int32)
     start = sorting.fill_tiles(order, extent, first_pair, tiles_x, tiles_y, members, places)
-    return Tiles(geometry, extent, first_pair, start, members, places, tiles_x)
+    return Tiles(geometry, extent, first_pair, start, sorting.equal_shares(start), members, places, tiles_x)
 
 
 def in_threes(array: np.ndarray) -> list[np.ndarray]:
@@ -100,8 +102,8 @@ def blend(
     for part, part_behind in zip(in_threes(colors), in_threes(behind), strict=True):
         parts.append(np.empty((h, w, 3), np.float32))
         blending.blend_rgb(
-            tiles.geometry, tiles.extent, part, tiles.start, tiles.members, tiles.tiles_x, h, w, part_behind, finished,
-            parts[-1], alpha, depth, _NO_TABLES, _NO_BYTES,
+            tiles.geometry, tiles.extent, part, tiles.start, tiles.shares, tiles.members, tiles.tiles_x, h, w,
+            part_behind, finished, parts[-1], alpha, depth, _NO_TABLES, _NO_BYTES,
         )  # fmt: skip
     color = parts[0] if c == 3 else np.ascontiguousarray(np.concatenate(parts, -1)[..., :c])
     return color, alpha, depth
@@ -132,8 +134,8 @@ def rasterize_srgb8(splats: Splats, camera: Camera, tables: np.ndarray) -> tuple
         out = np.empty((camera.height, camera.width, 4), np.uint8)
         depth = np.empty(out.shape[:2], np.float32)
         blending.blend_rgb(
-            tiles.geometry, tiles.extent, splats.colors, tiles.start, tiles.members, tiles.tiles_x, *out.shape[:2],
-            _NO_COLOR, True, _NO_COLOR, _NO_ALPHA, depth, tables, out,
+            tiles.geometry, tiles.extent, splats.colors, tiles.start, tiles.shares, tiles.members, tiles.tiles_x,
+            *out.shape[:2], _NO_COLOR, True, _NO_COLOR, _NO_ALPHA, depth, tables, out,
         )  # fmt: skip
         return out, depth
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from ..constants import TILE
 from .layout import PX0, PX1, PY0, PY1
+
+_CHUNKS = 8
+"""Of the splats: each keeps a count of every tile."""
+_SHARES = 64
+"""Of the tiles: many enough for a few on each thread, however many there are."""
+_EMPTY_TILE = 8
+"""Pairs that take as long as writing a tile's pixels."""
 
 
 @njit(cache=True)
@@ -43,9 +50,10 @@ def depth_order(pairs, depth_bits):
     return index
 
 
-@njit(cache=True)
+@njit(parallel=True, cache=True)
 def fill_tiles(order, extent, first_pair, tiles_x, tiles_y, members, slots):
-    """Sort (tile, splat) pairs by tile, keeping depth order (a counting sort).
+    """Sort (tile, splat) pairs by tile, keeping depth order: a counting sort whose chunks of ``order`` count, then
+    write, beside each other.
 
     Args:
         first_pair: (N,) number of pairs before each splat, in splat order.
@@ -54,23 +62,56 @@ def fill_tiles(order, extent, first_pair, tiles_x, tiles_y, members, slots):
     Returns:
         (tiles + 1,) int64: where each tile's members start.
     """
-    start = np.zeros(tiles_x * tiles_y + 1, np.int64)
-    for i in order:
-        for ty in range(extent[i, PY0] // TILE, extent[i, PY1] // TILE + 1):
-            for tx in range(extent[i, PX0] // TILE, extent[i, PX1] // TILE + 1):
-                start[ty * tiles_x + tx + 1] += 1
-    for t in range(tiles_x * tiles_y):
-        start[t + 1] += start[t]
-    at = start[:-1].copy()
-    wanted = slots.size > 0
-    for i in order:
-        slot = first_pair[i]
-        for ty in range(extent[i, PY0] // TILE, extent[i, PY1] // TILE + 1):
-            for tx in range(extent[i, PX0] // TILE, extent[i, PX1] // TILE + 1):
-                t = ty * tiles_x + tx
-                members[at[t]] = i
-                if wanted:
-                    slots[at[t]] = slot
-                at[t] += 1
-                slot += 1
+    m, tiles = order.size, tiles_x * tiles_y
+    chunks = min(max(m // 2048, 1), _CHUNKS)
+    box = np.empty((m, 4), np.int32)  # in tiles; read again, and in order
+    at = np.zeros((chunks, tiles), np.int32)
+    for c in prange(chunks):
+        mine = at[c]
+        for j in range(m * c // chunks, m * (c + 1) // chunks):
+            i = order[j]
+            box[j, PX0], box[j, PX1] = extent[i, PX0] // TILE, extent[i, PX1] // TILE
+            box[j, PY0], box[j, PY1] = extent[i, PY0] // TILE, extent[i, PY1] // TILE
+            for ty in range(box[j, PY0], box[j, PY1] + 1):
+                for t in range(ty * tiles_x + box[j, PX0], ty * tiles_x + box[j, PX1] + 1):
+                    mine[t] += 1
+    start = np.empty(tiles + 1, np.int64)
+    total = 0
+    for t in range(tiles):
+        start[t] = total
+        for c in range(chunks):
+            total, at[c, t] = total + at[c, t], total
+    start[tiles] = total
+    for c in prange(chunks):
+        mine = at[c]
+        for j in range(m * c // chunks, m * (c + 1) // chunks):
+            i = order[j]
+            slot = first_pair[i]
+            for ty in range(box[j, PY0], box[j, PY1] + 1):
+                for t in range(ty * tiles_x + box[j, PX0], ty * tiles_x + box[j, PX1] + 1):
+                    members[mine[t]] = i
+                    if slots.size:
+                        slots[mine[t]] = slot
+                    mine[t] += 1
+                    slot += 1
     return start
+
+
+@njit(cache=True)
+def equal_shares(start):
+    """(S + 1,) int64: tiles in S runs of about as many pairs each, for threads to take as many runs each.
+
+    A thread that is given half of the tiles instead has next to nothing to do where the picture is empty. Tiles of a
+    run are neighbours and share splats, so that they are still in the cache.
+    """
+    tiles = start.size - 1
+    count = min(tiles, _SHARES)
+    shares = np.zeros(count + 1, np.int64)
+    work = start[tiles] + _EMPTY_TILE * tiles
+    s = 1
+    for t in range(tiles):
+        while s < count and (start[t] + _EMPTY_TILE * t) * count >= work * s:
+            shares[s] = t
+            s += 1
+    shares[s:] = tiles
+    return shares
