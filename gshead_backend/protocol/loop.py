@@ -63,6 +63,10 @@ class ClientLoop:
 
     def post(self, message: Message, parts: Sequence[Any] = ()) -> None:
         """Sends a message; from any thread, without waiting. Silently nothing after death (``on_death`` told)."""
+        if threading.current_thread() is self._thread and not self._gone:  # awake, and it sends at the end of its turn
+            self._accept_posts()
+            self._accept(message, parts)
+            return
         with self._post_lock:
             if not self._gone:
                 self._posts.put((message, parts))
@@ -166,6 +170,9 @@ class ClientLoop:
                 pass
         except BlockingIOError:
             pass
+        self._accept_posts()
+
+    def _accept_posts(self) -> None:
         while True:
             try:
                 post = self._posts.get_nowait()
@@ -173,10 +180,13 @@ class ClientLoop:
                 return
             if post is None:
                 self._closing = True
-            elif not self._closing:
-                message, parts = post
-                message.session = self._session
-                self._outbox.append([encode(message), *parts])
+            else:
+                self._accept(*post)
+
+    def _accept(self, message: Message, parts: Sequence[Any]) -> None:
+        if not self._closing:
+            message.session = self._session
+            self._outbox.append([encode(message), *parts])
 
     def _flush(self, dealer: zmq.Socket[bytes]) -> None:
         while self._outbox:

@@ -142,7 +142,7 @@ class Engine:
             return [pack_frame(rendered.color, rendered.alpha, shot.dtype), np.ascontiguousarray(rendered.depth, "<f4")]
         splats, view = self._placed(view, shot)
         if shot.dtype == "uint8":
-            parts = list(draw_frame(splats, view))
+            parts = list(draw_frame(splats, view, depth=shot.depth))
             free()
             return parts
         rendered = rasterize(splats, view)

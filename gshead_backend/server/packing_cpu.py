@@ -36,9 +36,12 @@ def pack_frame(color: np.ndarray, alpha: np.ndarray, dtype: Dtype) -> np.ndarray
     return linear if dtype == "float32" else np.clip(linear, -65504, 65504).astype(np.float16)
 
 
-def draw_frame(splats: Splats, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """``pack_frame(..., "uint8")`` of what ``rasterize`` gives, packed tile by tile as it is blended, and its depth."""
-    return rasterize_srgb8(splats, camera, _TABLES)
+def draw_frame(splats: Splats, camera: Camera, *, depth: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """``pack_frame(..., "uint8")`` of what ``rasterize`` gives, packed tile by tile as it is blended, and its depth.
+
+    Depth that is not wanted has no pixels.
+    """
+    return rasterize_srgb8(splats, camera, _TABLES, depth=depth)
 
 
 def warm_up() -> None:

@@ -18,7 +18,7 @@ from numba import njit, prange
 
 from ..constants import ALPHA_MAX, ALPHA_MIN, TILE, TRANSMITTANCE_STOP
 from .layout import DEPTH, FAST, MOMENTS, MX, MY, OPACITY, PX0, PX1, PY0, PY1, QXX, QXY, QYY
-from .pixels import level, to_srgb8
+from .pixels import OPAQUE, level, packed, to_srgb8, together
 
 HALF = TILE // 2
 _ALPHA_MAX, _ALPHA_MIN = np.float32(ALPHA_MAX), np.float32(ALPHA_MIN)
@@ -89,15 +89,32 @@ def store(state, x0, y0, background, finished, color, alpha, depth):
 
 @njit(forceinline=True, fastmath=FAST, error_model="numpy")
 def store_srgb8(state, x0, y0, tables, out, depth):
-    """Write a tile's state into the image as ``pixels.to_srgb8`` has it, and its depth as ``store`` does."""
+    """Write a tile's state into the image as ``pixels.to_srgb8`` has it, and its depth as ``store`` does if wanted."""
+    width = min(TILE, out.shape[1] - x0)
     for y in range(min(TILE, out.shape[0] - y0)):
-        for x in range(min(TILE, out.shape[1] - x0)):
-            a = state[y, TILE + x]
-            for c in range(3):
-                value = state[y, (3 + c) * TILE + x]
-                out[y0 + y, x0 + x, c] = to_srgb8(value, a, tables[0], tables[1]) if a > _ZERO else np.uint8(0)
-            out[y0 + y, x0 + x, 3] = level(a)
-            depth[y0 + y, x0 + x] = state[y, 2 * TILE + x] / a if a >= _ALPHA_MIN else np.float32(np.inf)
+        row, line = state[y], out[y0 + y, x0 : x0 + width]
+        least, most = _ONE, _ZERO
+        for x in range(TILE):
+            least, most = min(least, row[TILE + x]), max(most, row[TILE + x])
+        if not most > _ZERO:
+            line[:] = 0
+        elif least >= OPAQUE and width == TILE:  # most of a head: no tables, so that it becomes vector instructions
+            for x in range(TILE):
+                line[x] = packed(row[3 * TILE + x], row[4 * TILE + x], row[5 * TILE + x], row[TILE + x])
+        else:
+            for x in range(width):
+                a = row[TILE + x]
+                if a > _ZERO:
+                    red = to_srgb8(row[3 * TILE + x], a, tables[0], tables[1])
+                    green = to_srgb8(row[4 * TILE + x], a, tables[0], tables[1])
+                    blue = to_srgb8(row[5 * TILE + x], a, tables[0], tables[1])
+                    line[x] = together(red, green, blue, level(a))
+                else:
+                    line[x] = 0
+        if depth.size:
+            for x in range(width):
+                a = row[TILE + x]
+                depth[y0 + y, x0 + x] = row[2 * TILE + x] / a if a >= _ALPHA_MIN else np.float32(np.inf)
 
 
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
@@ -108,9 +125,9 @@ def blend_rgb(
     """Blend the three channels of ``colors`` (N, 3) into ``color`` (H, W, 3), ``alpha`` (H, W), ``depth`` (H, W).
 
     ``background`` is (1 or H, 1 or W, 3) and is composited when ``finished``; otherwise colour stays premultiplied and
-    depth stays the weighted sum. Or, where ``srgb8`` is not empty, into that, (H, W, 4) uint8, by the ``tables`` (2, K)
-    of decoding and encoding, and ``depth``; then the other outputs may be empty. One kernel for both: the inner loops
-    are vectorised only here, not in a function that two kernels inline.
+    depth stays the weighted sum. Or, where ``srgb8`` is not empty, into that, (H, W) uint32 of four bytes each, by the
+    ``tables`` (2, K) of decoding and encoding, and ``depth`` (empty when not wanted); then the other outputs may be
+    empty. One kernel for both: the inner loops are vectorised only here, not in a function that two kernels inline.
     """
     for share in prange(shares.size - 1):
         for t in range(shares[share], shares[share + 1]):

@@ -17,7 +17,7 @@ from ..types import Rendered
 from . import blending, layout, projection, sorting
 
 _NO_COLOR, _NO_ALPHA = np.zeros((1, 1, 3), np.float32), np.zeros((1, 1), np.float32)
-_NO_TABLES, _NO_BYTES = np.zeros((2, 0), np.float32), np.zeros((0, 0, 4), np.uint8)
+_NO_TABLES, _NO_BYTES = np.zeros((2, 0), np.float32), np.zeros((0, 0), np.uint32)
 MAX_PAIRS = 1 << 28
 """Most (tile, splat) pairs of one frame: 1 GiB of indices. A head at 1080p has about a million."""
 
@@ -122,8 +122,11 @@ def rasterize_numpy(splats: Splats, camera: Camera, background: np.ndarray | Non
         return Rendered(*blend(tiles, splats.colors, camera, background, finished=True))
 
 
-def rasterize_srgb8(splats: Splats, camera: Camera, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numpy splats with three channels: (H, W, 4) uint8 sRGB encoding of linear, premultiplied colour; (H, W) depth.
+def rasterize_srgb8(
+    splats: Splats, camera: Camera, tables: np.ndarray, *, depth: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numpy splats with three channels: (H, W, 4) uint8 sRGB encoding of linear, premultiplied colour; (H, W) depth, or
+    (0, 0) when it is not wanted.
 
     Args:
         tables: (2, ``pixels.BINS`` + 2) float32, the transfer function's decoding and encoding.
@@ -131,13 +134,13 @@ def rasterize_srgb8(splats: Splats, camera: Camera, tables: np.ndarray) -> tuple
     splats = as_arrays(splats)
     with _memory_for(splats, camera), NUMBA_LOCK:
         tiles = build_tiles(splats, camera, slots=False)
-        out = np.empty((camera.height, camera.width, 4), np.uint8)
-        depth = np.empty(out.shape[:2], np.float32)
+        out = np.empty((camera.height, camera.width), np.uint32)
+        depths = np.empty(out.shape if depth else (0, 0), np.float32)
         blending.blend_rgb(
             tiles.geometry, tiles.extent, splats.colors, tiles.start, tiles.shares, tiles.members, tiles.tiles_x,
-            *out.shape[:2], _NO_COLOR, True, _NO_COLOR, _NO_ALPHA, depth, tables, out,
+            *out.shape, _NO_COLOR, True, _NO_COLOR, _NO_ALPHA, depths, tables, out,
         )  # fmt: skip
-        return out, depth
+        return out.view(np.uint8).reshape(*out.shape, 4), depths
 
 
 @contextlib.contextmanager

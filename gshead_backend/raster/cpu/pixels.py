@@ -42,3 +42,25 @@ def to_srgb8(encoded, a, decode, encode):
     if a >= OPAQUE:  # the splats' own colour
         return level(encoded)
     return level(looked_up(decoded(encoded / a, decode) * a, encode))
+
+
+@njit(forceinline=True, fastmath=FAST, error_model="numpy")
+def together(red, green, blue, alpha):
+    """Four levels as the bytes of a little-endian uint32, red first."""
+    return (
+        np.uint32(red)
+        | np.uint32(green) << np.uint32(8)
+        | np.uint32(blue) << np.uint32(16)
+        | np.uint32(alpha) << np.uint32(24)
+    )
+
+
+@njit(forceinline=True, fastmath=FAST, error_model="numpy")
+def packed(red, green, blue, alpha):
+    """``together`` of the levels of four values, without a branch."""
+    return together(_plain(red), _plain(green), _plain(blue), _plain(alpha))
+
+
+@njit(forceinline=True, fastmath=FAST, error_model="numpy")
+def _plain(x):
+    return np.int32(min(x if x > _ZERO else _ZERO, _ONE) * _LEVELS + _HALF)
