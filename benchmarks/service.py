@@ -177,7 +177,7 @@ def _timeline(client: Any, spec: Any, turn: Iterator[Any], name: str, frames: in
 
 
 _RECONSTRUCT = """
-import resource, sys, time
+import sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from gshead_backend.head import default_head
@@ -192,7 +192,11 @@ fit = fit_portrait(data, head)
 fitted = time.perf_counter()
 avatar = method(fit, head, ReconstructOptions(quality=sys.argv[3], device=sys.argv[4]), lambda f, t: None)
 done = time.perf_counter()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+if sys.platform == "linux":  # ru_maxrss starts with the parent's there: it survives exec
+    peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM:")) / 1024
+else:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 gpu = torch.cuda.max_memory_allocated() / 2**20 if sys.argv[4] != "cpu" else 0
 print("RESULT", fitted - start, done - fitted, len(avatar), peak, gpu)
 """
